@@ -1,0 +1,51 @@
+/* kpid's own metrics: one list gives the struct, the names and the help of /metrics.
+ *
+ * One process-wide set of relaxed atomics: these are for people, the ledger (series/ledger.h) is for
+ * accounts. COUNTER only grows, GAUGE stands for what is now. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct buf;
+
+/*      kind     name                          help */
+#define COUNTERS(X)                                                                                \
+    X(COUNTER, commits, "Transactions committed by the writer")                                    \
+    X(COUNTER, commit_failures, "Transactions that failed and were tried again")                   \
+    X(COUNTER, commit_microseconds, "Time spent in transactions by the writer")                    \
+    X(COUNTER, cells_written, "Cells merged into the store")                                       \
+    X(COUNTER, series_created, "Series created in the store")                                      \
+    X(COUNTER, evaluations, "KPIs evaluated")                                                      \
+    X(COUNTER, evaluation_errors, "Evaluations that could not read the store")                     \
+    X(COUNTER, alerts_fired, "Alerts that began to fire")                                          \
+    X(COUNTER, messages_sent, "Messages accepted by a hook")                                       \
+    X(COUNTER, messages_failed, "Attempts to deliver a message that failed")                       \
+    X(COUNTER, messages_dead, "Messages given up")                                                 \
+    X(COUNTER, http_requests, "Requests answered by the control interface")                        \
+    X(COUNTER, connections_accepted, "Stream connections accepted by listeners")                   \
+    X(COUNTER, connections_refused, "Stream connections refused at a limit")                       \
+    X(COUNTER, reloads, "Configurations loaded by a reload")                                       \
+    X(COUNTER, reload_failures, "Reloads refused because of mistakes")                             \
+    X(GAUGE, connections, "Stream connections open now")                                           \
+    X(GAUGE, shard_series, "Series known to the ingest threads")                                   \
+    X(GAUGE, pending_samples, "Samples received and not yet committed")
+
+struct counters {
+#define COUNTERS_FIELD(kind, name, help) _Atomic uint64_t name;
+    COUNTERS(COUNTERS_FIELD)
+#undef COUNTERS_FIELD
+};
+
+extern struct counters counters;
+
+#define COUNTER_ADD(name, by)                                                                      \
+    ((void)atomic_fetch_add_explicit(&counters.name, (uint64_t)(by), memory_order_relaxed))
+#define COUNTER_SUB(name, by)                                                                      \
+    ((void)atomic_fetch_sub_explicit(&counters.name, (uint64_t)(by), memory_order_relaxed))
+#define COUNTER_SET(name, to)                                                                      \
+    (atomic_store_explicit(&counters.name, (uint64_t)(to), memory_order_relaxed))
+#define COUNTER_GET(name) (atomic_load_explicit(&counters.name, memory_order_relaxed))
+
+/* In Prometheus' text format, each as kpid_NAME (counters as kpid_NAME_total). */
+void counters_format(struct buf *out);
