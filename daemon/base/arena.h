@@ -1,12 +1,13 @@
 /* Memory that is freed all at once.
  *
- * For work with one end: a request, an evaluation, a configuration. Not for more than one thread. */
+ * For work with one end: a request, an evaluation, a configuration. Not for more than one thread.
+ */
 #pragma once
-
-#include "base/str.h"
 
 #include <stdarg.h>
 #include <stddef.h>
+
+#include "base/str.h"
 
 struct arena_block;
 
@@ -16,7 +17,10 @@ struct arena {
     size_t total_bytes;
 };
 
-#define ARENA_EMPTY {0}
+#define ARENA_EMPTY                                                                                \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 void arena_fini(struct arena *arena);
 

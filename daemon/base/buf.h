@@ -1,9 +1,9 @@
 /* Bytes that grow: replies, encodings, messages. */
 #pragma once
 
-#include "base/str.h"
-
 #include <stdint.h>
+
+#include "base/str.h"
 
 struct buf {
     char *bytes; /* owned; NULL while empty */
@@ -11,7 +11,10 @@ struct buf {
     size_t capacity;
 };
 
-#define BUF_EMPTY {0}
+#define BUF_EMPTY                                                                                  \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 void buf_fini(struct buf *buf);
 void buf_clear(struct buf *buf); /* keeps the memory */

@@ -1,14 +1,15 @@
 /* Days, weeks, months in a time zone. DST lives here and nowhere else.
  *
- * Zone rules come from the system's tzdata through GLib. A calendar never changes after it was made,
- * so any thread may read it. All instants are wall_ms; a period is half open, [from, to) (FIG-1). */
+ * Zone rules come from the system's tzdata through GLib. A calendar never changes after it was
+ * made, so any thread may read it. All instants are wall_ms; a period is half open, [from, to)
+ * (FIG-1). */
 #pragma once
+
+#include <stdbool.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/str.h"
-
-#include <stdbool.h>
 
 struct calendar;
 
@@ -33,18 +34,18 @@ struct period {
 /* A civil time: what a clock on the wall shows. */
 struct civil {
     int year;
-    int month;   /* 1 to 12 */
-    int day;     /* 1 to 31 */
-    int hour;    /* 0 to 23 */
-    int minute;  /* 0 to 59 */
-    int second;  /* 0 to 59 */
-    int ms;      /* 0 to 999 */
-    int weekday; /* 1 Monday to 7 Sunday; only calendar_civil fills it */
+    int month;    /* 1 to 12 */
+    int day;      /* 1 to 31 */
+    int hour;     /* 0 to 23 */
+    int minute;   /* 0 to 59 */
+    int second;   /* 0 to 59 */
+    int ms;       /* 0 to 999 */
+    int weekday;  /* 1 Monday to 7 Sunday; only calendar_civil fills it */
     int offset_s; /* east of UTC, in seconds; only calendar_civil fills it */
 };
 
-/* `zone` is an IANA name ("Europe/Berlin"), "UTC", or empty for the host's zone; an unknown one is an
- * error with a hint. `week_start` is 1 (Monday) to 7 (Sunday). */
+/* `zone` is an IANA name ("Europe/Berlin"), "UTC", or empty for the host's zone; an unknown one is
+ * an error with a hint. `week_start` is 1 (Monday) to 7 (Sunday). */
 struct calendar *calendar_new(struct str zone, int week_start, struct error *err);
 void calendar_free(struct calendar *calendar);
 
@@ -62,9 +63,9 @@ wall_ms calendar_instant(const struct calendar *calendar, const struct civil *ci
 /* Whether the civil time exists (is not in a DST gap). */
 bool calendar_exists(const struct calendar *calendar, const struct civil *civil);
 
-/* The period of `kind` that contains `at`. Hours and minutes are civil too: an hour that DST repeats
- * is two periods, and zones with :30 and :45 offsets have their own hours. Weeks start on the
- * calendar's week_start. */
+/* The period of `kind` that contains `at`. Hours and minutes are civil too: an hour that DST
+ * repeats is two periods, and zones with :30 and :45 offsets have their own hours. Weeks start on
+ * the calendar's week_start. */
 struct period calendar_period(const struct calendar *calendar, enum period_kind kind, wall_ms at);
 struct period calendar_previous(const struct calendar *calendar, const struct period *period);
 struct period calendar_next(const struct calendar *calendar, const struct period *period);

@@ -1,7 +1,7 @@
 /* kpid's own metrics: one list gives the struct, the names and the help of /metrics.
  *
- * One process-wide set of relaxed atomics: these are for people, the ledger (series/ledger.h) is for
- * accounts. COUNTER only grows, GAUGE stands for what is now. */
+ * One process-wide set of relaxed atomics: these are for people, the ledger (series/ledger.h) is
+ * for accounts. COUNTER only grows, GAUGE stands for what is now. */
 #pragma once
 
 #include <stdatomic.h>

@@ -26,7 +26,10 @@ struct error {
     char hint[256]; /* what to do about it; empty if there is nothing to say */
 };
 
-#define ERROR_EMPTY {ERROR_NONE, "", ""}
+#define ERROR_EMPTY                                                                                \
+    {                                                                                              \
+        ERROR_NONE, "", ""                                                                         \
+    }
 
 /* All return false, so that `return error_set(...)` reads well. */
 __attribute__((format(printf, 3, 4))) bool error_set(struct error *err, enum error_kind kind,

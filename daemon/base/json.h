@@ -15,7 +15,7 @@ struct json {
 
 struct json json_to(struct buf *out);
 
-void json_open(struct json *json, char bracket); /* '{' or '[' */
+void json_open(struct json *json, char bracket);  /* '{' or '[' */
 void json_close(struct json *json, char bracket); /* '}' or ']' */
 void json_key(struct json *json, const char *name);
 void json_key_str(struct json *json, struct str name);

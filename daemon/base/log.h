@@ -1,15 +1,15 @@
 /* The log: one line for each event, on stderr.
  *
- * A line is a level, one event name and key=value pairs. With JOURNAL_STREAM set (systemd) it starts
- * with systemd's level prefix, else with the time. Safe from any thread. Libraries do not log: who
- * handles an error logs it, once. */
+ * A line is a level, one event name and key=value pairs. With JOURNAL_STREAM set (systemd) it
+ * starts with systemd's level prefix, else with the time. Safe from any thread. Libraries do not
+ * log: who handles an error logs it, once. */
 #pragma once
+
+#include <stdbool.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/str.h"
-
-#include <stdbool.h>
 
 enum log_level {
     LOG_LEVEL_ERROR, /* someone must act */
@@ -36,11 +36,12 @@ struct log_repeat {
     mono_ms last_line_at;
     mono_ms last_seen_at;
     bool active;
-    char what[64];     /* the event's name */
-    char fields[192];  /* key=value pairs of the newest one */
+    char what[64];    /* the event's name */
+    char fields[192]; /* key=value pairs of the newest one */
 };
 
-/* Counts `count` more of `event`; `format` gives the other key=value pairs, an example among them. */
+/* Counts `count` more of `event`; `format` gives the other key=value pairs, an example among them.
+ */
 __attribute__((format(printf, 5, 6))) void log_repeated(struct log_repeat *repeat, mono_ms now,
                                                         const char *event, uint64_t count,
                                                         const char *format, ...);

@@ -3,11 +3,11 @@
  * A `struct str` points into memory that somebody else owns; it need not end with NUL. */
 #pragma once
 
-#include "base/clock.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/clock.h"
 
 struct str {
     const char *text; /* may be NULL when len is 0 */

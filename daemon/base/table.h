@@ -19,7 +19,10 @@ struct table {
     size_t slot_count;
 };
 
-#define TABLE_EMPTY {0}
+#define TABLE_EMPTY                                                                                \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 void table_fini(struct table *table);
 

@@ -109,6 +109,46 @@ void thread_free(struct thread *thread)
     free(thread);
 }
 
+struct pending_call {
+    struct message message; /* first */
+    thread_call_fn call;
+    void *arg;
+    pthread_mutex_t lock;
+    pthread_cond_t returned;
+    bool done; /* under lock */
+};
+
+static void on_call(struct message *message, void *receiver)
+{
+    struct pending_call *pending = (struct pending_call *)message;
+    (void)receiver;
+    pending->call(pending->arg);
+    (void)pthread_mutex_lock(&pending->lock);
+    pending->done = true;
+    (void)pthread_cond_signal(&pending->returned);
+    (void)pthread_mutex_unlock(&pending->lock);
+}
+
+void thread_call(struct thread *thread, thread_call_fn call, void *arg)
+{
+    if (!thread->started) {
+        call(arg);
+        return;
+    }
+    struct pending_call pending = {.message.on_message = on_call,
+                                   .call = call,
+                                   .arg = arg,
+                                   .lock = PTHREAD_MUTEX_INITIALIZER,
+                                   .returned = PTHREAD_COND_INITIALIZER};
+    mailbox_push_always(thread->mailbox, &pending.message);
+    (void)pthread_mutex_lock(&pending.lock);
+    while (!pending.done)
+        (void)pthread_cond_wait(&pending.returned, &pending.lock);
+    (void)pthread_mutex_unlock(&pending.lock);
+    (void)pthread_cond_destroy(&pending.returned);
+    (void)pthread_mutex_destroy(&pending.lock);
+}
+
 struct event_base *thread_base(struct thread *thread)
 {
     return thread->base;

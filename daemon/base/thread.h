@@ -24,6 +24,12 @@ void thread_stop(struct thread *thread);
 /* Stops and frees. NULL is fine. Messages that arrived after the stop are handled here. */
 void thread_free(struct thread *thread);
 
+/* Runs `call` on the thread and waits until it has returned; on a thread that does not run it is
+ * called here. For a few calls that change what the thread works with (a reload): never from a
+ * thread that the other one may wait for. */
+typedef void (*thread_call_fn)(void *arg);
+void thread_call(struct thread *thread, thread_call_fn call, void *arg);
+
 struct event_base *thread_base(struct thread *thread);
 struct mailbox *thread_mailbox(struct thread *thread);
 const char *thread_name(const struct thread *thread);

@@ -1,7 +1,7 @@
 /* A schedule: when something runs.
  *
- * `every 10s` runs on the multiples of the span since 1970 (UTC), whatever was missed; spans of whole
- * days or weeks run at civil midnight of the calendar. Cron expressions are cron.h's. */
+ * `every 10s` runs on the multiples of the span since 1970 (UTC), whatever was missed; spans of
+ * whole days or weeks run at civil midnight of the calendar. Cron expressions are cron.h's. */
 #pragma once
 
 #include "base/arena.h"
@@ -14,16 +14,16 @@ struct schedule {
     const char *id;   /* its name; for an inline one the KPI's or rule's id */
     const char *text; /* as written */
     enum schedule_kind kind;
-    span_ms every;    /* SCHEDULE_EVERY: at least 1 s */
-    struct cron cron; /* SCHEDULE_CRON */
+    span_ms every;                   /* SCHEDULE_EVERY: at least 1 s */
+    struct cron cron;                /* SCHEDULE_CRON */
     const struct calendar *calendar; /* borrowed */
 };
 
 /* Reads "every 10s" or a cron expression; `calendar` is borrowed for as long as the schedule lives,
  * the texts go into `arena`. Forms of the language that are not built yet ("month_end + 2 business
- * days 09:30", "every 2w from 2026-10-05") fail with ERROR_UNAVAILABLE, mistakes with ERROR_INVALID.
- * A CRON_TZ prefix must name the calendar's zone or be resolved by the caller first: see
- * cron.zone. */
+ * days 09:30", "every 2w from 2026-10-05") fail with ERROR_UNAVAILABLE, mistakes with
+ * ERROR_INVALID. A CRON_TZ prefix must name the calendar's zone or be resolved by the caller first:
+ * see cron.zone. */
 bool schedule_parse(struct str text, const struct calendar *calendar, struct arena *arena,
                     struct schedule *out, struct error *err);
 

@@ -1,8 +1,8 @@
 /* What is due, and what to do about runs that were missed.
  *
  * A plain list over schedules of one configuration. It does not ask the clock: its owner's timer
- * does. A clock that is set back never repeats a run: a run counts only if it is later than the last
- * one. */
+ * does. A clock that is set back never repeats a run: a run counts only if it is later than the
+ * last one. */
 #pragma once
 
 #include "schedule/schedule.h"
@@ -19,8 +19,8 @@ struct scheduler_entry {
 struct scheduler *scheduler_new(void);
 void scheduler_free(struct scheduler *scheduler);
 
-/* `last_run` as it was stored (WALL_NONE if never). Missed runs are not made up for (catch_up: none,
- * the default of evaluations): the next run is the first after `now`. */
+/* `last_run` as it was stored (WALL_NONE if never). Missed runs are not made up for (catch_up:
+ * none, the default of evaluations): the next run is the first after `now`. */
 void scheduler_add(struct scheduler *scheduler, const struct schedule *schedule, void *owner,
                    wall_ms last_run, wall_ms now);
 

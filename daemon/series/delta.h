@@ -1,0 +1,77 @@
+/* What changed in cells since the last commit: from a shard, or from one acknowledged batch, on its
+ * way to the writer. This is the arrow between ingest and store; a delta owns all its memory.
+ *
+ * Cells are of one minute (UTC). A gauge that was changed relatively (S7) before its first absolute
+ * value carries those changes apart: only the writer knows the level they start from. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/mailbox.h"
+#include "series/cell.h"
+#include "series/ledger.h"
+#include "series/series_key.h"
+
+/* The changes of a gauge before its first absolute value in the bucket, as running totals that
+ * start at 0; with the level `base` before them the gauge's values were base + running total. */
+struct gauge_changes {
+    uint64_t count; /* how many; 0: none */
+    double total;   /* the last running total */
+    double first;   /* the first one */
+    double low;     /* the least and the greatest one */
+    double high;
+    double sum; /* of all running totals */
+    wall_ms first_at;
+    wall_ms last_at;
+    uint64_t first_arrival;
+    uint64_t last_arrival;
+};
+
+struct delta_series {
+    struct series_hash hash;
+    struct str key; /* in the delta's arena; empty when this sender's writer has had it before */
+};
+
+struct delta_cell {
+    uint32_t series; /* index into the delta's series */
+    int64_t minute;  /* minutes since 1970 (UTC) */
+    struct cell cell;
+    struct gauge_changes changes;
+};
+
+struct delta_ledger {
+    struct str listener; /* its name in the ledger, as "statsd udp:127.0.0.1:8125"; in the arena */
+    struct ledger counts;
+};
+
+struct delta;
+
+/* Called on the writer's thread when the delta is committed (`err` NULL), or when it never will be.
+ * The delta is freed afterwards by the writer. */
+typedef void (*delta_done_fn)(struct delta *delta, const struct error *err);
+
+struct delta {
+    struct message message; /* first: it travels by mailbox */
+    struct arena arena;
+    struct delta_series *series;
+    size_t series_count, series_capacity;
+    struct delta_cell *cells;
+    size_t cell_count, cell_capacity;
+    struct delta_ledger *ledgers;
+    size_t ledger_count, ledger_capacity;
+    delta_done_fn on_done; /* NULL: nobody waits; then a failed commit is tried until it holds */
+    void *on_done_arg;
+};
+
+struct delta *delta_new(void);
+void delta_free(struct delta *delta); /* NULL is fine */
+
+/* All copy what they are given; delta_add_cell takes over the cell's sketch. */
+uint32_t delta_add_series(struct delta *delta, struct series_hash hash, struct str key);
+struct delta_cell *delta_add_cell(struct delta *delta, uint32_t series, int64_t minute);
+void delta_add_ledger(struct delta *delta, struct str listener, const struct ledger *counts);
+
+bool delta_is_empty(const struct delta *delta);
+
+/* The aggregate of changes that start from level `base` (S7: 0 for a gauge never seen). */
+struct aggregate gauge_changes_resolve(const struct gauge_changes *changes, double base);

@@ -1,0 +1,57 @@
+/* The ledger's counts of one listener: received = stored + rejected + dropped, in samples.
+ *
+ * The counts travel with the deltas they describe and are committed with them, so the equation
+ * holds in every snapshot. A broken line is one sample received and rejected, a packed line as many
+ * as it has values. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+/* Names are part of the stable output and of the store: append only.  name, help */
+#define REJECT_REASONS(X)                                                                          \
+    X(malformed, "not a line of the protocol")                                                     \
+    X(bad_number, "the value is not a finite decimal number")                                      \
+    X(bad_rate, "the sample rate is not above 0 and at most 1")                                    \
+    X(bad_type, "the type is unknown")                                                             \
+    X(bad_name, "the metric's name is empty, too long or holds control characters")                \
+    X(bad_tags, "the tags cannot be read, contradict each other or mix styles")                    \
+    X(negative_timer, "a timer is negative")                                                       \
+    X(too_long, "the line is longer than the limit")                                               \
+    X(truncated, "the datagram was cut by the receive buffer")                                     \
+    X(bad_time, "the time is too far in the future or the past")                                   \
+    X(out_of_range, "a score outside its range or not a whole number")                             \
+    X(series_limit, "over the limit of series and of __other__")
+
+#define DROP_REASONS(X) X(duplicate, "already stored")
+
+enum reject_reason {
+#define LEDGER_REASON(name, help) REJECT_##name,
+    REJECT_REASONS(LEDGER_REASON)
+#undef LEDGER_REASON
+        REJECT_REASON_COUNT,
+    REJECT_NONE = -1,
+};
+
+enum drop_reason {
+#define LEDGER_REASON(name, help) DROP_##name,
+    DROP_REASONS(LEDGER_REASON)
+#undef LEDGER_REASON
+        DROP_REASON_COUNT,
+};
+
+struct ledger {
+    uint64_t received;
+    uint64_t stored;
+    uint64_t rejected[REJECT_REASON_COUNT];
+    uint64_t dropped[DROP_REASON_COUNT];
+};
+
+const char *reject_reason_name(enum reject_reason reason);
+const char *drop_reason_name(enum drop_reason reason);
+
+void ledger_merge(struct ledger *into, const struct ledger *from);
+bool ledger_is_empty(const struct ledger *ledger);
+bool ledger_balances(const struct ledger *ledger);

@@ -1,0 +1,55 @@
+/* What a metric is declared to be, and which kinds of metric there are.
+ *
+ * The declared type beats the protocol's (FIG-8). The table is part of a configuration: built once,
+ * then read by any thread. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "base/table.h"
+
+enum metric_kind {
+    METRIC_COUNTER =
+        1, /* increments; the values are stored and part of series keys: never renumber */
+    METRIC_GAUGE = 2,
+    METRIC_DISTRIBUTION = 3,
+    METRIC_UNIQUE = 4,
+    METRIC_SCORE = 5,
+    METRIC_UNTYPED = 6,
+};
+
+enum { METRIC_KIND_MAX = 6 };
+
+enum over_labels {
+    OVER_LABELS_DEFAULT,
+    OVER_LABELS_SUM,
+    OVER_LABELS_AVG,
+    OVER_LABELS_MIN,
+    OVER_LABELS_MAX
+};
+
+struct metric_definition {
+    const char *name;
+    bool has_kind; /* a type is declared */
+    enum metric_kind kind;
+    const char *unit;    /* as written; NULL without */
+    span_ms every;       /* how often data comes; 0 if not given */
+    span_ms stale_after; /* 1.5 times `every` where only that is given; 0: not given */
+    span_ms late;        /* 0 if not given */
+    enum over_labels over_labels;
+    bool has_range;
+    int64_t range_low, range_high; /* scores */
+};
+
+struct metric_table {
+    struct table by_name; /* -> const struct metric_definition */
+};
+
+/* NULL when the metric is not declared. `table` may be NULL. */
+const struct metric_definition *metric_find(const struct metric_table *table, struct str name);
+
+/* "counter", ...; NULL for a number that is no kind. */
+const char *metric_kind_name(enum metric_kind kind);
+bool metric_kind_parse(struct str text, enum metric_kind *out);

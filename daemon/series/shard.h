@@ -1,0 +1,43 @@
+/* One ingest thread's cells since the last commit. Nothing shared, nothing locked.
+ *
+ * Samples come in small arrays: their raw keys are hashed and looked up together with prefetching.
+ * A raw key (name, tags, protocol's kind) is a bounded cache to the series, so that a repeated line
+ * costs one hash and one compare; only a new one is normalised into a series key. */
+#pragma once
+
+#include "series/delta.h"
+#include "series/ledger.h"
+#include "series/metric.h"
+#include "series/sample.h"
+
+struct shard;
+
+struct shard_limits {
+    size_t series;      /* known at a time; beyond it samples go to __other__ of their metric */
+    size_t raw_keys;    /* in the cache; beyond it keys are normalised each time */
+    span_ms max_future; /* FIG-3 */
+    span_ms max_past;
+};
+
+/* `metrics` is borrowed until shard_set_metrics replaces it; NULL is fine. `seed` is random per
+ * start, so that nobody can choose colliding keys. */
+struct shard *shard_new(const struct shard_limits *limits, const struct metric_table *metrics,
+                        uint64_t seed);
+void shard_free(struct shard *shard);
+
+/* A reload: declared types may have changed, so the cache of raw keys is dropped. Between batches.
+ */
+void shard_set_metrics(struct shard *shard, const struct metric_table *metrics);
+
+/* Takes `count` samples that arrived at `now_us` (microseconds) and counts each in `ledger` as
+ * stored or rejected (the parser has counted it as received). When `why` is not NULL it gets a
+ * reason for each sample, REJECT_NONE for a stored one. */
+void shard_add(struct shard *shard, const struct sample *samples, size_t count, int64_t now_us,
+               struct ledger *ledger, enum reject_reason *why);
+
+/* All that changed since the last call, as a delta without ledgers; the shard's cells are empty
+ * again. Never NULL. */
+struct delta *shard_take_delta(struct shard *shard);
+
+size_t shard_series_count(const struct shard *shard);
+size_t shard_size_bytes(const struct shard *shard); /* allocated, for tests of the memory bar */

@@ -1,0 +1,48 @@
+/* The environment that holds everything that lasts, and its transactions.
+ *
+ * One environment a process; only this folder knows LMDB. Readers take a snapshot and never wait
+ * for the writer; they end within 5 s. Only the writer's thread has a write_txn: others post a job
+ * (store/writer.h). Texts that come out of a transaction are valid until it ends. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/str.h"
+
+struct store;
+struct read_txn;
+struct write_txn;
+
+struct store_options {
+    const char *path;        /* a directory; it is made, with mode 0700, when its parent exists */
+    uint64_t max_size_bytes; /* input is refused when the data is larger */
+};
+
+/* Takes kpid's own lock (PATH/lock) first: a second kpid on the same directory is refused with a
+ * sentence. A directory of another schema version is refused with a sentence. */
+struct store *store_open(const struct store_options *options, struct error *err);
+void store_close(struct store *store); /* NULL is fine */
+
+struct read_txn *read_txn_begin(struct store *store, struct error *err);
+void read_txn_end(struct read_txn *txn); /* NULL is fine */
+
+/* Reading inside a write transaction sees what it has written so far. Valid as long as `txn`. */
+struct read_txn *write_txn_reader(struct write_txn *txn);
+
+/* The number of the newest commit that wrote something; it grows by one with each. */
+uint64_t store_commit_number(struct read_txn *txn);
+
+/* Names the environment: random, made with it. 16 bytes as 32 hex digits and a NUL in `out`. */
+void store_origin(struct read_txn *txn, char out[33]);
+
+struct store_usage {
+    uint64_t used_bytes;
+    uint64_t max_bytes;
+    uint64_t series;
+};
+
+void store_usage(struct read_txn *txn, struct store_usage *out);

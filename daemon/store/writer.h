@@ -1,0 +1,55 @@
+/* The write thread: the only write transactions.
+ *
+ * Everything that waits in its mailbox goes into one transaction (group commit) as soon as the last
+ * one is done. A commit that fails (disk full, map full, I/O error) is tried again whole, with the
+ * shards merging on meanwhile; who waits for an answer is told at once and taken out of the retry.
+ */
+#pragma once
+
+#include "series/delta.h"
+#include "store/store.h"
+
+struct writer;
+
+struct writer_options {
+    size_t mailbox_capacity; /* messages; 0: a sensible default */
+    span_ms retry_ms;        /* between tries of a failed commit; 0: 1 s */
+};
+
+struct writer *writer_new(struct store *store, const struct writer_options *options);
+bool writer_start(struct writer *writer, struct error *err);
+
+/* Commits all that was posted, then ends the thread. What cannot be committed by then is said in
+ * the log as lost. */
+void writer_stop(struct writer *writer);
+void writer_free(struct writer *writer); /* stops it; NULL is fine */
+
+struct thread *writer_thread(struct writer *writer);
+
+/* Whether a delta that nobody waits for should be handed over now: a shard whose answer is no keeps
+ * merging. From any thread. */
+bool writer_has_room(struct writer *writer);
+
+/* The delta is the writer's from here on. With `on_done` it is refused (false, and stays the
+ * caller's) when the mailbox is full; without it, it is always taken. From any thread. */
+bool writer_post_delta(struct writer *writer, struct delta *delta);
+
+/* Work that runs on the writer's thread inside its transaction: alert transitions, outbox, marks.
+ */
+struct writer_job {
+    struct message message; /* first */
+    /* Writes what it has to. When it returns false its own writes, and nothing else, are undone. It
+     * may run again after a commit that failed, so it changes nothing but the transaction and what
+     * it sets anew each time. */
+    bool (*run)(struct writer_job *job, struct write_txn *txn, struct error *err);
+    /* After the commit (`err` NULL) or when it never will be. On the writer's thread; the job is
+     * its owner's again: it frees it or sends it on. */
+    void (*done)(struct writer_job *job, const struct error *err);
+    bool keep_trying; /* a failed commit is tried until it holds, not answered */
+    /* the writer's own */
+    bool failed;
+    struct error err;
+};
+
+/* From any thread; never refused (jobs are few: their senders wait for `done`). */
+void writer_post_job(struct writer *writer, struct writer_job *job);
