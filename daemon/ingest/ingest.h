@@ -1,0 +1,91 @@
+/* All of ingest: the listeners and the threads that read them.
+ *
+ * One worker a thread: an event base, its sockets of every listener, a shard. What a worker has
+ * aggregated goes to the writer through `sink` once a second. Start, reload and stop are called on
+ * the main thread. */
+#pragma once
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "series/delta.h"
+#include "series/ledger.h"
+#include "series/metric.h"
+#include "series/shard.h"
+
+struct ingest;
+
+enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_UNIX, TRANSPORT_UNIXGRAM };
+
+const char *transport_name(enum transport transport); /* "udp", "tcp", "unix", "unixgram" */
+
+enum protocol { PROTOCOL_STATSD };
+
+const char *protocol_name(enum protocol protocol);
+
+/* One listener of the configuration. */
+struct listener_config {
+    enum protocol protocol;
+    enum transport transport;
+    const char *address; /* "127.0.0.1:8125", "[::1]:8125", "/run/kpid/statsd.sock"; port 0: any */
+    const char *name;    /* in the ledger and in messages: "statsd udp:127.0.0.1:8125" */
+    unsigned mode;       /* of a Unix socket's file, as 0660 */
+};
+
+/* Part of a configuration; borrowed until the next ingest_reload returns, or ingest_stop. */
+struct ingest_config {
+    const struct listener_config *listeners;
+    size_t listener_count;
+    const struct metric_table *metrics;
+    size_t line_bytes_max;  /* longer lines: the stream is closed, a datagram's line rejected */
+    size_t connections_max; /* streams in all; beyond it a new one is closed and counted */
+    span_ms idle_timeout;   /* a stream that says nothing for so long is closed; 0: never */
+    struct shard_limits shard_limits; /* for all threads together */
+};
+
+/* Where deltas go (the writer; ingest does not know the store). Called on ingest threads. */
+struct delta_sink {
+    bool (*has_room)(void *arg);
+    bool (*post)(struct delta *delta, void *arg); /* takes the delta */
+    void *arg;
+};
+
+struct ingest_options {
+    unsigned threads;    /* 1 to 64; a change needs a restart */
+    uint64_t seed;       /* of hashes: random per start */
+    span_ms flush_every; /* between hand-overs to the writer; 0: 1 s */
+    struct delta_sink sink;
+};
+
+/* Opens every listener, then starts the threads. On failure nothing stays open: a port in use, a
+ * path that is no socket or on which somebody answers, an address that is not this machine's. */
+struct ingest *ingest_start(const struct ingest_options *options,
+                            const struct ingest_config *config, struct error *err);
+
+/* Opens what is new, keeps every unchanged socket, closes what is gone (a removed stream listener
+ * stops accepting; its connections are read to their end). When a new listener cannot be opened
+ * nothing changes. When it returns true the old configuration is no longer used. */
+bool ingest_reload(struct ingest *ingest, const struct ingest_config *config, struct error *err);
+
+/* Stops accepting, reads what waits in the sockets (bounded: `drain_ms`), hands the last deltas
+ * over and ends the threads. Call it before writer_stop. */
+void ingest_stop(struct ingest *ingest, span_ms drain_ms);
+void ingest_free(struct ingest *ingest); /* stops it; NULL is fine */
+
+/* What people are shown of a listener, beside the committed ledger. From any thread between start
+ * and stop; the config's texts are copied. */
+struct listener_facts {
+    char name[256];
+    const char *protocol;
+    char listen[200];      /* "udp:127.0.0.1:8125" with the real port */
+    uint64_t received;     /* in samples, committed or not, since start */
+    uint64_t handed_over;  /* of these, given to the sink: received - handed_over is pending */
+    uint64_t kernel_drops; /* datagrams the kernel dropped since start (SO_MEMINFO) */
+    uint64_t connections;  /* open now */
+    unsigned receive_buffer_bytes; /* as granted */
+};
+
+/* Up to `max` into `out`; returns how many listeners there are. */
+size_t ingest_listeners(struct ingest *ingest, struct listener_facts *out, size_t max);
+
+/* The threads, for the watchdog; NULL past the end. */
+struct thread *ingest_thread(struct ingest *ingest, size_t i);

@@ -1,0 +1,50 @@
+/* The evaluator thread: evaluates what is due and hands each status on.
+ *
+ * The schedule runs on the wall clock by a timerfd that notices when the clock is set. What follows
+ * from the statuses of one run, and the schedule's mark, is committed by one transition
+ * (kpi/coord.h). While that is under way the schedule's next run waits. */
+#pragma once
+
+#include "kpi/coord.h"
+#include "kpi/kpi.h"
+#include "schedule/scheduler.h"
+
+struct evaluator;
+
+/* What one schedule evaluates. */
+struct evaluation {
+    const struct schedule *schedule;
+    const struct kpi *const *kpis;
+    size_t kpi_count;
+};
+
+/* Part of a configuration, borrowed until evaluator_reload returns. */
+struct evaluator_config {
+    const struct kpi_set *kpis;
+    const struct evaluation *evaluations;
+    size_t evaluation_count;
+};
+
+struct evaluator *evaluator_new(struct store *store, struct coord *coord,
+                                const struct evaluator_config *config);
+
+/* Reads the stored marks, notes newly declared metrics (FIG-11), starts the thread. */
+bool evaluator_start(struct evaluator *evaluator, struct error *err);
+
+/* Main thread. When it returns the old configuration is no longer used, and no transition that
+ * refers to it is under way. */
+void evaluator_reload(struct evaluator *evaluator, const struct evaluator_config *config);
+
+/* Waits for the transition under way. Call it before writer_stop. */
+void evaluator_stop(struct evaluator *evaluator);
+void evaluator_free(struct evaluator *evaluator);
+
+struct thread *evaluator_thread(struct evaluator *evaluator);
+
+/* Stored last and next run of a schedule (RECORD_SCHEDULE: key its id; value i64 last, i64 next).
+ */
+bool evaluator_mark(struct read_txn *txn, struct str schedule, wall_ms *last, wall_ms *next);
+
+/* When a metric was first declared (RECORD_DECLARED: key the metric's name cut to 400 bytes; value
+ * i64); WALL_NONE if never. Usable as formula_range.declared_at with the read_txn as argument. */
+wall_ms evaluator_declared_at(struct str metric, void *txn);

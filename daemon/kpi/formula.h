@@ -1,0 +1,103 @@
+/* Formulas: text -> expression, with the column of every mistake.
+ *
+ *   value = agg "(" metric [labels] ["per" unit] ")" | share "(" metric [labels] (>=|<=) number ")"
+ *         | kpi "(" id ")" | (prev|same_last_year) "(" value ")" | if "(" cond ")" value else value
+ *         | number | value (+|-|*|/) value | "(" value ")"
+ *   labels = "{" label (=|!=|^=|in) string|list {"," ..} "}"
+ *
+ * The whole grammar is read; what this version cannot compute yet compiles to a formula whose
+ * `not_built` names it. A formula never changes after it was compiled. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "kpi/unit.h"
+#include "series/metric.h"
+#include "store/query.h"
+
+/* How a figure moves (the table at the head of figure-rules.md). */
+enum figure_class { FIGURE_TOTAL, FIGURE_LEVEL, FIGURE_MEAN };
+
+enum formula_op {
+    FORMULA_NUMBER,
+    FORMULA_CALL, /* a function over a metric's samples */
+    FORMULA_ADD,
+    FORMULA_SUBTRACT,
+    FORMULA_MULTIPLY,
+    FORMULA_DIVIDE,
+    FORMULA_NOT_BUILT,
+};
+
+struct formula_function; /* kpi/formula_function.h */
+
+struct formula_node {
+    enum formula_op op;
+    double number;                           /* FORMULA_NUMBER */
+    const struct formula_function *function; /* FORMULA_CALL */
+    struct selector selector;                /* FORMULA_CALL; its kind is set when it is evaluated,
+                                                unless the metric is declared */
+    const struct metric_definition *metric;  /* FORMULA_CALL; NULL when not declared */
+    const struct formula_node *left;
+    const struct formula_node *right;
+    size_t column; /* from 1 */
+};
+
+struct formula {
+    const char *text;
+    const struct formula_node *root;
+    enum figure_class class;
+    bool is_ratio;         /* a quotient of two additive aggregates */
+    struct unit unit;      /* what follows from the metrics' units; DIMENSION_ANY if nothing does */
+    const char *not_built; /* NULL, or what this version cannot compute yet, as "p95()" */
+};
+
+/* Compiles `text`; all memory is in `arena`, `metrics` is borrowed as long as the formula lives.
+ * The error's text begins with "column N: ". Type rules (FIG-8) of declared metrics and units
+ * (FIG-26) are checked here, those of undeclared metrics when evaluating. */
+bool formula_parse(struct str text, const struct metric_table *metrics, struct arena *arena,
+                   struct formula *out, struct error *err);
+
+/* Why a figure is null. */
+enum null_reason {
+    NULL_NOT,          /* it is not null */
+    NULL_NEVER_SEEN,   /* a metric was never seen and is not declared */
+    NULL_BEFORE_FIRST, /* the range lies before the metric's first sample or declaration */
+    NULL_NO_SAMPLES,   /* avg, min, max of nothing */
+    NULL_DIVISION_BY_ZERO,
+    NULL_STALE,     /* a level older than its stale_after */
+    NULL_AMBIGUOUS, /* two kinds under one name, or a function its kind does not have */
+    NULL_NOT_BUILT,
+};
+
+const char *null_reason_name(enum null_reason reason); /* "never_seen", ...; "none" */
+
+/* The value of a formula over one range. `value` is in base units and means nothing when null. */
+struct figure {
+    bool is_null;
+    double value;
+    enum null_reason reason;
+    char detail[160];   /* words for people: "metric 'faild' was never seen" */
+    bool partial;       /* part of the range is not covered (FIG-11, FIG-31) */
+    double denominator; /* of a ratio: of its right side's root; NAN otherwise */
+    double count;       /* samples behind it (weights counted); NAN where it makes no sense */
+    bool stale;         /* a source is past its stale_after (FIG-12) */
+    struct coverage coverage;
+};
+
+struct formula_range {
+    wall_ms from, to; /* half open */
+    wall_ms now;      /* an open range ends here: levels stand at min(now, to) */
+    span_ms carry;    /* how long levels of metrics without stale_after carry on (FIG-13) */
+    const struct metric_table *metrics;
+    /* When the metric was first declared, WALL_NONE if never (FIG-11). May be NULL. */
+    wall_ms (*declared_at)(struct str metric, void *arg);
+    void *declared_arg;
+};
+
+/* False only when the store cannot be read. */
+bool formula_evaluate(const struct formula *formula, struct read_txn *txn,
+                      const struct formula_range *range, struct arena *arena, struct figure *out,
+                      struct error *err);
+
+/* For messages and /api: names of the functions this version has, NULL-terminated. */
+const char *const *formula_function_names(void);
