@@ -1,0 +1,30 @@
+/* From statuses to transitions: judges every rule of the KPIs that were evaluated, stores the new
+ * states and pushes the events, all inside the transaction it is given.
+ *
+ * Runs on the writer's thread (kpi/coord.h). The rules are borrowed from a configuration. */
+#pragma once
+
+#include "alert/alert_state.h"
+#include "alert/hook.h"
+#include "alert/rule.h"
+#include "store/record.h"
+
+struct alert_config {
+    const struct rule_set *rules;
+    const struct hook_set *hooks;
+};
+
+struct alert_engine;
+
+struct alert_engine *alert_engine_new(const struct alert_config *config);
+void alert_engine_free(struct alert_engine *engine);
+
+/* On the writer's thread (thread_call), or before it runs. */
+void alert_engine_set_config(struct alert_engine *engine, const struct alert_config *config);
+
+/* The signature of coord_apply_fn; `arg` is the engine. */
+bool alert_engine_apply(struct write_txn *txn, const struct kpi_status *statuses, size_t count,
+                        wall_ms now, void *arg, struct error *err);
+
+/* For lists: the stored state of a rule; false when it has none (inactive). */
+bool alert_engine_state(struct read_txn *txn, struct str rule, struct alert_state *out);

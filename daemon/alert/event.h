@@ -1,0 +1,52 @@
+/* A change worth telling: what the outbox keeps and the hooks send.
+ *
+ * An event holds its own words and numbers, so that it can be told when the configuration that made
+ * it is gone. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/json.h"
+
+enum event_type {
+    EVENT_FIRING,   /* kpi.alert.firing */
+    EVENT_RESOLVED, /* kpi.alert.resolved */
+    EVENT_ENDED,    /* kpi.alert.ended */
+    EVENT_TEST,     /* kpid.test */
+};
+
+const char *event_type_name(enum event_type type); /* as in hooks.md 3.15 */
+
+struct event {
+    char id[33]; /* unique; receivers can drop repeats by it */
+    enum event_type type;
+    wall_ms at;
+    struct str alert_id; /* the same from firing to its end */
+    struct str rule;
+    struct str kpi;
+    struct str title;
+    struct str severity; /* "info", "warning", "critical" */
+    struct str status;   /* kpi_status_name */
+    struct str unit;
+    struct str value_text;  /* "2.4 %": as a person reads it; "no value" when null */
+    struct str target_text; /* "at most 2 %"; empty without target */
+    struct str period;      /* label of the judged period */
+    struct str reason;      /* ended: "period_end", "rule_changed"; else empty */
+    struct str text;        /* the message, one line */
+    struct str action;      /* `do`; may be empty */
+    struct str runbook;     /* may be empty */
+    bool has_value;
+    double value; /* in `unit` */
+    bool has_target;
+    double target; /* in `unit` */
+    wall_ms period_from, period_to;
+    struct str period_from_text, period_to_text, at_text; /* ISO 8601 with offset */
+};
+
+/* u8 version, then the fields; RECORD_EVENT's value. */
+void event_encode(const struct event *event, struct buf *out);
+bool event_decode(struct str bytes, struct event *out); /* texts point into `bytes` */
+
+/* {"type","timestamp","data":{...}}: the body of Standard Webhooks, of exec and of lists. */
+void event_json(const struct event *event, struct json *json);
