@@ -1,0 +1,94 @@
+/* The configuration: YAML -> the definition structs of every folder, with all mistakes at once.
+ *
+ * Built once and never changed; a reload builds a new one. Everything it holds lives in its arena
+ * and is valid until config_free. The language is described by one table (config/schema.h) from
+ * which the reader, --print-config, the man page and the JSON Schema are made. */
+#pragma once
+
+#include "alert/alert_engine.h"
+#include "alert/hook.h"
+#include "alert/rule.h"
+#include "ingest/ingest.h"
+#include "kpi/evaluator.h"
+#include "kpi/kpi.h"
+#include "store/store.h"
+
+enum finding_severity { FINDING_ERROR, FINDING_WARNING };
+
+struct finding {
+    enum finding_severity severity;
+    const char *file;
+    unsigned line; /* from 1; 0: the whole file */
+    unsigned column;
+    const char *key;  /* "kpis.signups.value" */
+    const char *text; /* what is wrong */
+    const char *hint; /* NULL without */
+};
+
+/* What reading found, in the order of files and lines. */
+struct findings {
+    struct arena arena;
+    struct finding *items;
+    size_t count, capacity;
+    size_t errors;
+};
+
+#define FINDINGS_EMPTY                                                                             \
+    {                                                                                              \
+        ARENA_EMPTY, NULL, 0, 0, 0                                                                 \
+    }
+
+void findings_fini(struct findings *findings);
+
+/* "kpis.yaml:12:14: error: kpis.signups.value: unknown function 'summ'" and "  hint: did you mean
+ * 'sum'?" on a line of its own. */
+void finding_format(const struct finding *finding, struct buf *out);
+
+struct http_config {
+    const char *listen; /* "127.0.0.1:8640"; NULL: none */
+    const char *base_url;
+};
+
+struct config {
+    struct arena arena;
+    const char *path;
+    uint64_t hash; /* of what was read: stored with evaluations later */
+
+    /* server; these need a restart when they change */
+    const char *control_path; /* the control socket */
+    unsigned threads;
+    struct store_options store;
+    struct http_config http;
+
+    struct ingest_config ingest;
+    struct metric_table metrics;
+    struct kpi_set kpis;
+    struct rule_set rules;
+    struct hook_set hooks;
+    struct alert_config alert; /* points to rules and hooks above */
+    struct evaluator_config evaluator;
+    const struct calendar *calendar; /* the default one */
+    struct calendar **calendars;     /* all, freed by config_free */
+    size_t calendar_count;
+};
+
+/* Reads the file and what it includes. NULL when there is an error among the findings; warnings
+ * alone do not refuse a load. */
+struct config *config_load(const char *path, struct findings *findings);
+void config_free(struct config *config); /* NULL is fine */
+
+/* The same from text, for tests and fuzzing; `name` stands for the file in findings. No includes.
+ */
+struct config *config_load_text(struct str text, const char *name, struct findings *findings);
+
+/* What is in force, as YAML: defaults filled in, long forms, secrets by their source alone. */
+void config_print(const struct config *config, struct buf *out);
+
+/* From the table: the JSON Schema of the language (draft 2020-12), and the key reference of
+ * kpid.yaml(5) in mdoc. */
+void config_json_schema(struct buf *out);
+void config_man_keys(struct buf *out);
+
+/* What changed that a reload cannot do (threads, storage.path, server.control, ...), in words;
+ * empty when nothing did. */
+void config_restart_needed(const struct config *old, const struct config *fresh, struct buf *out);

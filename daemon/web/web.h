@@ -1,0 +1,60 @@
+/* The control interface: HTTP over a Unix socket, for kpictl and probes.
+ *
+ * GET /healthz /readyz /metrics, /api/v1/status kpis/ID query ingest alerts hooks; POST
+ * /api/v1/push. Figures are computed when asked, from the newest commit. An optional loopback
+ * address serves the same but for what writes. Every error is {"error":{"kind","message","hint"}}.
+ */
+#pragma once
+
+#include "alert/alert_engine.h"
+#include "base/buf.h"
+#include "kpi/kpi.h"
+#include "series/delta.h"
+#include "store/store.h"
+#include "store/writer.h"
+
+struct web;
+
+/* What app knows and web shows: listeners beside their committed ledger. */
+struct web_listener {
+    char name[256]; /* its name in the ledger */
+    const char *protocol;
+    char listen[200];
+    uint64_t pending;
+    uint64_t kernel_drops;
+};
+
+/* Part of a configuration, borrowed until web_reload returns. */
+struct web_config {
+    const struct kpi_set *kpis;
+    const struct rule_set *rules;
+    const struct hook_set *hooks;
+    const struct calendar *calendar; /* the default one */
+    const char *control_path;
+    const char *http_listen; /* NULL: none */
+    span_ms max_future;      /* of pushed times (FIG-3) */
+    span_ms max_past;
+};
+
+struct web_options {
+    struct store *store;
+    struct writer *writer;
+    /* Up to `max` listeners into `out`; returns how many there are. Called on the web thread. */
+    size_t (*listeners)(struct web_listener *out, size_t max, void *arg);
+    /* Whether all threads turn and the store commits; else false and why. */
+    bool (*is_ready)(struct error *why, void *arg);
+    void *arg;
+};
+
+/* Opens the sockets (the control socket's file has mode 0660; a stale one is replaced if it is a
+ * socket and nobody answers) and starts the thread "web". */
+struct web *web_start(const struct web_options *options, const struct web_config *config,
+                      struct error *err);
+
+/* Main thread. When it returns the old configuration is no longer used. Addresses do not change. */
+void web_reload(struct web *web, const struct web_config *config);
+
+void web_stop(struct web *web); /* lets requests under way end */
+void web_free(struct web *web); /* stops it; NULL is fine */
+
+struct thread *web_thread(struct web *web);
