@@ -1,12 +1,12 @@
 #include "base/arena.h"
 
-#include "base/memory.h"
-
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/memory.h"
 
 enum { BLOCK_BYTES = 8192, ALIGNMENT = 16 };
 

@@ -1,12 +1,12 @@
 #include "base/buf.h"
 
-#include "base/memory.h"
-
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/memory.h"
 
 void buf_fini(struct buf *buf)
 {

@@ -1,8 +1,8 @@
 /* Days, weeks, months in a time zone. DST lives here and nowhere else.
  *
- * Zone rules come from the system's tzdata through GLib. A calendar never changes after it was
- * made, so any thread may read it. All instants are wall_ms; a period is half open, [from, to)
- * (FIG-1). */
+ * Zone rules come from the system's tzdata through GLib and are followed up to the year 2100; later
+ * years keep the last offset. A calendar never changes after it was made, so any thread may read
+ * it. All instants are wall_ms; a period is half open, [from, to) (FIG-1). */
 #pragma once
 
 #include <stdbool.h>
@@ -40,22 +40,29 @@ struct civil {
     int minute;   /* 0 to 59 */
     int second;   /* 0 to 59 */
     int ms;       /* 0 to 999 */
-    int weekday;  /* 1 Monday to 7 Sunday; only calendar_civil fills it */
+    int weekday;  /* 1 Monday to 7 Sunday; calendar_civil and civil_of_days fill it */
     int offset_s; /* east of UTC, in seconds; only calendar_civil fills it */
 };
 
+/* Dates without a zone. */
+int64_t civil_days(
+    const struct civil *date);               /* days since 1970-01-01; month and day may overflow */
+struct civil civil_of_days(int64_t days);    /* midnight of that day, weekday filled */
+int civil_month_length(int year, int month); /* 28 to 31 */
+
 /* `zone` is an IANA name ("Europe/Berlin"), "UTC", or empty for the host's zone; an unknown one is
- * an error with a hint. `week_start` is 1 (Monday) to 7 (Sunday). */
+ * an error with a hint, and NULL. `week_start` is 1 (Monday) to 7 (Sunday). */
 struct calendar *calendar_new(struct str zone, int week_start, struct error *err);
 void calendar_free(struct calendar *calendar);
 
 const char *calendar_zone(const struct calendar *calendar); /* the name, the host's resolved */
 int calendar_week_start(const struct calendar *calendar);
 
-/* The civil time at an instant. Years 1 to 9999. */
+/* The civil time at an instant. Years 1 to 9999; instants outside count as the nearest inside, here
+ * and in all functions below. */
 struct civil calendar_civil(const struct calendar *calendar, wall_ms at);
 
-/* The instant of a civil time. Days and months may overflow (day 32, month 13, day 0) and are
+/* The instant of a civil time. All parts may overflow (day 32, month 13, day 0, hour 24) and are
  * normalised first. A time inside a DST gap gives the first instant after the gap; one that occurs
  * twice gives the first. */
 wall_ms calendar_instant(const struct calendar *calendar, const struct civil *civil);
@@ -64,8 +71,9 @@ wall_ms calendar_instant(const struct calendar *calendar, const struct civil *ci
 bool calendar_exists(const struct calendar *calendar, const struct civil *civil);
 
 /* The period of `kind` that contains `at`. Hours and minutes are civil too: an hour that DST
- * repeats is two periods, and zones with :30 and :45 offsets have their own hours. Weeks start on
- * the calendar's week_start. */
+ * repeats is two periods, one that a half-hour DST cuts is short, and zones with :30 and :45
+ * offsets have their own hours. Weeks start on the calendar's week_start. A day whose midnight does
+ * not exist starts at its first instant; a day that a zone skipped is no period. */
 struct period calendar_period(const struct calendar *calendar, enum period_kind kind, wall_ms at);
 struct period calendar_previous(const struct calendar *calendar, const struct period *period);
 struct period calendar_next(const struct calendar *calendar, const struct period *period);

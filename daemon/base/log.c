@@ -12,6 +12,7 @@ static bool under_systemd; /* set once at start */
 
 void log_open(void)
 {
+    /* No other thread runs yet. NOLINTNEXTLINE(concurrency-mt-unsafe) */
     under_systemd = getenv("JOURNAL_STREAM") != NULL;
 }
 
@@ -31,7 +32,9 @@ static size_t write_prefix(enum log_level level, char *line, size_t size)
 }
 
 /* One write a line, so that lines of several threads do not mix. */
-static void write_line(enum log_level level, const char *event, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void write_line(enum log_level level,
+                                                             const char *event, const char *format,
+                                                             va_list args)
 {
     char line[LINE_BYTES];
     size_t used = write_prefix(level, line, sizeof line);

@@ -1,7 +1,5 @@
 #include "base/mailbox.h"
 
-#include "base/memory.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -10,6 +8,8 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "base/memory.h"
 
 struct mailbox {
     /* set once at start */
@@ -67,8 +67,7 @@ static void on_wake(evutil_socket_t fd, short events, void *arg)
 void mailbox_attach(struct mailbox *mailbox, struct event_base *base)
 {
     assert(mailbox->wake_event == NULL);
-    mailbox->wake_event =
-        event_new(base, mailbox->wake_fd, EV_READ | EV_PERSIST, on_wake, mailbox);
+    mailbox->wake_event = event_new(base, mailbox->wake_fd, EV_READ | EV_PERSIST, on_wake, mailbox);
     int rc = mailbox->wake_event == NULL ? -1 : event_add(mailbox->wake_event, NULL);
     assert(rc == 0);
     (void)rc;

@@ -66,7 +66,8 @@ struct str str_split(struct str *rest, char separator)
     return (struct str){whole.text, len};
 }
 
-/* --- numbers ----------------------------------------------------------------------------------- */
+/* --- numbers -----------------------------------------------------------------------------------
+ */
 
 static locale_t c_locale;
 static pthread_once_t c_locale_once = PTHREAD_ONCE_INIT;
@@ -252,12 +253,8 @@ static bool unit_span(struct str unit, span_ms *out)
     static const struct {
         const char *name;
         span_ms span;
-    } units[] = {{"ms", 1},
-                 {"s", MS_PER_SECOND},
-                 {"m", MS_PER_MINUTE},
-                 {"h", MS_PER_HOUR},
-                 {"d", MS_PER_DAY},
-                 {"w", 7 * (span_ms)MS_PER_DAY}};
+    } units[] = {{"ms", 1},          {"s", MS_PER_SECOND}, {"m", MS_PER_MINUTE},
+                 {"h", MS_PER_HOUR}, {"d", MS_PER_DAY},    {"w", 7 * (span_ms)MS_PER_DAY}};
 
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (str_is(unit, units[i].name)) {
@@ -300,7 +297,8 @@ size_t str_format_double(double value, char *out)
     locale_t before = uselocale(get_c_locale());
     int len = 0;
 
-    for (int digits = 15; digits <= 17; digits++) {
+    /* Any 15 digits survive, and %g drops their zeros; subnormals have fewer. */
+    for (int digits = isnormal(value) || value == 0 ? 15 : 1; digits <= 17; digits++) {
         len = snprintf(out, STR_DOUBLE_SIZE, "%.*g", digits, value);
         if (strtod_l(out, NULL, get_c_locale()) == value)
             break;
@@ -309,7 +307,8 @@ size_t str_format_double(double value, char *out)
     return len < 0 ? 0 : (size_t)len;
 }
 
-/* --- text for people --------------------------------------------------------------------------- */
+/* --- text for people ---------------------------------------------------------------------------
+ */
 
 const char *str_quoted(struct str bytes, char *out)
 {

@@ -1,15 +1,15 @@
 #include "base/table.h"
 
-#include "base/memory.h"
-
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+
 void table_fini(struct table *table)
 {
     for (size_t i = 0; i < table->count; i++)
-        free((void *)(uintptr_t)table->entries[i].key.text);
+        free((void *)table->entries[i].key.text); /* a copy of our own */
     free(table->entries);
     free(table->slots);
     *table = (struct table)TABLE_EMPTY;

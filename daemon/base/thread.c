@@ -1,7 +1,5 @@
 #include "base/thread.h"
 
-#include "base/memory.h"
-
 #include <assert.h>
 #include <event2/event.h>
 #include <pthread.h>
@@ -10,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/memory.h"
 
 enum { NAME_SIZE = 16 };
 

@@ -2,11 +2,16 @@
  * and what cronsim computes).
  *
  * minute hour day-of-month month day-of-week; lists, ranges, steps ("5/15" is 5-59/15), names of
- * months and weekdays, 0 and 7 for Sunday, "@hourly" to "@yearly", day-of-month L and LW, weekday
- * 5L and 5#3, and a "CRON_TZ=Zone " prefix. With both day fields restricted either may match,
- * unless one of them starts with "*": then both must. A fixed time inside a DST gap runs once right
- * after the gap, one that occurs twice runs at the first; wildcard hours run each real hour.
- * "@reboot", reversed ranges (but "fri-sun") and expressions that can never occur are errors. */
+ * months and weekdays in any case, 0 and 7 for Sunday, "@hourly" to "@yearly", day-of-month L and
+ * LW, weekday 5L and 5#3, and a "CRON_TZ=Zone " prefix. With both day fields restricted either may
+ * match, unless one of them starts with "*": then both must.
+ *
+ * With a fixed minute and hour a time inside a DST gap runs once right after the gap, one that
+ * occurs twice runs at the first. Where minute or hour starts with "*", each minute that really
+ * passes counts: what a gap leaves out does not run, what comes twice runs twice.
+ *
+ * "@reboot", six fields, reversed ranges (but "fri-sun") and expressions that can never occur are
+ * errors. */
 #pragma once
 
 #include "base/arena.h"
@@ -27,8 +32,12 @@ struct cron {
     struct str zone;         /* of CRON_TZ=, in the arena; empty without */
 };
 
-/* The text's column (from 1) of a mistake is in the error's text. */
+/* Up to 256 bytes. The column (from 1) of a mistake is in the error's text. */
 bool cron_parse(struct str text, struct arena *arena, struct cron *out, struct error *err);
+
+/* The zone that a "CRON_TZ=" prefix names, inside `text`; empty without one. For who must find the
+ * calendar first. */
+struct str cron_zone(struct str text);
 
 /* The first run after `after`, WALL_NONE if there is none in the next 50 years. Without CRON_TZ the
  * zone is the calendar's; with it the caller passes that zone's calendar. */

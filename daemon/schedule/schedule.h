@@ -1,7 +1,9 @@
 /* A schedule: when something runs.
  *
- * `every 10s` runs on the multiples of the span since 1970 (UTC), whatever was missed; spans of
- * whole days or weeks run at civil midnight of the calendar. Cron expressions are cron.h's. */
+ * `every 10s` runs on the multiples of the span since 1970 (UTC), whatever was missed. Spans of
+ * whole weeks run at civil midnight of the calendar's first day of the week, spans of whole days at
+ * civil midnight; both are counted from 1970, so that a restart does not move them. Cron
+ * expressions are cron.h's. */
 #pragma once
 
 #include "base/arena.h"
@@ -14,16 +16,16 @@ struct schedule {
     const char *id;   /* its name; for an inline one the KPI's or rule's id */
     const char *text; /* as written */
     enum schedule_kind kind;
-    span_ms every;                   /* SCHEDULE_EVERY: at least 1 s */
+    span_ms every;                   /* SCHEDULE_EVERY */
     struct cron cron;                /* SCHEDULE_CRON */
     const struct calendar *calendar; /* borrowed */
 };
 
-/* Reads "every 10s" or a cron expression; `calendar` is borrowed for as long as the schedule lives,
- * the texts go into `arena`. Forms of the language that are not built yet ("month_end + 2 business
- * days 09:30", "every 2w from 2026-10-05") fail with ERROR_UNAVAILABLE, mistakes with
- * ERROR_INVALID. A CRON_TZ prefix must name the calendar's zone or be resolved by the caller first:
- * see cron.zone. */
+/* Reads "every 10s" (one second to 366 days) or a cron expression; `calendar` is borrowed for as
+ * long as the schedule lives, the texts go into `arena`. `id` is left NULL for the caller. Forms of
+ * the language that are not built yet ("month_end + 2 business days 09:30", "every 2w from
+ * 2026-10-05") fail with ERROR_UNAVAILABLE, mistakes with ERROR_INVALID. A CRON_TZ prefix must name
+ * the calendar's zone: cron_zone tells it beforehand. */
 bool schedule_parse(struct str text, const struct calendar *calendar, struct arena *arena,
                     struct schedule *out, struct error *err);
 

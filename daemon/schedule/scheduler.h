@@ -2,7 +2,8 @@
  *
  * A plain list over schedules of one configuration. It does not ask the clock: its owner's timer
  * does. A clock that is set back never repeats a run: a run counts only if it is later than the
- * last one. */
+ * last one. Only a last run more than a day ahead of the clock does not count: the clock was wrong
+ * then, and waiting for it again could take years. */
 #pragma once
 
 #include "schedule/schedule.h"
