@@ -2,8 +2,8 @@
  *
  * Counts have 16 fractional bits and are exact in any order. Sums are double-double (Dekker 1971,
  * Knuth's two-sum): integers exact, else within 1 ulp where the sum of magnitudes is at most 10^6
- * times the sum. Ties of first and last are broken by arrival, so that merging in any order agrees
- * (FIG-32). */
+ * times the sum; a sum or count too large for its type stays at the largest number. Ties of first
+ * and last are broken by arrival, so that merging in any order agrees (FIG-32). */
 #pragma once
 
 #include <stdbool.h>
@@ -31,7 +31,8 @@ struct aggregate {
     }
 
 /* `arrival` grows with every sample that kpid receives (microseconds of the wall clock, made
- * strictly increasing in each thread). `weight` has 16 fractional bits. `value` is finite. */
+ * strictly increasing in each thread). `weight` has 16 fractional bits; 0 adds nothing. `value` is
+ * finite; -0 counts as 0. */
 void aggregate_add(struct aggregate *aggregate, double value, uint64_t weight, wall_ms at,
                    uint64_t arrival);
 

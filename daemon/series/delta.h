@@ -66,12 +66,20 @@ struct delta {
 struct delta *delta_new(void);
 void delta_free(struct delta *delta); /* NULL is fine */
 
-/* All copy what they are given; delta_add_cell takes over the cell's sketch. */
+/* All copy what they are given. The cell of delta_add_cell is empty and may be written until the
+ * next one is added; the sketch that is put into it is the delta's. */
 uint32_t delta_add_series(struct delta *delta, struct series_hash hash, struct str key);
 struct delta_cell *delta_add_cell(struct delta *delta, uint32_t series, int64_t minute);
 void delta_add_ledger(struct delta *delta, struct str listener, const struct ledger *counts);
 
 bool delta_is_empty(const struct delta *delta);
+
+/* Makes room for so many series and cells in all, so that a sender that knows them asks once. */
+void delta_reserve(struct delta *delta, size_t series, size_t cells);
+
+/* Takes one more change, in the order of arrival. False, and nothing changes, when the running
+ * total would no longer be finite. */
+bool gauge_changes_add(struct gauge_changes *changes, double change, wall_ms at, uint64_t arrival);
 
 /* The aggregate of changes that start from level `base` (S7: 0 for a gauge never seen). */
 struct aggregate gauge_changes_resolve(const struct gauge_changes *changes, double base);

@@ -36,8 +36,13 @@ void shard_add(struct shard *shard, const struct sample *samples, size_t count, 
                struct ledger *ledger, enum reject_reason *why);
 
 /* All that changed since the last call, as a delta without ledgers; the shard's cells are empty
- * again. Never NULL. */
+ * again. Never NULL. The cells of one series stand together, one for each minute, in the order of
+ * their minutes; a key is in the first delta that has the series and in no later one. */
 struct delta *shard_take_delta(struct shard *shard);
+
+/* Bytes held for the next delta alone: samples of many minutes and sketches make it grow, so its
+ * owner hands over early when it is past a budget. */
+size_t shard_pending_bytes(const struct shard *shard);
 
 size_t shard_series_count(const struct shard *shard);
 size_t shard_size_bytes(const struct shard *shard); /* allocated, for tests of the memory bar */

@@ -1,0 +1,152 @@
+#include "series/aggregate.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "series/sample.h"
+
+static const double WEIGHT_SCALE = 1.0 / 65536.0;
+
+/* Knuth's two-sum: `*sum` is a + b rounded, `*error` exactly what rounding lost. */
+static void two_sum(double a, double b, double *sum, double *error)
+{
+    double s = a + b;
+    double b_part = s - a;
+    double a_part = s - b_part;
+    *sum = s;
+    *error = (a - a_part) + (b - b_part);
+}
+
+/* Dekker's fast two-sum, for |a| >= |b|. */
+static void fast_two_sum(double a, double b, double *sum, double *error)
+{
+    double s = a + b;
+    *sum = s;
+    *error = b - (s - a);
+}
+
+/* Adds a double-double. What is larger than a double can be stays at the largest one: a sum is
+ * never infinite, and never "not a number". */
+static void add_to_sum(struct aggregate *aggregate, double high, double low)
+{
+    double sum = 0;
+    double error = 0;
+    double low_sum = 0;
+    double low_error = 0;
+
+    two_sum(aggregate->sum, high, &sum, &error);
+    if (!isfinite(sum)) {
+        aggregate->sum = copysign(DBL_MAX, sum);
+        aggregate->sum_low = 0;
+        return;
+    }
+    two_sum(aggregate->sum_low, low, &low_sum, &low_error);
+    fast_two_sum(sum, error + low_sum, &sum, &error);
+    fast_two_sum(sum, error + low_error, &sum, &error);
+    if (!isfinite(sum) || !isfinite(error)) {
+        aggregate->sum = copysign(DBL_MAX, high);
+        aggregate->sum_low = 0;
+        return;
+    }
+    aggregate->sum = sum;
+    aggregate->sum_low = error;
+}
+
+/* The product of value and weight as a double-double, exact below overflow and above underflow. */
+static void add_weighted(struct aggregate *aggregate, double value, uint64_t weight)
+{
+    if (weight == WEIGHT_ONE) {
+        add_to_sum(aggregate, value, 0);
+        return;
+    }
+    double factor = (double)weight * WEIGHT_SCALE;
+    double product = value * factor;
+    if (isfinite(product))
+        add_to_sum(aggregate, product, fma(value, factor, -product));
+    else
+        add_to_sum(aggregate, copysign(DBL_MAX, value), 0);
+}
+
+static uint64_t saturating_sum(uint64_t a, uint64_t b)
+{
+    uint64_t sum = 0;
+    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+/* Of two samples with one time the earlier arrival is the first and the later one the last
+ * (FIG-32). Arrivals are unique in one thread only, so the value decides in the end: any rule would
+ * do that does not depend on the order of merging. */
+static void keep_first(struct aggregate *aggregate, double value, wall_ms at, uint64_t arrival)
+{
+    if (at > aggregate->first_at ||
+        (at == aggregate->first_at && arrival > aggregate->first_arrival))
+        return;
+    if (at == aggregate->first_at && arrival == aggregate->first_arrival &&
+        value >= aggregate->first)
+        return;
+    aggregate->first = value;
+    aggregate->first_at = at;
+    aggregate->first_arrival = arrival;
+}
+
+static void keep_last(struct aggregate *aggregate, double value, wall_ms at, uint64_t arrival)
+{
+    if (at < aggregate->last_at || (at == aggregate->last_at && arrival < aggregate->last_arrival))
+        return;
+    if (at == aggregate->last_at && arrival == aggregate->last_arrival && value <= aggregate->last)
+        return;
+    aggregate->last = value;
+    aggregate->last_at = at;
+    aggregate->last_arrival = arrival;
+}
+
+void aggregate_add(struct aggregate *aggregate, double value, uint64_t weight, wall_ms at,
+                   uint64_t arrival)
+{
+    value += 0.0; /* -0 becomes 0, which are one value here */
+    if (weight == 0)
+        return;
+    if (aggregate->count == 0) {
+        *aggregate = (struct aggregate){.min = value,
+                                        .max = value,
+                                        .first = value,
+                                        .first_at = at,
+                                        .first_arrival = arrival,
+                                        .last = value,
+                                        .last_at = at,
+                                        .last_arrival = arrival};
+    } else {
+        aggregate->min = value < aggregate->min ? value : aggregate->min;
+        aggregate->max = value > aggregate->max ? value : aggregate->max;
+        keep_first(aggregate, value, at, arrival);
+        keep_last(aggregate, value, at, arrival);
+    }
+    aggregate->count = saturating_sum(aggregate->count, weight);
+    add_weighted(aggregate, value, weight);
+}
+
+void aggregate_merge(struct aggregate *into, const struct aggregate *from)
+{
+    if (from->count == 0)
+        return;
+    if (into->count == 0) {
+        *into = *from;
+        return;
+    }
+    into->min = from->min < into->min ? from->min : into->min;
+    into->max = from->max > into->max ? from->max : into->max;
+    keep_first(into, from->first, from->first_at, from->first_arrival);
+    keep_last(into, from->last, from->last_at, from->last_arrival);
+    into->count = saturating_sum(into->count, from->count);
+    add_to_sum(into, from->sum, from->sum_low);
+}
+
+double aggregate_sum(const struct aggregate *aggregate)
+{
+    return aggregate->sum + aggregate->sum_low;
+}
+
+double aggregate_count(const struct aggregate *aggregate)
+{
+    return (double)aggregate->count * WEIGHT_SCALE;
+}

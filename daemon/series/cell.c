@@ -1,0 +1,154 @@
+#include "series/cell.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { CELL_VERSION = 1, FLAG_ONE_SAMPLE = 1, FLAG_SKETCH = 2 };
+
+void cell_fini(struct cell *cell)
+{
+    distinct_free(cell->distinct);
+    *cell = (struct cell)CELL_EMPTY;
+}
+
+void cell_merge(struct cell *into, const struct cell *from)
+{
+    aggregate_merge(&into->aggregate, &from->aggregate);
+    if (from->distinct == NULL)
+        return;
+    if (into->distinct == NULL)
+        into->distinct = distinct_copy(from->distinct);
+    else
+        distinct_merge(into->distinct, from->distinct);
+}
+
+static uint64_t bits_of(double value)
+{
+    uint64_t bits = 0;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* Whether the aggregate is, to the bit, what one sample with its first value makes. */
+static bool is_one_sample(const struct aggregate *aggregate)
+{
+    struct aggregate one = AGGREGATE_EMPTY;
+
+    if (aggregate->count == 0)
+        return false;
+    aggregate_add(&one, aggregate->first, aggregate->count, aggregate->first_at,
+                  aggregate->first_arrival);
+    return bits_of(one.sum) == bits_of(aggregate->sum) &&
+           bits_of(one.sum_low) == bits_of(aggregate->sum_low) &&
+           bits_of(one.first) == bits_of(aggregate->first) &&
+           bits_of(one.min) == bits_of(aggregate->min) &&
+           bits_of(one.max) == bits_of(aggregate->max) &&
+           bits_of(one.last) == bits_of(aggregate->last) && one.last_at == aggregate->last_at &&
+           one.last_arrival == aggregate->last_arrival;
+}
+
+static void encode_aggregate(const struct aggregate *aggregate, struct buf *out)
+{
+    buf_double(out, aggregate->sum);
+    buf_double(out, aggregate->sum_low);
+    buf_double(out, aggregate->min);
+    buf_double(out, aggregate->max);
+    buf_double(out, aggregate->first);
+    buf_i64(out, aggregate->first_at);
+    buf_u64(out, aggregate->first_arrival);
+    buf_double(out, aggregate->last);
+    buf_i64(out, aggregate->last_at);
+    buf_u64(out, aggregate->last_arrival);
+}
+
+void cell_encode(const struct cell *cell, struct buf *out)
+{
+    const struct aggregate *aggregate = &cell->aggregate;
+    bool one_sample = is_one_sample(aggregate);
+    int flags = (one_sample ? FLAG_ONE_SAMPLE : 0) | (cell->distinct != NULL ? FLAG_SKETCH : 0);
+
+    buf_u8(out, CELL_VERSION);
+    buf_u8(out, (uint8_t)flags);
+    buf_u64(out, aggregate->count);
+    if (one_sample) {
+        buf_double(out, aggregate->first);
+        buf_i64(out, aggregate->first_at);
+        buf_u64(out, aggregate->first_arrival);
+    } else if (aggregate->count > 0) {
+        encode_aggregate(aggregate, out);
+    }
+    if (cell->distinct != NULL)
+        distinct_encode(cell->distinct, out);
+}
+
+static bool decode_one_sample(struct reader *reader, uint64_t count, struct aggregate *out)
+{
+    double value = read_double(reader);
+    wall_ms at = read_i64(reader);
+    uint64_t arrival = read_u64(reader);
+
+    if (!reader->ok || !isfinite(value) || count == 0 || bits_of(value) == bits_of(-0.0))
+        return false;
+    aggregate_add(out, value, count, at, arrival);
+    return true;
+}
+
+/* What every aggregate keeps to: numbers are finite, first is not after last, and the low half of
+ * the sum is below the precision of the high half. */
+static bool is_sound(const struct aggregate *aggregate)
+{
+    const double numbers[] = {aggregate->sum, aggregate->sum_low, aggregate->min,
+                              aggregate->max, aggregate->first,   aggregate->last};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        if (!isfinite(numbers[i]))
+            return false;
+    }
+    if (aggregate->sum + aggregate->sum_low != aggregate->sum)
+        return false;
+    if (aggregate->min > aggregate->first || aggregate->first > aggregate->max ||
+        aggregate->min > aggregate->last || aggregate->last > aggregate->max)
+        return false;
+    return aggregate->first_at < aggregate->last_at ||
+           (aggregate->first_at == aggregate->last_at &&
+            aggregate->first_arrival <= aggregate->last_arrival);
+}
+
+static bool decode_aggregate(struct reader *reader, uint64_t count, struct aggregate *out)
+{
+    out->count = count;
+    out->sum = read_double(reader);
+    out->sum_low = read_double(reader);
+    out->min = read_double(reader);
+    out->max = read_double(reader);
+    out->first = read_double(reader);
+    out->first_at = read_i64(reader);
+    out->first_arrival = read_u64(reader);
+    out->last = read_double(reader);
+    out->last_at = read_i64(reader);
+    out->last_arrival = read_u64(reader);
+    return reader->ok && is_sound(out) && !is_one_sample(out);
+}
+
+bool cell_decode(struct str bytes, struct cell *out)
+{
+    struct reader reader = reader_of(bytes);
+    uint8_t version = read_u8(&reader);
+    uint8_t flags = read_u8(&reader);
+    uint64_t count = read_u64(&reader);
+    bool ok = reader.ok && version == CELL_VERSION && flags <= (FLAG_ONE_SAMPLE | FLAG_SKETCH);
+
+    *out = (struct cell)CELL_EMPTY;
+    if (ok && (flags & FLAG_ONE_SAMPLE) != 0)
+        ok = decode_one_sample(&reader, count, &out->aggregate);
+    else if (ok && count > 0)
+        ok = decode_aggregate(&reader, count, &out->aggregate);
+    if (ok && (flags & FLAG_SKETCH) != 0) {
+        out->distinct = distinct_decode(&reader);
+        ok = out->distinct != NULL;
+    }
+    if (ok && reader.left == 0)
+        return true;
+    cell_fini(out);
+    return false;
+}

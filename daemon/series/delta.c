@@ -1,0 +1,131 @@
+#include "series/delta.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "series/sample.h"
+
+struct delta *delta_new(void)
+{
+    return memory_zero(1, sizeof(struct delta));
+}
+
+void delta_free(struct delta *delta)
+{
+    if (delta == NULL)
+        return;
+    for (size_t i = 0; i < delta->cell_count; i++)
+        cell_fini(&delta->cells[i].cell);
+    free(delta->series);
+    free(delta->cells);
+    free(delta->ledgers);
+    arena_fini(&delta->arena);
+    free(delta);
+}
+
+void delta_reserve(struct delta *delta, size_t series, size_t cells)
+{
+    if (series > delta->series_capacity) {
+        delta->series = memory_grow(delta->series, series, sizeof *delta->series);
+        delta->series_capacity = series;
+    }
+    if (cells > delta->cell_capacity) {
+        delta->cells = memory_grow(delta->cells, cells, sizeof *delta->cells);
+        delta->cell_capacity = cells;
+    }
+}
+
+static size_t doubled(size_t capacity)
+{
+    return capacity == 0 ? 8 : capacity * 2;
+}
+
+uint32_t delta_add_series(struct delta *delta, struct series_hash hash, struct str key)
+{
+    if (delta->series_count == delta->series_capacity)
+        delta_reserve(delta, doubled(delta->series_capacity), 0);
+    struct str copy = key.len == 0 ? STR_EMPTY : arena_str(&delta->arena, key);
+    delta->series[delta->series_count] = (struct delta_series){hash, copy};
+    return (uint32_t)delta->series_count++;
+}
+
+struct delta_cell *delta_add_cell(struct delta *delta, uint32_t series, int64_t minute)
+{
+    if (delta->cell_count == delta->cell_capacity)
+        delta_reserve(delta, 0, doubled(delta->cell_capacity));
+    struct delta_cell *cell = &delta->cells[delta->cell_count++];
+    *cell = (struct delta_cell){.series = series, .minute = minute};
+    return cell;
+}
+
+void delta_add_ledger(struct delta *delta, struct str listener, const struct ledger *counts)
+{
+    if (delta->ledger_count == delta->ledger_capacity) {
+        delta->ledger_capacity = doubled(delta->ledger_capacity);
+        delta->ledgers =
+            memory_grow(delta->ledgers, delta->ledger_capacity, sizeof *delta->ledgers);
+    }
+    delta->ledgers[delta->ledger_count++] =
+        (struct delta_ledger){arena_str(&delta->arena, listener), *counts};
+}
+
+bool delta_is_empty(const struct delta *delta)
+{
+    return delta->cell_count == 0 && delta->series_count == 0 && delta->ledger_count == 0;
+}
+
+bool gauge_changes_add(struct gauge_changes *changes, double change, wall_ms at, uint64_t arrival)
+{
+    double total = changes->total + change + 0.0;
+    double sum = changes->sum + total;
+
+    if (!isfinite(total) || !isfinite(sum))
+        return false;
+    if (changes->count == 0) {
+        changes->first = changes->low = changes->high = total;
+        changes->first_at = changes->last_at = at;
+        changes->first_arrival = arrival;
+    }
+    changes->low = fmin(changes->low, total);
+    changes->high = fmax(changes->high, total);
+    changes->total = total;
+    changes->sum = sum;
+    /* Changes count in the order they came; an older stamp must not put the last one before. */
+    if (at > changes->last_at)
+        changes->last_at = at;
+    changes->last_arrival = arrival;
+    changes->count++;
+    return true;
+}
+
+static double finite_sum(double a, double b)
+{
+    double sum = a + b + 0.0;
+    return isfinite(sum) ? sum : copysign(DBL_MAX, sum);
+}
+
+struct aggregate gauge_changes_resolve(const struct gauge_changes *changes, double base)
+{
+    struct aggregate resolved = AGGREGATE_EMPTY;
+    struct aggregate one = AGGREGATE_EMPTY;
+
+    if (changes->count == 0)
+        return resolved;
+    /* base times count plus the running totals, in double-double like every sum. */
+    aggregate_add(&resolved, base, changes->count * WEIGHT_ONE, changes->first_at,
+                  changes->first_arrival);
+    aggregate_add(&one, changes->sum, WEIGHT_ONE, changes->first_at, changes->first_arrival);
+    aggregate_merge(&resolved, &one);
+    resolved.count = changes->count * WEIGHT_ONE;
+    resolved.min = finite_sum(base, changes->low);
+    resolved.max = finite_sum(base, changes->high);
+    resolved.first = finite_sum(base, changes->first);
+    resolved.first_at = changes->first_at;
+    resolved.first_arrival = changes->first_arrival;
+    resolved.last = finite_sum(base, changes->total);
+    resolved.last_at = changes->last_at;
+    resolved.last_arrival = changes->last_arrival;
+    return resolved;
+}

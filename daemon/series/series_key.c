@@ -1,0 +1,219 @@
+#include "series/series_key.h"
+
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+static const char AFTER_NAME = '\x01';
+static const char AFTER_VALUE = '\x00';
+
+static bool holds(struct str text, char byte)
+{
+    return text.len > 0 && memchr(text.text, byte, text.len) != NULL;
+}
+
+/* One tag of a style; false when it cannot be read. */
+static bool label_parse(struct str tag, enum tag_style style, struct label *out)
+{
+    char separator = '=';
+    if (style == TAGS_COLON)
+        separator = ':';
+    bool has_value = holds(tag, separator);
+    struct str value = tag;
+    struct str name = str_split(&value, separator);
+    *out = (struct label){name, value};
+
+    /* Only DogStatsD's tags may do without a value (D7, G8, I8). */
+    return name.len > 0 && (style == TAGS_COLON || (has_value && value.len > 0));
+}
+
+/* Puts the label where it belongs among the sorted ones; false when its name is there with another
+ * value. */
+static bool insert_sorted(struct label *labels, size_t *count, struct label label)
+{
+    size_t at = *count;
+    while (at > 0 && str_compare(labels[at - 1].name, label.name) > 0)
+        at--;
+    if (at > 0 && str_equal(labels[at - 1].name, label.name))
+        return str_equal(labels[at - 1].value, label.value);
+    if (*count == LABELS_MAX)
+        return false;
+    memmove(&labels[at + 1], &labels[at], (*count - at) * sizeof *labels);
+    labels[at] = label;
+    (*count)++;
+    return true;
+}
+
+bool labels_parse(struct str tags, enum tag_style style, struct label *out, size_t *count)
+{
+    char between = style == TAGS_SEMICOLON ? ';' : ',';
+
+    *count = 0;
+    if (tags.len == 0)
+        return true;
+    if (style == TAGS_NONE || tags.len > LABEL_BYTES_MAX || holds(tags, AFTER_NAME) ||
+        holds(tags, AFTER_VALUE))
+        return false;
+    struct str rest = tags;
+    bool more = true;
+    while (more) {
+        struct label label;
+        more = holds(rest, between);
+        struct str tag = str_split(&rest, between);
+        if (tag.len == 0 && style == TAGS_COLON)
+            continue; /* "#a:1,,b:2" and a comma at the end are common and harmless */
+        if (!label_parse(tag, style, &label) || !insert_sorted(out, count, label))
+            return false;
+    }
+    return true;
+}
+
+bool metric_name_is_valid(struct str name)
+{
+    if (name.len == 0 || name.len > METRIC_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.text[i];
+        if (c < 0x20 || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+void series_key_write(struct buf *out, enum metric_kind kind, struct str metric,
+                      const struct label *labels, size_t count)
+{
+    buf_clear(out);
+    buf_u8(out, (uint8_t)kind);
+    buf_str(out, metric);
+    buf_char(out, AFTER_VALUE);
+    for (size_t i = 0; i < count; i++) {
+        buf_str(out, labels[i].name);
+        buf_char(out, AFTER_NAME);
+        buf_str(out, labels[i].value);
+        buf_char(out, AFTER_VALUE);
+    }
+}
+
+struct series_hash series_key_hash(struct str key)
+{
+    XXH128_hash_t hash = XXH3_128bits(key.text == NULL ? "" : key.text, key.len);
+    return (struct series_hash){hash.high64, hash.low64};
+}
+
+bool series_hash_equal(struct series_hash a, struct series_hash b)
+{
+    return a.high == b.high && a.low == b.low;
+}
+
+enum metric_kind series_key_kind(struct str key)
+{
+    return key.len == 0 ? (enum metric_kind)0 : (enum metric_kind)(unsigned char)key.text[0];
+}
+
+/* The text from `from` to the next `end`; false when there is none. `*next` is after the end. */
+static bool text_until(struct str key, size_t from, char end, struct str *out, size_t *next)
+{
+    if (from >= key.len)
+        return false;
+    const char *at = memchr(key.text + from, end, key.len - from);
+    if (at == NULL)
+        return false;
+    size_t len = (size_t)(at - (key.text + from));
+    *out = (struct str){key.text + from, len};
+    *next = from + len + 1;
+    return true;
+}
+
+struct str series_key_metric(struct str key)
+{
+    struct str metric = STR_EMPTY;
+    size_t next = 0;
+    return text_until(key, 1, AFTER_VALUE, &metric, &next) ? metric : STR_EMPTY;
+}
+
+bool series_key_next_label(struct str key, size_t *at, struct label *out)
+{
+    size_t from = *at;
+    size_t value_at = 0;
+
+    if (from == 0 && !text_until(key, 1, AFTER_VALUE, &out->name, &from))
+        return false;
+    return text_until(key, from, AFTER_NAME, &out->name, &value_at) &&
+           text_until(key, value_at, AFTER_VALUE, &out->value, at);
+}
+
+bool series_key_label(struct str key, struct str name, struct str *out)
+{
+    struct label label;
+    size_t at = 0;
+
+    while (series_key_next_label(key, &at, &label)) {
+        if (str_equal(label.name, name)) {
+            *out = label.value;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool series_key_is_valid(struct str key)
+{
+    struct str metric = STR_EMPTY;
+    struct label label;
+    struct str name_before = STR_EMPTY;
+    size_t at = 0;
+    size_t labels = 0;
+
+    if (metric_kind_name(series_key_kind(key)) == NULL ||
+        !text_until(key, 1, AFTER_VALUE, &metric, &at) || !metric_name_is_valid(metric))
+        return false;
+    size_t labels_at = at;
+    while (at < key.len) {
+        if (!series_key_next_label(key, &at, &label))
+            return false;
+        if (label.name.len == 0 || holds(label.name, AFTER_VALUE) ||
+            holds(label.value, AFTER_NAME) || str_compare(name_before, label.name) >= 0)
+            return false;
+        name_before = label.name;
+        labels++;
+    }
+    /* A key has at most one byte a label more than the tags it was made from. */
+    return labels <= LABELS_MAX && key.len - labels_at <= LABEL_BYTES_MAX + 2 * LABELS_MAX;
+}
+
+static void format_value(struct buf *out, struct str value)
+{
+    bool is_text = str_is_utf8(value);
+
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.text[i];
+        if (c == '"' || c == '\\') {
+            buf_char(out, '\\');
+            buf_char(out, (char)c);
+        } else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !is_text)) {
+            buf_printf(out, "\\x%02x", c);
+        } else {
+            buf_char(out, (char)c);
+        }
+    }
+}
+
+void series_key_format(struct buf *out, struct str key)
+{
+    struct label label;
+    size_t at = 0;
+    const char *before = "{";
+
+    format_value(out, series_key_metric(key));
+    while (series_key_next_label(key, &at, &label)) {
+        buf_text(out, before);
+        format_value(out, label.name);
+        buf_text(out, "=\"");
+        format_value(out, label.value);
+        buf_char(out, '"');
+        before = ",";
+    }
+    if (before[0] == ',')
+        buf_char(out, '}');
+}

@@ -1,0 +1,870 @@
+#include "series/shard.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "series/slots.h"
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum {
+    GROUP = 16, /* samples looked up together: enough misses in flight, few enough registers */
+    UNIT_BYTES = 8,
+    CHUNK_UNITS = 1 << 15,
+    CHUNK_BYTES = CHUNK_UNITS * UNIT_BYTES,
+    CHUNKS_MAX = 1 << 17, /* places are 32 bits */
+    SIDES_PER_CHUNK = 512,
+    TOUCHED_MIN = 64,
+    KEYS_KEPT_BYTES = 64 * 1024, /* of the buffer of new keys, between deltas */
+    PREFETCH_AHEAD = 8,
+};
+
+static const uint32_t NOT_TOUCHED = UINT32_MAX;
+
+/* A raw key is a sample's name, tags, style and kind as they were sent. Its text stands after the
+ * record that starts with this. */
+struct raw_key {
+    uint16_t name_len; /* 0: no raw key */
+    uint16_t tags_len;
+    uint8_t sent_kind;
+    uint8_t tag_style;
+    uint8_t kind; /* of the series: the declared one beats the one that was sent; 0: an alias */
+    uint8_t is_new;
+};
+
+/* A series and its current cell, which is of the newest minute seen since the last delta. While all
+ * of its values are equal (one sample, or increments of 1) the cell is here; else it is a side
+ * cell. One cache line, and the raw key that made the series right behind it. */
+struct record {
+    struct raw_key raw;
+    uint32_t touched; /* index into the shard's touched ones, or NOT_TOUCHED */
+    int32_t minute;
+    uint64_t count; /* as in struct aggregate; 0: the cell is empty or a side cell */
+    double value;
+    uint32_t first_arrival; /* since the shard's arrival_base */
+    uint32_t last_arrival;
+    uint16_t first_ms; /* since the minute began */
+    uint16_t last_ms;
+    uint32_t side; /* of the current cell, + 1; 0: none */
+    struct series_hash hash;
+    char text[]; /* raw name, raw tags */
+};
+
+/* A further raw key of a series. */
+struct alias {
+    struct raw_key raw;
+    uint32_t series; /* the place of its record */
+    char text[];
+};
+
+/* A whole cell: of more than one value, of a set, of a gauge that was changed, or of another minute
+ * than the current one. */
+struct side {
+    struct aggregate aggregate;
+    struct distinct *distinct;     /* owned */
+    struct gauge_changes *changes; /* owned */
+    uint32_t touched;
+    int32_t minute;
+};
+
+struct shard {
+    struct shard_limits limits;
+    const struct metric_table *metrics;
+    uint64_t seed;
+    uint64_t last_arrival;
+
+    /* records and aliases: a place is a number of units from the start of the first chunk */
+    char **chunks;
+    size_t chunk_count;
+    size_t chunk_capacity;
+    size_t units_used; /* of the last chunk */
+    struct slots raw_keys;
+    struct slots series;
+
+    /* for the next delta */
+    uint32_t *touched; /* places of records */
+    size_t touched_count;
+    size_t touched_capacity;
+    uint64_t arrival_base;
+    void **side_chunks; /* each SIDES_PER_CHUNK of struct side */
+    size_t side_chunk_count;
+    size_t side_count;
+    struct slots other_minutes; /* side cells that are not current */
+    size_t owned_bytes;         /* by sketches and changes */
+    struct buf new_keys;        /* blocks, in the order of touching */
+
+    struct buf key; /* the key that is being looked for */
+};
+
+/* What a sample does to a series of a kind. */
+struct measure {
+    double value;
+    uint64_t weight;
+    struct str member;
+    bool is_change; /* of a gauge */
+    wall_ms at;
+    int32_t minute;
+    uint16_t ms;
+};
+
+/* --- records ----------------------------------------------------------------------------------*/
+
+static void *place_in(char *const *chunks, uint32_t place)
+{
+    return chunks[place / CHUNK_UNITS] + (size_t)(place % CHUNK_UNITS) * UNIT_BYTES;
+}
+
+static void *at_place(const struct shard *shard, uint32_t place)
+{
+    return place_in(shard->chunks, place);
+}
+
+/* A place for `size` bytes, zeroed; 0 when all places are taken. */
+static uint32_t place_new(struct shard *shard, size_t size)
+{
+    size_t units = (size + UNIT_BYTES - 1) / UNIT_BYTES;
+    if (shard->chunk_count == 0 || CHUNK_UNITS - shard->units_used < units) {
+        if (shard->chunk_count == CHUNKS_MAX)
+            return 0;
+        if (shard->chunk_count == shard->chunk_capacity) {
+            shard->chunk_capacity = shard->chunk_capacity == 0 ? 8 : shard->chunk_capacity * 2;
+            shard->chunks =
+                memory_grow(shard->chunks, shard->chunk_capacity, sizeof *shard->chunks);
+        }
+        shard->chunks[shard->chunk_count++] = memory_alloc(CHUNK_BYTES);
+        shard->units_used = shard->chunk_count == 1 ? 1 : 0; /* place 0 stands for none */
+    }
+    uint32_t place = (uint32_t)((shard->chunk_count - 1) * CHUNK_UNITS + shard->units_used);
+    shard->units_used += units;
+    memset(at_place(shard, place), 0, units * UNIT_BYTES);
+    return place;
+}
+
+static void chunks_free(char **chunks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(chunks[i]);
+    free(chunks);
+}
+
+static enum tag_style style_of(const struct sample *sample)
+{
+    return sample->tags.len == 0 ? TAGS_NONE : sample->tag_style;
+}
+
+static uint64_t raw_hash(const struct shard *shard, const struct sample *sample)
+{
+    uint64_t seed = shard->seed + (uint64_t)sample->kind * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t hash = XXH3_64bits_withSeed(sample->name.text, sample->name.len, seed);
+    if (sample->tags.len > 0)
+        hash = XXH3_64bits_withSeed(sample->tags.text, sample->tags.len,
+                                    hash + (uint64_t)sample->tag_style);
+    return hash;
+}
+
+static bool raw_key_is_of(const struct raw_key *raw, const char *text, const struct sample *sample)
+{
+    return raw->name_len == sample->name.len && raw->tags_len == sample->tags.len &&
+           raw->sent_kind == (uint8_t)sample->kind && raw->tag_style == (uint8_t)style_of(sample) &&
+           memcmp(text, sample->name.text, raw->name_len) == 0 &&
+           (raw->tags_len == 0 ||
+            memcmp(text + raw->name_len, sample->tags.text, raw->tags_len) == 0);
+}
+
+static void raw_key_write(struct raw_key *raw, char *text, const struct sample *sample)
+{
+    raw->name_len = (uint16_t)sample->name.len;
+    raw->tags_len = (uint16_t)sample->tags.len;
+    raw->sent_kind = (uint8_t)sample->kind;
+    raw->tag_style = (uint8_t)style_of(sample);
+    memcpy(text, sample->name.text, sample->name.len);
+    if (sample->tags.len > 0)
+        memcpy(text + sample->name.len, sample->tags.text, sample->tags.len);
+}
+
+/* The place of the series when the raw key at a place of the cache is the sample's; else 0. */
+static uint32_t series_of_raw(const struct shard *shard, uint32_t place,
+                              const struct sample *sample)
+{
+    const struct record *record = at_place(shard, place);
+    if (record->raw.kind != 0)
+        return raw_key_is_of(&record->raw, record->text, sample) ? place : 0;
+    const struct alias *alias = at_place(shard, place);
+    return raw_key_is_of(&alias->raw, alias->text, sample) ? alias->series : 0;
+}
+
+static uint32_t raw_key_find(const struct shard *shard, uint32_t hash, const struct sample *sample)
+{
+    uint32_t at = slots_home(&shard->raw_keys, hash);
+    uint32_t place = 0;
+    while ((place = slots_next(&shard->raw_keys, hash, &at)) != 0) {
+        uint32_t series = series_of_raw(shard, place, sample);
+        if (series != 0)
+            return series;
+    }
+    return 0;
+}
+
+static bool cache_has_room(const struct shard *shard)
+{
+    return shard->raw_keys.count < shard->limits.raw_keys;
+}
+
+static void alias_add(struct shard *shard, uint32_t hash, const struct sample *sample,
+                      uint32_t series)
+{
+    if (!cache_has_room(shard))
+        return;
+    uint32_t place = place_new(shard, sizeof(struct alias) + sample->name.len + sample->tags.len);
+    if (place == 0)
+        return;
+    struct alias *alias = at_place(shard, place);
+    raw_key_write(&alias->raw, alias->text, sample);
+    alias->series = series;
+    slots_add(&shard->raw_keys, hash, place);
+}
+
+/* --- cells ------------------------------------------------------------------------------------*/
+
+static struct side *side_at(const struct shard *shard, uint32_t index)
+{
+    struct side *chunk = shard->side_chunks[index / SIDES_PER_CHUNK];
+    return &chunk[index % SIDES_PER_CHUNK];
+}
+
+static uint32_t side_new(struct shard *shard, uint32_t touched, int32_t minute)
+{
+    assert(shard->side_count < UINT32_MAX - 1);
+    if (shard->side_count == shard->side_chunk_count * SIDES_PER_CHUNK) {
+        shard->side_chunks = memory_grow(shard->side_chunks, shard->side_chunk_count + 1,
+                                         sizeof *shard->side_chunks);
+        shard->side_chunks[shard->side_chunk_count++] =
+            memory_alloc(SIDES_PER_CHUNK * sizeof(struct side));
+    }
+    uint32_t index = (uint32_t)shard->side_count++;
+    *side_at(shard, index) = (struct side){.touched = touched, .minute = minute};
+    return index;
+}
+
+static uint32_t minute_hash(const struct shard *shard, uint32_t touched, int32_t minute)
+{
+    uint64_t pair = (uint64_t)touched << 32 | (uint32_t)minute;
+    return (uint32_t)(XXH3_64bits_withSeed(&pair, sizeof pair, shard->seed) >> 32);
+}
+
+/* The cell of another minute than the current one, as index + 1; 0 when there is none yet. */
+static uint32_t other_minute_find(const struct shard *shard, uint32_t touched, int32_t minute)
+{
+    uint32_t hash = minute_hash(shard, touched, minute);
+    uint32_t at = slots_home(&shard->other_minutes, hash);
+    uint32_t place = 0;
+    while ((place = slots_next(&shard->other_minutes, hash, &at)) != 0) {
+        const struct side *side = side_at(shard, place - 1);
+        if (side->touched == touched && side->minute == minute)
+            return place;
+    }
+    return 0;
+}
+
+static void other_minute_add(struct shard *shard, uint32_t index)
+{
+    const struct side *side = side_at(shard, index);
+    slots_add(&shard->other_minutes, minute_hash(shard, side->touched, side->minute), index + 1);
+}
+
+/* The current cell while all its values are equal. */
+static struct aggregate current_aggregate(const struct shard *shard, const struct record *record)
+{
+    struct aggregate aggregate = AGGREGATE_EMPTY;
+    wall_ms minute_at = (wall_ms)record->minute * MS_PER_MINUTE;
+
+    if (record->count == 0)
+        return aggregate;
+    aggregate_add(&aggregate, record->value, record->count, minute_at + record->first_ms,
+                  shard->arrival_base + record->first_arrival);
+    aggregate.last_at = minute_at + record->last_ms;
+    aggregate.last_arrival = shard->arrival_base + record->last_arrival;
+    return aggregate;
+}
+
+/* Counts the sample in the record itself; false when its cell has to become a side cell. */
+static bool add_to_record(struct shard *shard, struct record *record, const struct measure *measure,
+                          uint64_t arrival)
+{
+    uint64_t since_base = arrival - shard->arrival_base;
+    if (since_base > UINT32_MAX)
+        return false;
+    if (record->count == 0) {
+        record->value = measure->value;
+        record->first_ms = record->last_ms = measure->ms;
+        record->first_arrival = record->last_arrival = (uint32_t)since_base;
+        record->count = measure->weight;
+        return true;
+    }
+    uint64_t count = 0;
+    if (record->value != measure->value ||
+        __builtin_add_overflow(record->count, measure->weight, &count))
+        return false;
+    record->count = count;
+    if (measure->ms >= record->last_ms) {
+        record->last_ms = measure->ms;
+        record->last_arrival = (uint32_t)since_base;
+    } else if (measure->ms < record->first_ms) {
+        record->first_ms = measure->ms;
+        record->first_arrival = (uint32_t)since_base;
+    }
+    return true;
+}
+
+/* A gauge's change is a new value where the cell knows the level, else it is kept for the writer
+ * (S7). False when the level would not be finite. */
+static bool add_change(struct shard *shard, struct side *side, const struct measure *measure,
+                       uint64_t arrival)
+{
+    const struct aggregate *aggregate = &side->aggregate;
+    if (aggregate->count > 0) {
+        /* Changes count in the order they come, whatever their times say. */
+        wall_ms at = measure->at > aggregate->last_at ? measure->at : aggregate->last_at;
+        double level = aggregate->last + measure->value;
+        if (!isfinite(level))
+            return false;
+        aggregate_add(&side->aggregate, level, WEIGHT_ONE, at, arrival);
+        return true;
+    }
+    if (side->changes == NULL) {
+        side->changes = memory_zero(1, sizeof *side->changes);
+        shard->owned_bytes += sizeof *side->changes;
+    }
+    return gauge_changes_add(side->changes, measure->value, measure->at, arrival);
+}
+
+static bool add_to_side(struct shard *shard, struct side *side, const struct measure *measure,
+                        uint64_t arrival)
+{
+    if (measure->is_change)
+        return add_change(shard, side, measure, arrival);
+    if (measure->member.text != NULL) {
+        if (side->distinct == NULL)
+            side->distinct = distinct_new();
+        else
+            shard->owned_bytes -= distinct_size_bytes(side->distinct);
+        distinct_add(side->distinct, measure->member);
+        shard->owned_bytes += distinct_size_bytes(side->distinct);
+    }
+    aggregate_add(&side->aggregate, measure->value, measure->weight, measure->at, arrival);
+    return true;
+}
+
+/* The side cell that the record's cell becomes, or is already. */
+static struct side *promote(struct shard *shard, struct record *record)
+{
+    if (record->side == 0) {
+        record->side = side_new(shard, record->touched, record->minute) + 1;
+        side_at(shard, record->side - 1)->aggregate = current_aggregate(shard, record);
+        record->count = 0;
+    }
+    return side_at(shard, record->side - 1);
+}
+
+static bool has_cell(const struct record *record)
+{
+    return record->count > 0 || record->side != 0;
+}
+
+/* The current cell, or that of another minute; NULL: it is the record's own. */
+static struct side *cell_of_minute(struct shard *shard, struct record *record, int32_t minute)
+{
+    if (has_cell(record) && minute < record->minute) {
+        uint32_t other = other_minute_find(shard, record->touched, minute);
+        if (other == 0) {
+            other = side_new(shard, record->touched, minute) + 1;
+            other_minute_add(shard, other - 1);
+        }
+        return side_at(shard, other - 1);
+    }
+    if (has_cell(record) && minute > record->minute) {
+        (void)promote(shard, record);
+        other_minute_add(shard, record->side - 1);
+        record->side = 0;
+    }
+    record->minute = minute;
+    return record->side == 0 ? NULL : side_at(shard, record->side - 1);
+}
+
+static void touch(struct shard *shard, struct record *record, uint32_t place)
+{
+    if (shard->touched_count == shard->touched_capacity) {
+        size_t capacity = shard->touched_capacity + shard->touched_capacity / 4;
+        shard->touched_capacity = capacity < TOUCHED_MIN ? TOUCHED_MIN : capacity;
+        shard->touched =
+            memory_grow(shard->touched, shard->touched_capacity, sizeof *shard->touched);
+    }
+    record->touched = (uint32_t)shard->touched_count;
+    shard->touched[shard->touched_count++] = place;
+}
+
+/* --- finding the series -----------------------------------------------------------------------*/
+
+static bool score_is_in_range(double value, const struct metric_definition *definition)
+{
+    const double exact_max = 9007199254740992.0; /* 2^53: larger doubles are all whole */
+    if (value != floor(value) || fabs(value) > exact_max)
+        return false;
+    return definition == NULL || !definition->has_range ||
+           ((int64_t)value >= definition->range_low && (int64_t)value <= definition->range_high);
+}
+
+/* FIG-8: what the sample means for a series of `kind`, whatever the protocol called it. */
+static enum reject_reason measure_value(const struct shard *shard, const struct sample *sample,
+                                        enum metric_kind kind, struct measure *out)
+{
+    out->value = 0;
+    out->weight = sample->weight;
+    out->member = STR_EMPTY;
+    out->is_change = false;
+    if (kind == METRIC_UNIQUE) {
+        out->member = sample->text.text == NULL ? STR("") : sample->text;
+        return REJECT_NONE;
+    }
+    out->value = sample->value + 0.0; /* -0 becomes 0 */
+    if (sample->kind == METRIC_UNIQUE) {
+        if (!str_parse_double(sample->text, &out->value))
+            return REJECT_bad_number;
+        out->value += 0.0;
+    }
+    if (kind == METRIC_GAUGE) {
+        out->weight = WEIGHT_ONE; /* S7: a level is a level, however seldom it is sent */
+        out->is_change = sample->form == SAMPLE_CHANGE;
+    } else if (kind == METRIC_SCORE &&
+               !score_is_in_range(out->value, metric_find(shard->metrics, sample->name))) {
+        return REJECT_out_of_range;
+    }
+    return REJECT_NONE;
+}
+
+/* FIG-3. */
+static enum reject_reason measure_time(const struct shard *shard, const struct sample *sample,
+                                       int64_t now_us, struct measure *out)
+{
+    wall_ms now = now_us / 1000;
+    wall_ms at = sample->at == WALL_NONE ? now : sample->at;
+    if (sample->at != WALL_NONE &&
+        (at > now + shard->limits.max_future || at < now - shard->limits.max_past))
+        return REJECT_bad_time;
+    int64_t minute = at / MS_PER_MINUTE - (at % MS_PER_MINUTE < 0 ? 1 : 0);
+    if (minute < INT32_MIN || minute > INT32_MAX)
+        return REJECT_bad_time;
+    out->at = at;
+    out->minute = (int32_t)minute;
+    out->ms = (uint16_t)(at - minute * MS_PER_MINUTE);
+    return REJECT_NONE;
+}
+
+/* The key itself is not kept: its 128-bit hash is the series' name, and the store compares keys
+ * when it makes a series. This hash is seeded, the series' is not. */
+static uint32_t key_slot_hash(const struct shard *shard, struct str key)
+{
+    return (uint32_t)(XXH3_64bits_withSeed(key.text, key.len, shard->seed) >> 32);
+}
+
+/* The place of the series that shard->key names; 0 when it is not known. */
+static uint32_t series_find(const struct shard *shard)
+{
+    struct str key = buf_view(&shard->key);
+    struct series_hash hash = series_key_hash(key);
+    uint32_t slot_hash = key_slot_hash(shard, key);
+    uint32_t at = slots_home(&shard->series, slot_hash);
+    uint32_t place = 0;
+    while ((place = slots_next(&shard->series, slot_hash, &at)) != 0) {
+        const struct record *record = at_place(shard, place);
+        if (series_hash_equal(record->hash, hash))
+            return place;
+    }
+    return 0;
+}
+
+/* Makes the series that shard->key names; `raw_len` bytes of a raw key will stand behind it. It is
+ * touched at once, so that new keys are in the order of touching. */
+static uint32_t series_new(struct shard *shard, enum metric_kind kind, size_t raw_len)
+{
+    struct str key = buf_view(&shard->key);
+    uint32_t place = place_new(shard, sizeof(struct record) + raw_len);
+    if (place == 0)
+        return 0;
+    struct record *record = at_place(shard, place);
+    record->raw.kind = (uint8_t)kind;
+    record->raw.is_new = true;
+    record->hash = series_key_hash(key);
+    slots_add(&shard->series, key_slot_hash(shard, key), place);
+    touch(shard, record, place);
+    buf_block(&shard->new_keys, key);
+    return place;
+}
+
+/* FIG-35: the series that takes what is over the limit. There may be one for each metric, so they
+ * have a limit too. */
+static uint32_t other_series(struct shard *shard, const struct sample *sample,
+                             enum metric_kind kind)
+{
+    const struct label other = {STR("__other__"), STR("true")};
+    series_key_write(&shard->key, kind, sample->name, &other, 1);
+    uint32_t place = series_find(shard);
+    if (place == 0 && shard->series.count / 2 < shard->limits.series)
+        place = series_new(shard, kind, 0);
+    return place;
+}
+
+/* Makes the series that shard->key names, with the sample's raw key behind it if there is room. */
+static uint32_t series_new_of(struct shard *shard, const struct sample *sample, uint32_t hash,
+                              enum metric_kind kind)
+{
+    if (!cache_has_room(shard))
+        return series_new(shard, kind, 0);
+    uint32_t place = series_new(shard, kind, sample->name.len + sample->tags.len);
+    if (place != 0) {
+        struct record *record = at_place(shard, place);
+        raw_key_write(&record->raw, record->text, sample);
+        slots_add(&shard->raw_keys, hash, place);
+    }
+    return place;
+}
+
+/* A raw key that is not in the cache: normalises it, and finds or makes its series. */
+static enum reject_reason resolve(struct shard *shard, const struct sample *sample, uint32_t hash,
+                                  uint32_t *out)
+{
+    struct label labels[LABELS_MAX];
+    size_t label_count = 0;
+    struct measure measure;
+
+    if (!metric_name_is_valid(sample->name))
+        return REJECT_bad_name;
+    if (!labels_parse(sample->tags, sample->tag_style, labels, &label_count))
+        return REJECT_bad_tags;
+    const struct metric_definition *definition = metric_find(shard->metrics, sample->name);
+    enum metric_kind kind =
+        definition != NULL && definition->has_kind ? definition->kind : sample->kind;
+    enum reject_reason reason = measure_value(shard, sample, kind, &measure);
+    if (reason != REJECT_NONE)
+        return reason; /* before a series is made for it */
+
+    series_key_write(&shard->key, kind, sample->name, labels, label_count);
+    uint32_t place = series_find(shard);
+    if (place == 0 && shard->series.count < shard->limits.series) {
+        *out = series_new_of(shard, sample, hash, kind);
+        return *out == 0 ? REJECT_series_limit : REJECT_NONE;
+    }
+    if (place == 0)
+        place = other_series(shard, sample, kind);
+    if (place == 0)
+        return REJECT_series_limit;
+    alias_add(shard, hash, sample, place);
+    *out = place;
+    return REJECT_NONE;
+}
+
+/* --- taking samples ---------------------------------------------------------------------------*/
+
+/* One sample on its way through the steps below. */
+struct lookup {
+    enum reject_reason reason;
+    uint32_t hash;
+    uint32_t place; /* first of the raw key that has the hash, then of the series */
+    struct measure measure;
+};
+
+static void find_series(struct shard *shard, const struct sample *sample, struct lookup *lookup)
+{
+    uint32_t series = lookup->place == 0 ? 0 : series_of_raw(shard, lookup->place, sample);
+    if (series == 0)
+        series = raw_key_find(shard, lookup->hash, sample);
+    if (series == 0)
+        lookup->reason = resolve(shard, sample, lookup->hash, &series);
+    lookup->place = series;
+    if (lookup->reason != REJECT_NONE)
+        return;
+    const struct record *record = at_place(shard, series);
+    lookup->reason =
+        measure_value(shard, sample, (enum metric_kind)record->raw.kind, &lookup->measure);
+    if (record->side != 0) {
+        const char *side = (const char *)side_at(shard, record->side - 1);
+        __builtin_prefetch(side, 1);
+        __builtin_prefetch(side + 64, 1);
+    }
+}
+
+/* Strictly growing, whatever the clock does. */
+static uint64_t next_arrival(const struct shard *shard, int64_t now_us)
+{
+    uint64_t next = shard->last_arrival + 1;
+    return now_us > 0 && (uint64_t)now_us > next ? (uint64_t)now_us : next;
+}
+
+static enum reject_reason apply(struct shard *shard, const struct lookup *lookup, int64_t now_us)
+{
+    const struct measure *measure = &lookup->measure;
+    struct record *record = at_place(shard, lookup->place);
+    uint64_t arrival = next_arrival(shard, now_us);
+    shard->last_arrival = arrival;
+
+    if (record->touched == NOT_TOUCHED)
+        touch(shard, record, lookup->place);
+    struct side *side = cell_of_minute(shard, record, measure->minute);
+    if (side == NULL && !measure->is_change && measure->member.text == NULL &&
+        add_to_record(shard, record, measure, arrival))
+        return REJECT_NONE;
+    if (side == NULL)
+        side = promote(shard, record);
+    return add_to_side(shard, side, measure, arrival) ? REJECT_NONE : REJECT_bad_number;
+}
+
+/* Each step does all of the group before the next, so that what one asks from memory is there when
+ * the next one wants it. Memory never moves; only the slots may, and they are searched again. */
+static void add_group(struct shard *shard, const struct sample *samples, size_t count,
+                      int64_t now_us, struct lookup *lookups)
+{
+    if (shard->touched_count == 0)
+        shard->arrival_base = next_arrival(shard, now_us);
+    for (size_t i = 0; i < count; i++) {
+        struct lookup *lookup = &lookups[i];
+        lookup->reason = measure_time(shard, &samples[i], now_us, &lookup->measure);
+        lookup->hash = (uint32_t)(raw_hash(shard, &samples[i]) >> 32);
+        slots_prefetch(&shard->raw_keys, lookup->hash);
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t at = slots_home(&shard->raw_keys, lookups[i].hash);
+        lookups[i].place = slots_next(&shard->raw_keys, lookups[i].hash, &at);
+        if (lookups[i].place != 0) {
+            const char *record = at_place(shard, lookups[i].place);
+            __builtin_prefetch(record, 1);
+            __builtin_prefetch(record + 64);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (lookups[i].reason == REJECT_NONE)
+            find_series(shard, &samples[i], &lookups[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (lookups[i].reason == REJECT_NONE)
+            lookups[i].reason = apply(shard, &lookups[i], now_us);
+    }
+}
+
+void shard_add(struct shard *shard, const struct sample *samples, size_t count, int64_t now_us,
+               struct ledger *ledger, enum reject_reason *why)
+{
+    struct lookup lookups[GROUP];
+
+    for (size_t done = 0; done < count;) {
+        size_t group = count - done < GROUP ? count - done : GROUP;
+        add_group(shard, samples + done, group, now_us, lookups);
+        for (size_t i = 0; i < group; i++) {
+            if (lookups[i].reason == REJECT_NONE)
+                ledger->stored++;
+            else
+                ledger->rejected[lookups[i].reason]++;
+            if (why != NULL)
+                why[done + i] = lookups[i].reason;
+        }
+        done += group;
+    }
+}
+
+/* --- handing over -----------------------------------------------------------------------------*/
+
+struct other_minute {
+    uint32_t touched;
+    int32_t minute;
+    uint32_t index;
+};
+
+static int compare_other_minutes(const void *a, const void *b)
+{
+    const struct other_minute *one = a;
+    const struct other_minute *two = b;
+    if (one->touched != two->touched)
+        return one->touched < two->touched ? -1 : 1;
+    return one->minute < two->minute ? -1 : one->minute > two->minute;
+}
+
+/* The side cells that are not current, by series and minute; ended by one of no series. */
+static struct other_minute *other_minutes_sorted(const struct shard *shard)
+{
+    const struct slots *slots = &shard->other_minutes;
+    struct other_minute *sorted = memory_zero((size_t)slots->count + 1, sizeof *sorted);
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < slots->size; i++) {
+        if (slots->items[i].place == 0)
+            continue;
+        const struct side *side = side_at(shard, slots->items[i].place - 1);
+        sorted[count++] =
+            (struct other_minute){side->touched, side->minute, slots->items[i].place - 1};
+    }
+    qsort(sorted, count, sizeof *sorted, compare_other_minutes);
+    sorted[count].touched = NOT_TOUCHED;
+    return sorted;
+}
+
+/* Moves a side cell into the delta. */
+static void hand_over_side(struct delta *delta, struct side *side)
+{
+    bool has_changes = side->changes != NULL && side->changes->count > 0;
+    if (side->aggregate.count > 0 || has_changes) {
+        struct delta_cell *cell = delta_add_cell(delta, side->touched, side->minute);
+        cell->cell = (struct cell){side->aggregate, side->distinct};
+        if (has_changes)
+            cell->changes = *side->changes;
+        side->distinct = NULL;
+    }
+    distinct_free(side->distinct);
+    free(side->changes);
+    side->distinct = NULL;
+    side->changes = NULL;
+}
+
+static void hand_over_current(const struct shard *shard, struct delta *delta, struct record *record)
+{
+    if (record->side != 0)
+        hand_over_side(delta, side_at(shard, record->side - 1));
+    else if (record->count > 0)
+        delta_add_cell(delta, record->touched, record->minute)->cell.aggregate =
+            current_aggregate(shard, record);
+    record->side = 0;
+    record->count = 0;
+    record->touched = NOT_TOUCHED;
+    record->raw.is_new = false;
+}
+
+static void side_chunks_free(struct shard *shard, size_t keep)
+{
+    while (shard->side_chunk_count > keep)
+        free(shard->side_chunks[--shard->side_chunk_count]);
+}
+
+/* Nothing is touched any more; memory that only a burst needed goes back. */
+static void forget_cells(struct shard *shard)
+{
+    shard->touched_count = 0;
+    shard->side_count = 0;
+    side_chunks_free(shard, 1);
+    slots_fini(&shard->other_minutes);
+    shard->owned_bytes = 0;
+    buf_clear(&shard->new_keys);
+    if (shard->new_keys.capacity > KEYS_KEPT_BYTES)
+        buf_fini(&shard->new_keys);
+}
+
+struct delta *shard_take_delta(struct shard *shard)
+{
+    struct delta *delta = delta_new();
+    struct reader new_keys = reader_of(buf_view(&shard->new_keys));
+    struct other_minute *others = other_minutes_sorted(shard);
+    size_t other = 0;
+
+    delta_reserve(delta, shard->touched_count, shard->touched_count + shard->other_minutes.count);
+    for (size_t i = 0; i < shard->touched_count; i++) {
+        if (i + PREFETCH_AHEAD < shard->touched_count)
+            __builtin_prefetch(at_place(shard, shard->touched[i + PREFETCH_AHEAD]), 1);
+        struct record *record = at_place(shard, shard->touched[i]);
+        struct str key = record->raw.is_new ? read_block(&new_keys) : STR_EMPTY;
+        delta_add_series(delta, record->hash, key);
+        for (; others[other].touched == i; other++)
+            hand_over_side(delta, side_at(shard, others[other].index));
+        hand_over_current(shard, delta, record);
+    }
+    free(others);
+    forget_cells(shard);
+    return delta;
+}
+
+/* --- the shard --------------------------------------------------------------------------------*/
+
+struct shard *shard_new(const struct shard_limits *limits, const struct metric_table *metrics,
+                        uint64_t seed)
+{
+    _Static_assert(sizeof(struct record) == 64, "a record's own part is a cache line");
+    struct shard *shard = memory_zero(1, sizeof *shard);
+    shard->limits = *limits;
+    shard->metrics = metrics;
+    shard->seed = seed;
+    return shard;
+}
+
+void shard_free(struct shard *shard)
+{
+    if (shard == NULL)
+        return;
+    for (size_t i = 0; i < shard->side_count; i++) {
+        struct side *side = side_at(shard, (uint32_t)i);
+        distinct_free(side->distinct);
+        free(side->changes);
+    }
+    side_chunks_free(shard, 0);
+    free(shard->side_chunks);
+    chunks_free(shard->chunks, shard->chunk_count);
+    slots_fini(&shard->raw_keys);
+    slots_fini(&shard->series);
+    slots_fini(&shard->other_minutes);
+    free(shard->touched);
+    buf_fini(&shard->new_keys);
+    buf_fini(&shard->key);
+    free(shard);
+}
+
+/* Copies a record without its raw key; returns its new place. */
+static uint32_t move_record(struct shard *shard, const struct record *record)
+{
+    uint32_t place = place_new(shard, sizeof *record);
+    assert(place != 0); /* they had all been in no more memory */
+    struct record *moved = at_place(shard, place);
+    *moved = *record;
+    moved->raw = (struct raw_key){.kind = record->raw.kind, .is_new = record->raw.is_new};
+    if (moved->touched != NOT_TOUCHED)
+        shard->touched[moved->touched] = place;
+    return place;
+}
+
+/* The raw keys stand between the records, so those move to new memory without them. */
+void shard_set_metrics(struct shard *shard, const struct metric_table *metrics)
+{
+    char **chunks = shard->chunks;
+    size_t chunk_count = shard->chunk_count;
+
+    shard->metrics = metrics;
+    slots_fini(&shard->raw_keys);
+    shard->chunks = NULL;
+    shard->chunk_count = 0;
+    shard->chunk_capacity = 0;
+    for (uint32_t i = 0; i < shard->series.size; i++) {
+        struct slot *slot = &shard->series.items[i];
+        if (slot->place == 0)
+            continue;
+        slot->place = move_record(shard, place_in(chunks, slot->place));
+    }
+    chunks_free(chunks, chunk_count);
+}
+
+size_t shard_series_count(const struct shard *shard)
+{
+    return shard->series.count;
+}
+
+size_t shard_pending_bytes(const struct shard *shard)
+{
+    return shard->touched_count * sizeof *shard->touched + shard->side_count * sizeof(struct side) +
+           slots_size_bytes(&shard->other_minutes) + shard->owned_bytes + shard->new_keys.len;
+}
+
+size_t shard_size_bytes(const struct shard *shard)
+{
+    return sizeof *shard + shard->chunk_count * CHUNK_BYTES +
+           shard->chunk_capacity * sizeof *shard->chunks + slots_size_bytes(&shard->raw_keys) +
+           slots_size_bytes(&shard->series) + slots_size_bytes(&shard->other_minutes) +
+           shard->touched_capacity * sizeof *shard->touched +
+           shard->side_chunk_count * (SIDES_PER_CHUNK * sizeof(struct side) + sizeof(void *)) +
+           shard->owned_bytes + shard->new_keys.capacity + shard->key.capacity;
+}

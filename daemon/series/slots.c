@@ -1,0 +1,52 @@
+#include "series/slots.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+enum { SIZE_MIN = 64 };
+
+void slots_fini(struct slots *slots)
+{
+    free(slots->items);
+    *slots = (struct slots)SLOTS_EMPTY;
+}
+
+static void put(struct slots *slots, struct slot slot)
+{
+    uint32_t at = slots_home(slots, slot.hash);
+    while (slots->items[at].place != 0)
+        at = at + 1 == slots->size ? 0 : at + 1;
+    slots->items[at] = slot;
+}
+
+/* By a quarter: growing is cheap because the order stays, and unused slots are memory. */
+static void grow(struct slots *slots)
+{
+    struct slots grown = SLOTS_EMPTY;
+    assert(slots->size < UINT32_MAX / 2);
+    grown.size = slots->size == 0 ? SIZE_MIN : slots->size + slots->size / 4;
+    grown.items = memory_zero(grown.size, sizeof *grown.items);
+    grown.count = slots->count;
+    for (uint32_t i = 0; i < slots->size; i++) {
+        if (slots->items[i].place != 0)
+            put(&grown, slots->items[i]);
+    }
+    free(slots->items);
+    *slots = grown;
+}
+
+void slots_add(struct slots *slots, uint32_t hash, uint32_t place)
+{
+    assert(place != 0);
+    if ((uint64_t)(slots->count + 1) * 8 > (uint64_t)slots->size * 7)
+        grow(slots);
+    put(slots, (struct slot){hash, place});
+    slots->count++;
+}
+
+size_t slots_size_bytes(const struct slots *slots)
+{
+    return slots->size * sizeof *slots->items;
+}

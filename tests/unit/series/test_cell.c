@@ -1,0 +1,258 @@
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "series/cell.h"
+#include "series/random.h"
+#include "series/sample.h"
+#include "test.h"
+
+static struct buf encoded(const struct cell *cell)
+{
+    struct buf bytes = BUF_EMPTY;
+    cell_encode(cell, &bytes);
+    return bytes;
+}
+
+static void assert_same(const struct cell *a, const struct cell *b)
+{
+    struct buf one = encoded(a);
+    struct buf other = encoded(b);
+    assert_int_equal(one.len, other.len);
+    assert_memory_equal(one.bytes, other.bytes, one.len);
+    assert_memory_equal(&a->aggregate, &b->aggregate, sizeof a->aggregate);
+    buf_fini(&one);
+    buf_fini(&other);
+}
+
+static void add_member(struct cell *cell, uint64_t number, wall_ms at, uint64_t arrival)
+{
+    char text[24];
+    int len = snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    if (cell->distinct == NULL)
+        cell->distinct = distinct_new();
+    distinct_add(cell->distinct, (struct str){text, (size_t)len});
+    aggregate_add(&cell->aggregate, 0, WEIGHT_ONE, at, arrival);
+}
+
+/* One of many shapes: empty, one sample, more; with and without a sketch. */
+static struct cell random_cell(uint64_t *seed)
+{
+    struct cell cell = CELL_EMPTY;
+    uint64_t samples = random_below(seed, 5);
+    bool has_sketch = random_below(seed, 3) == 0;
+    for (uint64_t i = 0; i < samples; i++) {
+        wall_ms at = (wall_ms)random_below(seed, 60000);
+        if (has_sketch)
+            add_member(&cell, random_below(seed, 400), at, i);
+        else
+            aggregate_add(&cell.aggregate, (double)random_below(seed, 1000) / 8 - 60,
+                          1 + random_below(seed, WEIGHT_ONE * 4), at, i);
+    }
+    return cell;
+}
+
+static void every_cell_reads_back(void **state)
+{
+    (void)state;
+    uint64_t seed = 10;
+    for (int round = 0; round < 2000; round++) {
+        struct cell cell = random_cell(&seed);
+        struct cell decoded;
+        struct buf bytes = encoded(&cell);
+        assert_true(cell_decode(buf_view(&bytes), &decoded));
+        assert_same(&cell, &decoded);
+        buf_fini(&bytes);
+        cell_fini(&cell);
+        cell_fini(&decoded);
+    }
+}
+
+static void a_cell_of_one_sample_stores_one_value(void **state)
+{
+    (void)state;
+    struct cell cell = CELL_EMPTY;
+    aggregate_add(&cell.aggregate, 0.1, 3 * WEIGHT_ONE + 7, 1234, 99);
+    struct buf bytes = encoded(&cell);
+    assert_int_equal(bytes.len, 1 + 1 + 8 + 8 + 8 + 8);
+    buf_fini(&bytes);
+
+    aggregate_add(&cell.aggregate, 0.1, WEIGHT_ONE, 1235, 100);
+    bytes = encoded(&cell);
+    assert_int_equal(bytes.len, 1 + 1 + 8 + 10 * 8);
+    buf_fini(&bytes);
+    cell_fini(&cell);
+}
+
+/* The stored form, so that it cannot change by accident: version 1. */
+static void the_bytes_are_as_the_header_says(void **state)
+{
+    (void)state;
+    static const char one_sample[] = "\x01\x01"
+                                     "\x00\x00\x01\x00\x00\x00\x00\x00"
+                                     "\x00\x00\x00\x00\x00\x00\xf8\x3f"
+                                     "\x02\x01\x00\x00\x00\x00\x00\x00"
+                                     "\x03\x00\x00\x00\x00\x00\x00\x00";
+    struct cell cell = CELL_EMPTY;
+    aggregate_add(&cell.aggregate, 1.5, WEIGHT_ONE, 258, 3);
+    struct buf bytes = encoded(&cell);
+    assert_int_equal(bytes.len, sizeof one_sample - 1);
+    assert_memory_equal(bytes.bytes, one_sample, bytes.len);
+    buf_fini(&bytes);
+    cell_fini(&cell);
+}
+
+static void merging_in_any_order_gives_the_same_bits(void **state)
+{
+    (void)state;
+    uint64_t seed = 11;
+    for (int round = 0; round < 500; round++) {
+        struct cell parts[3];
+        for (int i = 0; i < 3; i++)
+            parts[i] = random_cell(&seed);
+        for (int i = 0; i < 3; i++) { /* sums that are exact, so that they agree too */
+            parts[i].aggregate.sum = (double)random_below(&seed, 1000);
+            parts[i].aggregate.sum_low = 0;
+            if (parts[i].aggregate.count == 0)
+                parts[i].aggregate = (struct aggregate)AGGREGATE_EMPTY;
+        }
+        struct cell left = CELL_EMPTY;
+        struct cell right = CELL_EMPTY;
+        for (int i = 0; i < 3; i++) {
+            cell_merge(&left, &parts[i]);
+            cell_merge(&right, &parts[2 - i]);
+        }
+        /* Arrivals repeat between the parts, as they do between threads. */
+        assert_same(&left, &right);
+        cell_fini(&left);
+        cell_fini(&right);
+        for (int i = 0; i < 3; i++)
+            cell_fini(&parts[i]);
+    }
+}
+
+static void no_truncation_is_a_cell(void **state)
+{
+    (void)state;
+    struct cell cells[4] = {CELL_EMPTY, CELL_EMPTY, CELL_EMPTY, CELL_EMPTY};
+    aggregate_add(&cells[1].aggregate, 5, WEIGHT_ONE, 1, 1);
+    aggregate_add(&cells[2].aggregate, 5, WEIGHT_ONE, 1, 1);
+    aggregate_add(&cells[2].aggregate, 6, WEIGHT_ONE, 2, 2);
+    for (uint64_t i = 0; i < 40; i++)
+        add_member(&cells[3], i, 1, i);
+    for (size_t i = 0; i < TEST_COUNT(cells); i++) {
+        struct buf bytes = encoded(&cells[i]);
+        struct cell decoded;
+        for (size_t len = 0; len < bytes.len; len++) {
+            assert_false(cell_decode((struct str){bytes.bytes, len}, &decoded));
+            assert_null(decoded.distinct);
+            assert_int_equal(decoded.aggregate.count, 0);
+        }
+        buf_char(&bytes, 0);
+        assert_false(cell_decode(buf_view(&bytes), &decoded));
+        buf_fini(&bytes);
+        cell_fini(&cells[i]);
+    }
+}
+
+/* Whatever is decoded encodes to the bytes it came from. False when the bytes are refused. */
+static bool reads_back(struct str bytes)
+{
+    struct cell decoded;
+    bool accepted = cell_decode(bytes, &decoded);
+    if (accepted) {
+        struct buf again = encoded(&decoded);
+        assert_int_equal(again.len, bytes.len);
+        assert_memory_equal(again.bytes, bytes.text, bytes.len);
+        buf_fini(&again);
+    }
+    cell_fini(&decoded);
+    return accepted;
+}
+
+static void damaged_bytes_are_refused_or_read_back(void **state)
+{
+    (void)state;
+    uint64_t seed = 12;
+    int accepted = 0;
+    for (int round = 0; round < 20000; round++) {
+        struct cell cell = random_cell(&seed);
+        struct buf bytes = encoded(&cell);
+        for (uint64_t flips = 1 + random_below(&seed, 3); flips > 0; flips--)
+            bytes.bytes[random_below(&seed, bytes.len)] ^= (char)(1u << random_below(&seed, 8));
+        accepted += reads_back(buf_view(&bytes));
+        buf_fini(&bytes);
+        cell_fini(&cell);
+    }
+    assert_true(accepted > 100);
+}
+
+static void random_bytes_are_refused_or_read_back(void **state)
+{
+    (void)state;
+    uint64_t seed = 13;
+    int refused = 0;
+    for (int round = 0; round < 5000; round++) {
+        char bytes[200];
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = (char)random_next(&seed);
+        bytes[0] = 1;
+        bytes[1] = (char)(round % 4);
+        refused += !reads_back((struct str){bytes, random_below(&seed, sizeof bytes)});
+    }
+    assert_true(refused > 4900);
+}
+
+/* Each changes one field of a sound cell of two samples. */
+static void unsound_numbers_are_refused(void **state)
+{
+    (void)state;
+    struct aggregate sound = AGGREGATE_EMPTY;
+    aggregate_add(&sound, 5, WEIGHT_ONE, 1, 1);
+    aggregate_add(&sound, 6, WEIGHT_ONE, 2, 2);
+    struct aggregate bad[10];
+    for (size_t i = 0; i < TEST_COUNT(bad); i++)
+        bad[i] = sound;
+    bad[0].sum = INFINITY;
+    bad[1].sum_low = NAN;
+    bad[2].sum_low = 1;
+    bad[3].min = 5.5;
+    bad[4].max = 5.5;
+    bad[5].first = NAN;
+    bad[6].last = 7;
+    bad[7].first_at = 3;
+    bad[8].last_at = 1, bad[8].last_arrival = 0;
+    aggregate_add((bad[9] = (struct aggregate)AGGREGATE_EMPTY, &bad[9]), 5, WEIGHT_ONE, 1, 1);
+    for (size_t i = 0; i < TEST_COUNT(bad); i++) {
+        struct buf bytes = BUF_EMPTY;
+        struct cell decoded;
+        buf_u8(&bytes, 1);
+        buf_u8(&bytes, 0); /* the last one could be written as one sample */
+        buf_u64(&bytes, bad[i].count);
+        const double high[] = {bad[i].sum, bad[i].sum_low, bad[i].min, bad[i].max, bad[i].first};
+        for (size_t j = 0; j < TEST_COUNT(high); j++)
+            buf_double(&bytes, high[j]);
+        buf_i64(&bytes, bad[i].first_at);
+        buf_u64(&bytes, bad[i].first_arrival);
+        buf_double(&bytes, bad[i].last);
+        buf_i64(&bytes, bad[i].last_at);
+        buf_u64(&bytes, bad[i].last_arrival);
+        assert_false(cell_decode(buf_view(&bytes), &decoded));
+        buf_fini(&bytes);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_cell_reads_back),
+        cmocka_unit_test(a_cell_of_one_sample_stores_one_value),
+        cmocka_unit_test(the_bytes_are_as_the_header_says),
+        cmocka_unit_test(merging_in_any_order_gives_the_same_bits),
+        cmocka_unit_test(no_truncation_is_a_cell),
+        cmocka_unit_test(damaged_bytes_are_refused_or_read_back),
+        cmocka_unit_test(random_bytes_are_refused_or_read_back),
+        cmocka_unit_test(unsound_numbers_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

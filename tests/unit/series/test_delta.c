@@ -1,0 +1,145 @@
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "series/delta.h"
+#include "series/sample.h"
+#include "test.h"
+
+static void a_new_delta_is_empty(void **state)
+{
+    (void)state;
+    struct delta *delta = delta_new();
+    assert_true(delta_is_empty(delta));
+    assert_null(delta->on_done);
+    delta_free(delta);
+    delta_free(NULL);
+}
+
+static void it_copies_keys_and_listeners_and_owns_sketches(void **state)
+{
+    (void)state;
+    struct delta *delta = delta_new();
+    char key[] = "key";
+    char listener[] = "statsd udp:127.0.0.1:8125";
+    struct ledger counts = {.received = 3, .stored = 3};
+    assert_int_equal(delta_add_series(delta, (struct series_hash){1, 2}, str_of(key)), 0);
+    assert_int_equal(delta_add_series(delta, (struct series_hash){3, 4}, STR_EMPTY), 1);
+    struct delta_cell *cell = delta_add_cell(delta, 1, 29000000);
+    cell->cell.distinct = distinct_new();
+    distinct_add(cell->cell.distinct, STR("Ann"));
+    delta_add_ledger(delta, str_of(listener), &counts);
+    memset(key, 'x', sizeof key);
+    memset(listener, 'x', sizeof listener);
+
+    assert_false(delta_is_empty(delta));
+    assert_true(str_is(delta->series[0].key, "key"));
+    assert_int_equal(delta->series[0].hash.high, 1);
+    assert_int_equal(delta->series[1].key.len, 0);
+    assert_int_equal(delta->cells[0].series, 1);
+    assert_int_equal(delta->cells[0].minute, 29000000);
+    assert_int_equal(delta->cells[0].cell.aggregate.count, 0);
+    assert_int_equal(delta->cells[0].changes.count, 0);
+    assert_true(str_is(delta->ledgers[0].listener, "statsd udp:127.0.0.1:8125"));
+    assert_int_equal(delta->ledgers[0].counts.received, 3);
+    delta_free(delta);
+}
+
+static void it_grows(void **state)
+{
+    (void)state;
+    struct delta *delta = delta_new();
+    struct ledger counts = {0};
+    for (uint32_t i = 0; i < 1000; i++) {
+        char key[16];
+        int len = snprintf(key, sizeof key, "%u", i);
+        assert_int_equal(
+            delta_add_series(delta, (struct series_hash){i, i}, (struct str){key, (size_t)len}), i);
+        delta_add_cell(delta, i, i);
+        delta_add_ledger(delta, STR("l"), &counts);
+    }
+    assert_int_equal(delta->series_count, 1000);
+    assert_int_equal(delta->cell_count, 1000);
+    assert_int_equal(delta->ledger_count, 1000);
+    assert_true(str_is(delta->series[77].key, "77"));
+    assert_int_equal(delta->cells[999].minute, 999);
+    delta_free(delta);
+}
+
+/* S7: changes from a level give what the same levels would have given. */
+static void changes_resolve_to_the_levels_they_mean(void **state)
+{
+    (void)state;
+    static const double changes[] = {-50, -50, 200, 7, -107};
+    static const double bases[] = {0, 10, -1000, 0.5};
+    for (size_t b = 0; b < TEST_COUNT(bases); b++) {
+        struct gauge_changes kept = {0};
+        struct aggregate expected = AGGREGATE_EMPTY;
+        double level = bases[b];
+        for (size_t i = 0; i < TEST_COUNT(changes); i++) {
+            level += changes[i];
+            assert_true(gauge_changes_add(&kept, changes[i], 1000 + (wall_ms)i, 50 + i));
+            aggregate_add(&expected, level, WEIGHT_ONE, 1000 + (wall_ms)i, 50 + i);
+        }
+        struct aggregate resolved = gauge_changes_resolve(&kept, bases[b]);
+        assert_memory_equal(&resolved, &expected, sizeof resolved);
+    }
+}
+
+/* Two gd:-50 of a gauge that was never seen are -100. */
+static void two_changes_of_an_unknown_gauge_start_at_zero(void **state)
+{
+    (void)state;
+    struct gauge_changes changes = {0};
+    assert_true(gauge_changes_add(&changes, -50, 1, 1));
+    assert_true(gauge_changes_add(&changes, -50, 2, 2));
+    struct aggregate resolved = gauge_changes_resolve(&changes, 0);
+    assert_true(resolved.last == -100);
+    assert_true(resolved.first == -50);
+    assert_true(aggregate_count(&resolved) == 2);
+}
+
+static void no_changes_resolve_to_nothing(void **state)
+{
+    (void)state;
+    struct gauge_changes changes = {0};
+    assert_int_equal(gauge_changes_resolve(&changes, 42).count, 0);
+}
+
+static void changes_past_the_largest_number_are_refused(void **state)
+{
+    (void)state;
+    struct gauge_changes changes = {0};
+    assert_true(gauge_changes_add(&changes, DBL_MAX / 4, 1, 1));
+    struct gauge_changes before = changes;
+    assert_false(gauge_changes_add(&changes, DBL_MAX, 2, 2));
+    assert_memory_equal(&changes, &before, sizeof changes);
+    struct aggregate resolved = gauge_changes_resolve(&changes, DBL_MAX);
+    assert_true(isfinite(resolved.last) && isfinite(resolved.sum));
+}
+
+static void an_older_stamp_does_not_move_the_last_change_back(void **state)
+{
+    (void)state;
+    struct gauge_changes changes = {0};
+    assert_true(gauge_changes_add(&changes, 1, 2000, 1));
+    assert_true(gauge_changes_add(&changes, 1, 1000, 2));
+    assert_int_equal(changes.last_at, 2000);
+    assert_int_equal(changes.last_arrival, 2);
+    assert_true(changes.total == 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_delta_is_empty),
+        cmocka_unit_test(it_copies_keys_and_listeners_and_owns_sketches),
+        cmocka_unit_test(it_grows),
+        cmocka_unit_test(changes_resolve_to_the_levels_they_mean),
+        cmocka_unit_test(two_changes_of_an_unknown_gauge_start_at_zero),
+        cmocka_unit_test(no_changes_resolve_to_nothing),
+        cmocka_unit_test(changes_past_the_largest_number_are_refused),
+        cmocka_unit_test(an_older_stamp_does_not_move_the_last_change_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

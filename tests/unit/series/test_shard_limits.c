@@ -1,0 +1,222 @@
+#include <stdio.h>
+
+#include "series/random.h"
+#include "series/shard_test.h"
+
+static void alternating_minutes_do_not_grow(void **state)
+{
+    (void)state;
+    struct shard *shard = shard_new(&LIMITS, NULL, 1);
+    struct sample sample = sample_of("orders", METRIC_COUNTER, 1);
+    size_t bytes = 0;
+    for (int i = 0; i < 5000; i++) {
+        sample.at = NOW - (i % 50) * MS_PER_MINUTE;
+        add(shard, sample);
+        if (i == 100)
+            bytes = shard_pending_bytes(shard);
+    }
+    assert_int_equal(shard_pending_bytes(shard), bytes);
+    struct delta *delta = shard_take_delta(shard);
+    assert_int_equal(delta->cell_count, 50);
+    assert_true(total_of_all(delta) == 5000);
+    assert_int_equal(shard_pending_bytes(shard), 0);
+    delta_free(delta);
+    shard_free(shard);
+}
+
+static void pending_bytes_follow_the_sketches(void **state)
+{
+    (void)state;
+    struct shard *shard = shard_new(&LIMITS, NULL, 1);
+    char member[16];
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(member, sizeof member, "m%d", i);
+        add(shard, member_of("users", "", member));
+    }
+    assert_true(shard_pending_bytes(shard) > DISTINCT_REGISTERS);
+    assert_true(shard_pending_bytes(shard) < DISTINCT_REGISTERS + 1000);
+    delta_free(shard_take_delta(shard));
+    assert_int_equal(shard_pending_bytes(shard), 0);
+    shard_free(shard);
+}
+
+/* FIG-35: limit 2, plans a 5, b 3, c 2, d 1: total 11, rows a 5, b 3, other 3. */
+static void over_the_limit_samples_join_other(void **state)
+{
+    (void)state;
+    struct shard_limits limits = LIMITS;
+    limits.series = 2;
+    struct shard *shard = shard_new(&limits, NULL, 1);
+    static const char *const plans[] = {"plan:a", "plan:b", "plan:a", "plan:c", "plan:a", "plan:d",
+                                        "plan:b", "plan:a", "plan:b", "plan:a", "plan:c"};
+    for (size_t i = 0; i < TEST_COUNT(plans); i++)
+        add(shard, tagged("signup", plans[i], 1));
+    assert_int_equal(shard_series_count(shard), 3);
+    struct delta *delta = shard_take_delta(shard);
+    assert_int_equal(delta->series_count, 3);
+    assert_true(total_of_all(delta) == 11);
+    assert_true(aggregate_sum(now_of(delta, "signup{plan=\"a\"}")) == 5);
+    assert_true(aggregate_sum(now_of(delta, "signup{plan=\"b\"}")) == 3);
+    assert_true(aggregate_sum(now_of(delta, "signup{__other__=\"true\"}")) == 3);
+    delta_free(delta);
+    shard_free(shard);
+}
+
+static void beyond_twice_the_limit_new_metrics_are_rejected(void **state)
+{
+    (void)state;
+    struct shard_limits limits = LIMITS;
+    limits.series = 3;
+    struct shard *shard = shard_new(&limits, NULL, 1);
+    enum reject_reason expected[10] = {REJECT_NONE, REJECT_NONE, REJECT_NONE,
+                                       REJECT_NONE, REJECT_NONE, REJECT_NONE};
+    char name[16];
+    for (int i = 0; i < 10; i++) {
+        (void)snprintf(name, sizeof name, "metric%d", i);
+        if (i >= 6)
+            expected[i] = REJECT_series_limit;
+        assert_int_equal(add_at(shard, sample_of(name, METRIC_COUNTER, 1), NOW_US), expected[i]);
+    }
+    assert_int_equal(shard_series_count(shard), 6);
+    /* A known series goes on, and a metric that has its __other__ takes new series. */
+    add(shard, sample_of("metric0", METRIC_COUNTER, 1));
+    add(shard, tagged("metric5", "a:1", 1));
+    struct delta *delta = shard_take_delta(shard);
+    assert_true(total_of_all(delta) == 8);
+    delta_free(delta);
+    shard_free(shard);
+}
+
+static void many_series_over_the_limit_keep_the_total(void **state)
+{
+    (void)state;
+    struct shard_limits limits = LIMITS;
+    limits.series = 100;
+    limits.raw_keys = 150;
+    struct shard *shard = shard_new(&limits, NULL, 1);
+    uint64_t seed = 41;
+    double sent = 0;
+    char tags[32];
+    for (int i = 0; i < 20000; i++) {
+        (void)snprintf(tags, sizeof tags, "user:%d", (int)random_below(&seed, 3000));
+        add(shard, tagged("signup", tags, (double)(i % 7)));
+        sent += i % 7;
+    }
+    assert_int_equal(shard_series_count(shard), 101);
+    struct delta *delta = shard_take_delta(shard);
+    assert_true(total_of_all(delta) == sent);
+    delta_free(delta);
+    shard_free(shard);
+}
+
+/* More raw keys than the cache takes: the memory stands still and nothing is lost. */
+static void the_cache_of_raw_keys_is_bounded(void **state)
+{
+    (void)state;
+    struct shard_limits limits = LIMITS;
+    limits.raw_keys = 100;
+    struct shard *shard = shard_new(&limits, NULL, 1);
+    char tags[64];
+    size_t bytes = 0;
+    for (int i = 0; i < 50000; i++) {
+        int len = snprintf(tags, sizeof tags, "b:2,a:1");
+        for (int bit = 0; bit < 12; bit++) { /* a repeated tag is a new raw key */
+            if ((i >> bit & 1) != 0)
+                len += snprintf(tags + len, sizeof tags - (size_t)len, ",%s",
+                                (i >> (bit + 1) & 1) != 0 ? "a:1" : "b:2");
+        }
+        add(shard, tagged("m", tags, 1));
+        if (i == 1000)
+            bytes = shard_size_bytes(shard);
+    }
+    assert_int_equal(shard_series_count(shard), 1);
+    assert_int_equal(shard_size_bytes(shard), bytes);
+    struct delta *delta = shard_take_delta(shard);
+    assert_true(total_of_all(delta) == 50000);
+    delta_free(delta);
+    shard_free(shard);
+}
+
+static void series_beyond_the_cache_are_found_by_their_keys(void **state)
+{
+    (void)state;
+    struct shard_limits limits = LIMITS;
+    limits.raw_keys = 0;
+    struct shard *shard = shard_new(&limits, NULL, 1);
+    for (int i = 0; i < 3; i++) {
+        add(shard, tagged("m", "a:1,b:2", 1));
+        add(shard, tagged("m", "b:2,a:1", 1));
+        add(shard, sample_of("n", METRIC_GAUGE, i));
+    }
+    assert_int_equal(shard_series_count(shard), 2);
+    struct delta *delta = shard_take_delta(shard);
+    assert_true(aggregate_sum(now_of(delta, "m{a=\"1\",b=\"2\"}")) == 6);
+    assert_true(now_of(delta, "n")->last == 2);
+    delta_free(delta);
+    shard_free(shard);
+}
+
+static void reloads_do_not_collect_memory(void **state)
+{
+    (void)state;
+    struct shard *shard = shard_new(&LIMITS, NULL, 1);
+    static char names[1000][400];
+    size_t bytes = 0;
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 1000; i++) {
+            int len = snprintf(names[i], sizeof names[i], "metric.%d.", i);
+            memset(names[i] + len, 'x', sizeof names[i] - 1 - (size_t)len);
+            add(shard, sample_of(names[i], METRIC_COUNTER, 1));
+        }
+        delta_free(shard_take_delta(shard));
+        shard_set_metrics(shard, NULL);
+        if (round == 2)
+            bytes = shard_size_bytes(shard);
+    }
+    assert_int_equal(shard_size_bytes(shard), bytes);
+    shard_free(shard);
+}
+
+/* The bar is 134 bytes a counter or gauge that was touched once, key included, at the length of
+ * the load generator's names. */
+static void a_series_takes_at_most_134_bytes(void **state)
+{
+    (void)state;
+    enum { SERIES = 100000 };
+    struct shard_limits limits = LIMITS;
+    limits.series = SERIES;
+    limits.raw_keys = SERIES * 4;
+    struct shard *shard = shard_new(&limits, NULL, 1);
+    struct ledger ledger = {.received = SERIES};
+    char name[64];
+    for (int i = 0; i < SERIES; i++) {
+        (void)snprintf(name, sizeof name, "bench.dc1.host%03d.api.cnt%07d", i % 1000, i);
+        struct sample sample = sample_of(name, METRIC_COUNTER, 1);
+        shard_add(shard, &sample, 1, NOW_US, &ledger, NULL);
+    }
+    assert_int_equal(ledger.stored, SERIES);
+    delta_free(shard_take_delta(shard));
+    for (int i = 0; i < SERIES; i++) {
+        (void)snprintf(name, sizeof name, "bench.dc1.host%03d.api.cnt%07d", i % 1000, i);
+        struct sample sample = sample_of(name, METRIC_COUNTER, i);
+        shard_add(shard, &sample, 1, NOW_US, &ledger, NULL);
+    }
+    assert_true(shard_size_bytes(shard) / SERIES <= 134);
+    shard_free(shard);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(alternating_minutes_do_not_grow),
+        cmocka_unit_test(pending_bytes_follow_the_sketches),
+        cmocka_unit_test(over_the_limit_samples_join_other),
+        cmocka_unit_test(beyond_twice_the_limit_new_metrics_are_rejected),
+        cmocka_unit_test(many_series_over_the_limit_keep_the_total),
+        cmocka_unit_test(the_cache_of_raw_keys_is_bounded),
+        cmocka_unit_test(series_beyond_the_cache_are_found_by_their_keys),
+        cmocka_unit_test(reloads_do_not_collect_memory),
+        cmocka_unit_test(a_series_takes_at_most_134_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
