@@ -31,7 +31,7 @@ struct query_series {
     struct str key; /* canonical (series/series_key.h) */
 };
 
-/* The series that a selector names, in the order of their ids. */
+/* The series that a selector names, in the order of their ids; NULL when there are none. */
 struct query_series *query_select(struct read_txn *txn, const struct selector *selector,
                                   struct arena *arena, size_t *count);
 
@@ -63,11 +63,14 @@ struct query {
  * out; the order is series, then time. The cell is borrowed for the call. Return false to stop. */
 typedef bool (*query_cell_fn)(size_t series, wall_ms step_from, const struct cell *cell, void *arg);
 
+/* ERROR_INVALID when the step is not a number of minutes, ERROR_CORRUPT for a cell that cannot be
+ * read. Memory is bounded whatever the range. */
 bool query_cells(struct read_txn *txn, const struct query *query, query_cell_fn on_cell, void *arg,
                  struct coverage *coverage, struct error *err);
 
 /* The newest sample of a series at or before `at` (FIG-13): a sample at `at` itself counts. False
- * with `*found` untouched means an error; no sample is `*found` false. */
+ * with `*found` untouched means an error; no sample is `*found` false. Cells are of one minute: in
+ * the minute of `at` only its first and its last sample are known, those between are not. */
 struct level {
     double value;
     wall_ms at;
@@ -85,7 +88,8 @@ struct metric_facts {
 };
 void query_metric(struct read_txn *txn, struct str metric, struct metric_facts *out);
 
-/* Metric names in order, for hints and lists; return false to stop. */
+/* Metric names in order (after 400 bytes that are alike: in any order), for hints and lists; return
+ * false to stop. */
 typedef bool (*metric_fn)(struct str metric, const struct metric_facts *facts, void *arg);
 void query_metrics(struct read_txn *txn, metric_fn on_metric, void *arg);
 

@@ -16,7 +16,8 @@ enum record_table {
     RECORD_TABLE_COUNT,
 };
 
-/* Whether there is one; `value` is valid until the transaction ends. */
+/* Whether there is one; `value` is valid until the transaction ends, in a write transaction until
+ * its next change. The same holds for everything below. */
 bool record_get(struct read_txn *txn, enum record_table table, struct str key, struct str *value);
 
 bool record_put(struct write_txn *txn, enum record_table table, struct str key, struct str value,

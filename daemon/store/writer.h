@@ -1,9 +1,13 @@
 /* The write thread: the only write transactions.
  *
  * Everything that waits in its mailbox goes into one transaction (group commit) as soon as the last
- * one is done. A commit that fails (disk full, map full, I/O error) is tried again whole, with the
- * shards merging on meanwhile; who waits for an answer is told at once and taken out of the retry.
- */
+ * one is done: first the deltas, then the jobs, each in the order they were posted. A commit that
+ * fails (disk full, map full, I/O error) is tried again whole, with the shards merging on
+ * meanwhile; who waits for an answer is told as soon as it is certain and taken out of the retry,
+ * and so is who comes before the next try.
+ *
+ * While the data is larger than storage.max_size only jobs are committed; deltas are refused with
+ * ERROR_FULL, or kept when nobody waits for them. */
 #pragma once
 
 #include "series/delta.h"
@@ -12,15 +16,16 @@
 struct writer;
 
 struct writer_options {
-    size_t mailbox_capacity; /* messages; 0: a sensible default */
+    size_t mailbox_capacity; /* deltas posted and not yet committed; 0: a sensible default */
     span_ms retry_ms;        /* between tries of a failed commit; 0: 1 s */
 };
 
 struct writer *writer_new(struct store *store, const struct writer_options *options);
 bool writer_start(struct writer *writer, struct error *err);
 
-/* Commits all that was posted, then ends the thread. What cannot be committed by then is said in
- * the log as lost. */
+/* Commits all that was posted, then ends the thread. A commit that fails is tried again for 3 s;
+ * what could not be committed by then is answered with the error, and said in the log as lost.
+ * Callbacks may run on the calling thread when the writer's has ended. */
 void writer_stop(struct writer *writer);
 void writer_free(struct writer *writer); /* stops it; NULL is fine */
 
@@ -30,8 +35,13 @@ struct thread *writer_thread(struct writer *writer);
  * merging. From any thread. */
 bool writer_has_room(struct writer *writer);
 
-/* The delta is the writer's from here on. With `on_done` it is refused (false, and stays the
- * caller's) when the mailbox is full; without it, it is always taken. From any thread. */
+/* Whether input is not stored now: the last commit failed, or the store is full. From any thread.
+ */
+bool writer_is_failing(struct writer *writer);
+
+/* The delta is the writer's from here on, which takes no ledger without a listener's name. With
+ * `on_done` it is refused (false, and stays the caller's) when too many wait; without it, it is
+ * always taken. From any thread. */
 bool writer_post_delta(struct writer *writer, struct delta *delta);
 
 /* Work that runs on the writer's thread inside its transaction: alert transitions, outbox, marks.
@@ -40,7 +50,8 @@ struct writer_job {
     struct message message; /* first */
     /* Writes what it has to. When it returns false its own writes, and nothing else, are undone. It
      * may run again after a commit that failed, so it changes nothing but the transaction and what
-     * it sets anew each time. */
+     * it sets anew each time. When the store itself cannot be written (record_put) the whole group
+     * fails, whatever the job returns. */
     bool (*run)(struct writer_job *job, struct write_txn *txn, struct error *err);
     /* After the commit (`err` NULL) or when it never will be. On the writer's thread; the job is
      * its owner's again: it frees it or sends it on. */

@@ -1,0 +1,14 @@
+/* The ledger as it is stored: counts of each listener. Private to store/. */
+#pragma once
+
+#include "series/delta.h"
+#include "store/store_private.h"
+
+/* Adds the counts that came with a delta. A stored entry that cannot be read is begun anew and
+ * counted in `*unreadable`. */
+bool ledger_table_add(struct write_txn *txn, const struct delta *delta, uint64_t *unreadable,
+                      struct error *err);
+
+/* An entry of the ledger database; `listener` points into the bytes. Fewer reasons than this
+ * version knows are fine (they are append only), more are not. */
+bool ledger_table_decode(struct str bytes, struct str *listener, struct ledger *out);
