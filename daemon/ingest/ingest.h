@@ -28,7 +28,7 @@ struct listener_config {
     enum transport transport;
     const char *address; /* "127.0.0.1:8125", "[::1]:8125", "/run/kpid/statsd.sock"; port 0: any */
     const char *name;    /* in the ledger and in messages: "statsd udp:127.0.0.1:8125" */
-    unsigned mode;       /* of a Unix socket's file, as 0660 */
+    unsigned mode;       /* of a Unix socket's file, as 0660; 0: 0660 */
 };
 
 /* Part of a configuration; borrowed until the next ingest_reload returns, or ingest_stop. */
@@ -39,7 +39,7 @@ struct ingest_config {
     size_t line_bytes_max;  /* longer lines: the stream is closed, a datagram's line rejected */
     size_t connections_max; /* streams in all; beyond it a new one is closed and counted */
     span_ms idle_timeout;   /* a stream that says nothing for so long is closed; 0: never */
-    struct shard_limits shard_limits; /* for all threads together */
+    struct shard_limits shard_limits; /* of each thread: any series may come in on any of them */
 };
 
 /* Where deltas go (the writer; ingest does not know the store). Called on ingest threads. */

@@ -1,0 +1,111 @@
+#include "ingest/datagram.h"
+
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/memory.h"
+
+enum { SLOT_BYTES = 64 * 1024, DATAGRAMS_PER_BATCH = 64, BATCHES_PER_WAKEUP = 16 };
+
+union peer {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+struct datagram_slots {
+    struct mmsghdr headers[DATAGRAMS_PER_BATCH];
+    struct iovec pieces[DATAGRAMS_PER_BATCH];
+    union peer peers[DATAGRAMS_PER_BATCH];
+    char *bytes; /* touched, so in memory, only as far as datagrams reach */
+};
+
+struct datagram_slots *datagram_slots_new(void)
+{
+    struct datagram_slots *slots = memory_zero(1, sizeof *slots);
+
+    slots->bytes = memory_alloc((size_t)DATAGRAMS_PER_BATCH * SLOT_BYTES);
+    for (size_t i = 0; i < DATAGRAMS_PER_BATCH; i++) {
+        slots->pieces[i].iov_base = slots->bytes + i * SLOT_BYTES;
+        slots->pieces[i].iov_len = SLOT_BYTES;
+        slots->headers[i].msg_hdr.msg_iov = &slots->pieces[i];
+        slots->headers[i].msg_hdr.msg_iovlen = 1;
+        slots->headers[i].msg_hdr.msg_name = &slots->peers[i];
+    }
+    return slots;
+}
+
+void datagram_slots_free(struct datagram_slots *slots)
+{
+    if (slots == NULL)
+        return;
+    free(slots->bytes);
+    free(slots);
+}
+
+/* Of a datagram that was cut (S16) the last line is rejected, whatever of it arrived. */
+static void take_datagram(struct intake *intake, const struct mmsghdr *header)
+{
+    struct str bytes = {header->msg_hdr.msg_iov->iov_base, header->msg_len};
+
+    intake->peer = header->msg_hdr.msg_namelen == 0 ? NULL : header->msg_hdr.msg_name;
+    if ((header->msg_hdr.msg_flags & MSG_TRUNC) == 0) {
+        intake_lines(intake, bytes);
+        return;
+    }
+    const char *newline = bytes.len == 0 ? NULL : memrchr(bytes.text, '\n', bytes.len);
+    size_t whole = newline == NULL ? 0 : (size_t)(newline - bytes.text) + 1;
+    intake_lines(intake, (struct str){bytes.text, whole});
+    intake_reject(intake, REJECT_truncated, (struct str){bytes.text + whole, bytes.len - whole});
+}
+
+/* Reads one batch; false when nothing is left for now. */
+static bool read_batch(struct listener_part *part)
+{
+    struct datagram_slots *slots = part->worker->datagram_slots;
+
+    for (size_t i = 0; i < DATAGRAMS_PER_BATCH; i++)
+        slots->headers[i].msg_hdr.msg_namelen = sizeof slots->peers[i];
+    int received = recvmmsg(part->fd, slots->headers, DATAGRAMS_PER_BATCH, MSG_DONTWAIT, NULL);
+    if (received <= 0)
+        return false; /* nothing there; other errors come again or were the sender's */
+    struct intake *intake = worker_begin(part);
+    for (int i = 0; i < received; i++) /* what the call returned, never the array's size */
+        take_datagram(intake, &slots->headers[i]);
+    worker_end(part, NULL);
+    return received == DATAGRAMS_PER_BATCH;
+}
+
+void datagram_on_readable(evutil_socket_t fd, short events, void *arg)
+{
+    struct listener_part *part = arg;
+    (void)fd;
+    (void)events;
+
+    /* Bounded, so that one busy socket cannot keep the others and the flush timer waiting. */
+    for (int i = 0; i < BATCHES_PER_WAKEUP && read_batch(part); i++) {
+    }
+}
+
+void datagram_drain(struct listener_part *part, mono_ms until)
+{
+    while (read_batch(part) && clock_mono() < until) {
+    }
+}
+
+void datagram_count_drops(struct listener_part *part)
+{
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof info;
+
+    if (getsockopt(part->fd, SOL_SOCKET, SO_MEMINFO, info, &len) != 0 ||
+        len < (SK_MEMINFO_DROPS + 1) * sizeof info[0])
+        return;
+    uint32_t more = info[SK_MEMINFO_DROPS] - part->kernel_drops_seen; /* it wraps around */
+    part->kernel_drops_seen = info[SK_MEMINFO_DROPS];
+    if (more > 0)
+        (void)atomic_fetch_add_explicit(&part->counts->kernel_drops, more, memory_order_relaxed);
+}

@@ -1,0 +1,20 @@
+/* Reads datagrams in batches. */
+#pragma once
+
+#include "ingest/ingest_worker.h"
+
+/* Room for one batch; a worker has one for all its sockets. Slots take 64 KiB, so no UDP datagram
+ * is ever cut (S16); a longer one of a Unix socket loses its last line. */
+struct datagram_slots;
+
+struct datagram_slots *datagram_slots_new(void);
+void datagram_slots_free(struct datagram_slots *slots); /* NULL is fine */
+
+/* libevent's callback: a bounded number of batches of the part `arg`. */
+void datagram_on_readable(evutil_socket_t fd, short events, void *arg);
+
+/* Reads until nothing waits, at the latest until `until`. */
+void datagram_drain(struct listener_part *part, mono_ms until);
+
+/* Adds what the kernel has dropped since the last call to the part's counts. */
+void datagram_count_drops(struct listener_part *part);

@@ -1,0 +1,387 @@
+#include "ingest/ingest.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "ingest/ingest_worker.h"
+
+struct ingest {
+    /* set once at start */
+    unsigned threads;
+    struct ingest_worker *workers[INGEST_THREADS_MAX];
+
+    /* main thread only */
+    struct listener_list
+        listeners;   /* in the order of the configuration, then those that are gone */
+    unsigned opened; /* listeners so far: spreads the Unix datagram sockets */
+    bool stopped;
+
+    /* shared */
+    _Atomic size_t connections;
+};
+
+static struct worker_settings settings_of(const struct ingest_config *config)
+{
+    return (struct worker_settings){.metrics = config->metrics,
+                                    .line_bytes_max = config->line_bytes_max,
+                                    .connections_max = config->connections_max,
+                                    .idle_timeout = config->idle_timeout,
+                                    .shard_limits = config->shard_limits};
+}
+
+/* --- listeners ---------------------------------------------------------------------------------
+ */
+
+static void free_listener(struct listener *listener)
+{
+    listener_close(&listener->sockets);
+    free(listener->address);
+    free(listener);
+}
+
+static void free_list(struct listener_list *list)
+{
+    struct listener *listener = NULL;
+
+    while ((listener = TAILQ_FIRST(list)) != NULL) {
+        TAILQ_REMOVE(list, listener, link);
+        free_listener(listener);
+    }
+}
+
+static struct listener *open_listener(struct ingest *ingest, const struct listener_config *config,
+                                      struct error *err)
+{
+    struct listener_sockets sockets;
+
+    if (!listener_open(&sockets, config, ingest->threads, err))
+        return NULL;
+    struct listener *listener = memory_zero(1, sizeof *listener);
+    listener->protocol = config->protocol;
+    listener->address = memory_copy(config->address, strlen(config->address));
+    listener->sockets = sockets;
+    listener->reader = ingest->opened++ % ingest->threads;
+    return listener;
+}
+
+static void log_opened(const struct listener *listener)
+{
+    const struct listener_sockets *sockets = &listener->sockets;
+
+    log_info("listening", "protocol=%s address=%s sockets=%u", protocol_name(listener->protocol),
+             sockets->listen, sockets->count);
+    if (sockets->transport == TRANSPORT_UDP && sockets->receive_buffer_bytes < RECEIVE_BUFFER_BYTES)
+        log_warn("small_receive_buffer",
+                 "address=%s asked_bytes=%d granted_bytes=%u hint=\"a burst may be dropped; raise "
+                 "it with sysctl net.core.rmem_max=%d\"",
+                 sockets->listen, RECEIVE_BUFFER_BYTES, sockets->receive_buffer_bytes,
+                 RECEIVE_BUFFER_BYTES);
+}
+
+/* A socket stays as it is when the same protocol is spoken on the same address; a name or a mode
+ * may change without it. */
+static bool is_same(const struct listener *listener, const struct listener_config *config)
+{
+    return !listener->is_gone && listener->protocol == config->protocol &&
+           listener->sockets.transport == config->transport &&
+           strcmp(listener->address, config->address) == 0;
+}
+
+/* The listener of each line of a configuration. */
+struct plan {
+    const struct ingest_config *config;
+    struct listener **listeners; /* one for each of the config's */
+    bool *is_new;
+};
+
+static struct plan plan_new(const struct ingest_config *config)
+{
+    size_t count = config->listener_count;
+    return (struct plan){.config = config,
+                         .listeners = memory_zero(count + 1, sizeof(struct listener *)),
+                         .is_new = memory_zero(count + 1, sizeof(bool))};
+}
+
+static void plan_free(struct plan *plan)
+{
+    free(plan->listeners);
+    free(plan->is_new);
+}
+
+static bool plan_has(const struct plan *plan, const struct listener *listener)
+{
+    for (size_t i = 0; i < plan->config->listener_count; i++) {
+        if (plan->listeners[i] == listener)
+            return true;
+    }
+    return false;
+}
+
+static struct listener *find_unchanged(struct ingest *ingest, const struct plan *plan,
+                                       const struct listener_config *config)
+{
+    struct listener *listener = NULL;
+
+    TAILQ_FOREACH(listener, &ingest->listeners, link)
+    {
+        if (is_same(listener, config) && !plan_has(plan, listener))
+            return listener;
+    }
+    return NULL;
+}
+
+static void close_new(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->config->listener_count; i++) {
+        if (plan->is_new[i])
+            free_listener(plan->listeners[i]);
+    }
+}
+
+/* Finds or opens the listener of every line; on failure nothing has changed. */
+static bool plan_open(struct ingest *ingest, struct plan *plan, struct error *err)
+{
+    const struct ingest_config *config = plan->config;
+    bool ok = true;
+
+    for (size_t i = 0; i < config->listener_count && ok; i++) {
+        const struct listener_config *wanted = &config->listeners[i];
+        plan->listeners[i] = find_unchanged(ingest, plan, wanted);
+        if (plan->listeners[i] != NULL)
+            continue;
+        plan->listeners[i] = open_listener(ingest, wanted, err);
+        ok = plan->is_new[i] = plan->listeners[i] != NULL;
+    }
+    for (size_t i = 0; i < config->listener_count && ok; i++)
+        ok = plan->is_new[i] ||
+             listener_set_mode(&plan->listeners[i]->sockets, config->listeners[i].mode, err);
+    if (!ok)
+        close_new(plan);
+    return ok;
+}
+
+/* --- changing workers --------------------------------------------------------------------------
+ */
+
+struct change {
+    struct ingest *ingest;
+    struct ingest_worker *worker;
+    const struct plan *plan;
+};
+
+/* On the worker's thread, or before it runs. */
+static void apply_change(void *arg)
+{
+    struct change *change = arg;
+    struct ingest_worker *worker = change->worker;
+    const struct plan *plan = change->plan;
+    struct worker_settings settings = settings_of(plan->config);
+    struct listener *listener = NULL;
+
+    TAILQ_FOREACH(listener, &change->ingest->listeners, link)
+    {
+        if (!listener->is_gone && !plan_has(plan, listener))
+            worker_remove_listener(worker, listener);
+    }
+    worker_set(worker, &settings);
+    for (size_t i = 0; i < plan->config->listener_count; i++) {
+        const char *name = plan->config->listeners[i].name;
+        struct listener_part *part = worker_find_part(worker, plan->listeners[i]);
+        if (part == NULL)
+            worker_add_listener(worker, plan->listeners[i], name);
+        else
+            (void)snprintf(part->name, sizeof part->name, "%s", name);
+    }
+}
+
+/* Listeners that left the configuration are closed at once; what remains of them goes when no
+ * worker has connections or counts of them. */
+static void retire_listeners(struct ingest *ingest, const struct plan *plan)
+{
+    struct listener *listener = TAILQ_FIRST(&ingest->listeners);
+
+    while (listener != NULL) {
+        struct listener *next = TAILQ_NEXT(listener, link);
+        if (!listener->is_gone && !plan_has(plan, listener)) {
+            log_info("listener_closed", "protocol=%s address=%s", protocol_name(listener->protocol),
+                     listener->sockets.listen);
+            listener->is_gone = true;
+            listener_close(&listener->sockets);
+        }
+        if (listener->is_gone && atomic_load(&listener->users) == 0) {
+            TAILQ_REMOVE(&ingest->listeners, listener, link);
+            free_listener(listener);
+        }
+        listener = next;
+    }
+}
+
+static void change_workers(struct ingest *ingest, const struct plan *plan)
+{
+    for (unsigned i = 0; i < ingest->threads; i++) {
+        struct change change = {ingest, ingest->workers[i], plan};
+        thread_call(ingest->workers[i]->thread, apply_change, &change);
+    }
+    retire_listeners(ingest, plan);
+    for (size_t i = plan->config->listener_count; i-- > 0;) {
+        struct listener *listener = plan->listeners[i];
+        if (!plan->is_new[i])
+            TAILQ_REMOVE(&ingest->listeners, listener, link);
+        TAILQ_INSERT_HEAD(&ingest->listeners, listener, link);
+        if (plan->is_new[i])
+            log_opened(listener);
+    }
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+
+static bool start_threads(struct ingest *ingest, struct error *err)
+{
+    for (unsigned i = 0; i < ingest->threads; i++) {
+        if (!thread_start(ingest->workers[i]->thread, err))
+            return false;
+    }
+    return true;
+}
+
+struct ingest *ingest_start(const struct ingest_options *options,
+                            const struct ingest_config *config, struct error *err)
+{
+    struct ingest *ingest = memory_zero(1, sizeof *ingest);
+    struct worker_settings settings = settings_of(config);
+    struct plan plan = plan_new(config);
+
+    assert(options->threads >= 1 && options->threads <= INGEST_THREADS_MAX);
+    TAILQ_INIT(&ingest->listeners);
+    ingest->threads = options->threads;
+    bool ok = plan_open(ingest, &plan, err);
+    if (ok) {
+        for (unsigned i = 0; i < ingest->threads; i++)
+            ingest->workers[i] = worker_new(i, options, &settings, &ingest->connections);
+        change_workers(ingest, &plan);
+        ok = start_threads(ingest, err);
+    }
+    plan_free(&plan);
+    if (ok)
+        return ingest;
+    ingest_free(ingest);
+    return NULL;
+}
+
+bool ingest_reload(struct ingest *ingest, const struct ingest_config *config, struct error *err)
+{
+    struct plan plan = plan_new(config);
+    bool ok = plan_open(ingest, &plan, err);
+
+    if (ok)
+        change_workers(ingest, &plan);
+    plan_free(&plan);
+    return ok;
+}
+
+static void on_drain(struct message *message, void *receiver)
+{
+    struct ingest_worker *worker = receiver;
+    (void)message;
+    worker_drain(worker, worker->drain_until);
+}
+
+/* All workers drain at the same time; thread_stop waits for what was sent before it. A thread that
+ * could not be started has its message handled here. */
+void ingest_stop(struct ingest *ingest, span_ms drain_ms)
+{
+    mono_ms until = clock_mono() + drain_ms;
+    struct listener *listener = NULL;
+
+    if (ingest->stopped)
+        return;
+    ingest->stopped = true;
+    for (unsigned i = 0; i < ingest->threads; i++) {
+        struct ingest_worker *worker = ingest->workers[i];
+        worker->drain_until = until;
+        worker->drain_message.on_message = on_drain;
+        mailbox_push_always(thread_mailbox(worker->thread), &worker->drain_message);
+    }
+    for (unsigned i = 0; i < ingest->threads; i++) {
+        thread_stop(ingest->workers[i]->thread);
+        (void)mailbox_drain(thread_mailbox(ingest->workers[i]->thread));
+    }
+    TAILQ_FOREACH(listener, &ingest->listeners, link)
+    listener_close(&listener->sockets);
+    log_info("ingest_stopped", "threads=%u", ingest->threads);
+}
+
+void ingest_free(struct ingest *ingest)
+{
+    if (ingest == NULL)
+        return;
+    if (ingest->workers[0] != NULL)
+        ingest_stop(ingest, 0);
+    for (unsigned i = 0; i < ingest->threads; i++)
+        worker_free(ingest->workers[i]);
+    free_list(&ingest->listeners);
+    free(ingest);
+}
+
+/* --- what others are shown ---------------------------------------------------------------------
+ */
+
+static void fill_facts(const struct ingest *ingest, const struct listener_part *part,
+                       struct listener_facts *out)
+{
+    const struct listener *listener = part->listener;
+
+    *out = (struct listener_facts){.protocol = protocol_name(listener->protocol),
+                                   .receive_buffer_bytes = listener->sockets.receive_buffer_bytes};
+    (void)snprintf(out->name, sizeof out->name, "%s", part->name);
+    (void)snprintf(out->listen, sizeof out->listen, "%s", listener->sockets.listen);
+    for (unsigned i = 0; i < ingest->threads; i++) {
+        const struct listener_counts *counts = &listener->counts[i];
+        /* Handed over first: read the other way round it could be ahead of what was received. */
+        out->handed_over += atomic_load_explicit(&counts->handed_over, memory_order_acquire);
+        out->received += atomic_load_explicit(&counts->received, memory_order_relaxed);
+        out->kernel_drops += atomic_load_explicit(&counts->kernel_drops, memory_order_relaxed);
+        out->connections += atomic_load_explicit(&counts->connections, memory_order_relaxed);
+    }
+}
+
+struct listing {
+    const struct ingest *ingest;
+    struct listener_facts *out;
+    size_t max;
+    size_t count;
+};
+
+static void list_parts(void *arg)
+{
+    struct listing *listing = arg;
+    const struct listener_part *part = NULL;
+
+    TAILQ_FOREACH(part, &listing->ingest->workers[0]->parts, link)
+    {
+        if (part->fd < 0)
+            continue;
+        if (listing->count < listing->max)
+            fill_facts(listing->ingest, part, &listing->out[listing->count]);
+        listing->count++;
+    }
+}
+
+/* The first worker's list is asked on its own thread, so that a reload, which changes it there too,
+ * needs no lock. */
+size_t ingest_listeners(struct ingest *ingest, struct listener_facts *out, size_t max)
+{
+    struct listing listing = {.ingest = ingest, .out = out, .max = max};
+
+    thread_call(ingest->workers[0]->thread, list_parts, &listing);
+    return listing.count;
+}
+
+struct thread *ingest_thread(struct ingest *ingest, size_t i)
+{
+    return i < ingest->threads ? ingest->workers[i]->thread : NULL;
+}

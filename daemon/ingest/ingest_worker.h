@@ -1,0 +1,129 @@
+/* One ingest thread: its sockets of every listener, its connections, its shard, its flush timer.
+ *
+ * Nothing here is shared but what is marked so. The functions of a worker run on its thread; start,
+ * reload and stop reach them by thread_call or a message. */
+#pragma once
+
+#include <event2/event.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include "base/log.h"
+#include "base/thread.h"
+#include "ingest/intake.h"
+#include "ingest/listener.h"
+
+struct connection;     /* stream.h */
+struct datagram_slots; /* datagram.h */
+
+/* What others are shown of one listener on one thread. That thread alone writes it; threads' counts
+ * lie apart, so that they do not take a cache line from each other. */
+struct listener_counts {
+    _Atomic uint64_t received;
+    _Atomic uint64_t handed_over;
+    _Atomic uint64_t kernel_drops;
+    _Atomic uint64_t connections;
+    char apart[96];
+};
+
+/* A listener as main opened it. It stays until no worker uses it any more. */
+struct listener {
+    TAILQ_ENTRY(listener) link; /* main thread only */
+    bool is_gone;               /* main thread only: no longer in the configuration */
+
+    /* set once when it was opened */
+    enum protocol protocol;
+    char *address; /* as configured */
+    struct listener_sockets sockets;
+    unsigned reader; /* unixgram: the worker that reads it */
+
+    /* shared */
+    _Atomic unsigned users; /* workers that have a part of it */
+    struct listener_counts counts[INGEST_THREADS_MAX];
+};
+
+TAILQ_HEAD(listener_list, listener);
+
+/* One listener on one worker. */
+struct listener_part {
+    TAILQ_ENTRY(listener_part) link;
+    struct ingest_worker *worker;
+    struct listener *listener;
+    struct listener_counts *counts;
+    char name[256];
+    int fd;
+    struct event *readable;     /* NULL when another worker reads it, and once it is closed */
+    struct event *accept_again; /* after accept has failed for want of descriptors */
+    struct ledger ledger;       /* since the last hand-over */
+    uint64_t connections;       /* open now */
+    uint32_t kernel_drops_seen; /* the socket's own count */
+    struct log_repeat rejected_log;
+    struct log_repeat refused_log;
+    struct log_repeat accept_log;
+};
+
+TAILQ_HEAD(part_list, listener_part);
+TAILQ_HEAD(connection_list, connection);
+
+/* What a reload may change. */
+struct worker_settings {
+    const struct metric_table *metrics;
+    size_t line_bytes_max;
+    size_t connections_max; /* of all workers together */
+    span_ms idle_timeout;
+    struct shard_limits shard_limits;
+};
+
+struct ingest_worker {
+    /* set once at start */
+    unsigned index;
+    uint64_t seed;
+    struct thread *thread;
+    struct delta_sink sink;
+    _Atomic size_t *connections_in_all; /* shared by all workers */
+    struct event *flush_timer;
+
+    /* the worker's thread only */
+    struct worker_settings settings;
+    struct shard *shard;
+    size_t shard_series; /* as last told to the counters */
+    struct intake intake;
+    struct part_list parts;
+    struct connection_list connections; /* the one that spoke longest ago first */
+    size_t connection_count;
+    struct datagram_slots *datagram_slots;
+    char *stream_buffer;
+    size_t stream_buffer_lines; /* the line_bytes_max it was made for */
+
+    struct message drain_message; /* main sends it once */
+    mono_ms drain_until;
+};
+
+/* The thread does not run yet. */
+struct ingest_worker *worker_new(unsigned index, const struct ingest_options *options,
+                                 const struct worker_settings *settings,
+                                 _Atomic size_t *connections_in_all);
+
+/* The thread has ended. Closes what is still open and throws away what was not handed over. */
+void worker_free(struct ingest_worker *worker);
+
+/* From here on on the worker's thread, or before it runs. */
+
+void worker_set(struct ingest_worker *worker, const struct worker_settings *settings);
+void worker_add_listener(struct ingest_worker *worker, struct listener *listener, const char *name);
+
+/* Reads what waits in the listener's socket and leaves it alone from then on. Its connections stay
+ * until they end; its last counts go with the next delta. */
+void worker_remove_listener(struct ingest_worker *worker, struct listener *listener);
+
+/* NULL when the worker has no part of it. */
+struct listener_part *worker_find_part(struct ingest_worker *worker,
+                                       const struct listener *listener);
+
+/* Takes all that waits until `until`, ends every connection and hands the last delta over. */
+void worker_drain(struct ingest_worker *worker, mono_ms until);
+
+/* For datagram.c and stream.c: the intake begins and ends with the part's ledger; the end shows the
+ * counts to others and logs what was rejected. `peer` may be NULL. */
+struct intake *worker_begin(struct listener_part *part);
+void worker_end(struct listener_part *part, const char *peer);

@@ -1,0 +1,323 @@
+#include "ingest/listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BACKLOG = 1024, DEFAULT_MODE = 0660 };
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_un local;
+};
+
+const char *transport_name(enum transport transport)
+{
+    static const char *const names[] = {[TRANSPORT_UDP] = "udp",
+                                        [TRANSPORT_TCP] = "tcp",
+                                        [TRANSPORT_UNIX] = "unix",
+                                        [TRANSPORT_UNIXGRAM] = "unixgram"};
+    return names[transport];
+}
+
+const char *protocol_name(enum protocol protocol)
+{
+    static const char *const names[] = {[PROTOCOL_STATSD] = "statsd"};
+    return names[protocol];
+}
+
+bool transport_is_stream(enum transport transport)
+{
+    return transport == TRANSPORT_TCP || transport == TRANSPORT_UNIX;
+}
+
+bool transport_is_unix(enum transport transport)
+{
+    return transport == TRANSPORT_UNIX || transport == TRANSPORT_UNIXGRAM;
+}
+
+/* --- addresses ---------------------------------------------------------------------------------
+ */
+
+static socklen_t address_length(const union address *address)
+{
+    if (address->any.sa_family == AF_INET)
+        return sizeof address->v4;
+    if (address->any.sa_family == AF_INET6)
+        return sizeof address->v6;
+    return sizeof address->local;
+}
+
+static bool parse_host(struct str host, uint16_t port, union address *out)
+{
+    char text[INET6_ADDRSTRLEN];
+    bool bracketed = host.len > 2 && host.text[0] == '[' && host.text[host.len - 1] == ']';
+
+    if (bracketed)
+        host = (struct str){host.text + 1, host.len - 2};
+    if (host.len >= sizeof text)
+        return false;
+    memcpy(text, host.text, host.len);
+    text[host.len] = '\0';
+    *out = (union address){0};
+    if (bracketed) {
+        out->v6.sin6_family = AF_INET6;
+        out->v6.sin6_port = htons(port);
+        return inet_pton(AF_INET6, text, &out->v6.sin6_addr) == 1;
+    }
+    out->v4.sin_family = AF_INET;
+    out->v4.sin_port = htons(port);
+    return inet_pton(AF_INET, text, &out->v4.sin_addr) == 1;
+}
+
+static bool parse_host_port(const char *address, union address *out, struct error *err)
+{
+    const char *colon = strrchr(address, ':');
+    uint64_t port = 0;
+
+    if (colon == NULL || !str_parse_u64(str_of(colon + 1), &port) || port > UINT16_MAX ||
+        !parse_host((struct str){address, (size_t)(colon - address)}, (uint16_t)port, out)) {
+        (void)error_set(err, ERROR_INVALID, "'%s' is no address with a port", address);
+        return error_hint(err, "write it as 127.0.0.1:8125 or [::1]:8125; names are not looked up");
+    }
+    return true;
+}
+
+static bool parse_path(const char *path, union address *out, struct error *err)
+{
+    *out = (union address){.local.sun_family = AF_UNIX};
+    size_t len = strlen(path);
+
+    if (len == 0 || len >= sizeof out->local.sun_path)
+        return error_set(err, ERROR_INVALID, "the socket path '%s' is %s", path,
+                         len == 0 ? "empty" : "longer than 107 bytes");
+    memcpy(out->local.sun_path, path, len);
+    return true;
+}
+
+static void format_listen(struct listener_sockets *sockets, const union address *address)
+{
+    const char *transport = transport_name(sockets->transport);
+    char host[INET6_ADDRSTRLEN] = "";
+
+    if (address->any.sa_family == AF_UNIX) {
+        (void)snprintf(sockets->listen, sizeof sockets->listen, "%s:%s", transport,
+                       address->local.sun_path);
+    } else if (address->any.sa_family == AF_INET) {
+        (void)inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof host);
+        (void)snprintf(sockets->listen, sizeof sockets->listen, "%s:%s:%u", transport, host,
+                       ntohs(address->v4.sin_port));
+    } else {
+        (void)inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof host);
+        (void)snprintf(sockets->listen, sizeof sockets->listen, "%s:[%s]:%u", transport, host,
+                       ntohs(address->v6.sin6_port));
+    }
+}
+
+/* --- opening -----------------------------------------------------------------------------------
+ */
+
+static int open_socket(const union address *address, enum transport transport, struct error *err)
+{
+    int type = transport_is_stream(transport) ? SOCK_STREAM : SOCK_DGRAM;
+    int fd = socket(address->any.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        (void)error_set_errno(err, "cannot make a %s socket", transport_name(transport));
+    return fd;
+}
+
+static bool set_flag(int fd, int level, int option, struct error *err)
+{
+    const int one = 1;
+
+    if (setsockopt(fd, level, option, &one, sizeof one) != 0)
+        return error_set_errno(err, "cannot set an option of a socket");
+    return true;
+}
+
+/* TCP needs SO_REUSEADDR, or connections of the last run that wait in TIME_WAIT block a restart.
+ * With UDP it would let a second process take the port over, so UDP never sets it. */
+static bool set_options(int fd, const union address *address, enum transport transport,
+                        struct error *err)
+{
+    const int asked = RECEIVE_BUFFER_BYTES;
+
+    if (transport == TRANSPORT_TCP && !set_flag(fd, SOL_SOCKET, SO_REUSEADDR, err))
+        return false;
+    if (address->any.sa_family == AF_INET6 && !set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, err))
+        return false;
+    if (transport == TRANSPORT_UDP &&
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &asked, sizeof asked) != 0)
+        return error_set_errno(err, "cannot set the receive buffer of a socket");
+    return true;
+}
+
+static bool explain_bind(const char *address, struct error *err)
+{
+    int why = errno;
+
+    (void)error_set_errno(err, "cannot listen on '%s'", address);
+    if (why == EADDRINUSE)
+        (void)error_hint(err, "another process has the port; 'ss -lunptx' shows which");
+    else if (why == EADDRNOTAVAIL)
+        (void)error_hint(err, "no interface of this machine has the address");
+    else if (why == EACCES)
+        (void)error_hint(err, "ports below 1024 need CAP_NET_BIND_SERVICE");
+    return false;
+}
+
+/* The first socket is bound without SO_REUSEPORT, so that a port that anybody has is an error even
+ * where that process shares it; it gets the option only afterwards, for the sockets beside it. So
+ * there is no moment in which two kpids can both have the port. */
+static bool open_inet(struct listener_sockets *sockets, const char *text, union address *address,
+                      unsigned threads, struct error *err)
+{
+    for (unsigned i = 0; i < threads; i++) {
+        socklen_t len = address_length(address);
+        int fd = open_socket(address, sockets->transport, err);
+        if (fd < 0)
+            return false;
+        sockets->fds[sockets->count++] = fd;
+        if (!set_options(fd, address, sockets->transport, err))
+            return false;
+        if (i > 0 && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT, err))
+            return false;
+        if (bind(fd, &address->any, len) != 0)
+            return explain_bind(text, err);
+        if (i == 0 && threads > 1 && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT, err))
+            return false;
+        if (i == 0 && getsockname(fd, &address->any, &len) != 0) /* port 0 is a real one now */
+            return error_set_errno(err, "cannot ask for the address of '%s'", text);
+    }
+    /* Together at the end: a socket takes connections from when it listens on. */
+    for (unsigned i = 0; i < sockets->count && sockets->transport == TRANSPORT_TCP; i++) {
+        if (listen(sockets->fds[i], BACKLOG) != 0)
+            return explain_bind(text, err);
+    }
+    return true;
+}
+
+/* Whether the path is free, or was left behind by a process that is gone; then it is removed. */
+static bool clear_path(const union address *address, struct error *err)
+{
+    const char *path = address->local.sun_path;
+    struct stat status;
+
+    if (lstat(path, &status) != 0) {
+        if (errno == ENOENT)
+            return true;
+        return error_set_errno(err, "cannot look at '%s'", path);
+    }
+    if (!S_ISSOCK(status.st_mode))
+        return error_set(err, ERROR_CONFLICT, "cannot listen on '%s': the file is no socket", path);
+    int fd = open_socket(address, TRANSPORT_UNIX, err);
+    if (fd < 0)
+        return false;
+    /* A datagram socket that lives answers with EPROTOTYPE, a full backlog with EAGAIN. */
+    int rc = connect(fd, &address->any, sizeof address->local);
+    int why = rc == 0 ? 0 : errno;
+    (void)close(fd);
+    if (why == ENOENT)
+        return true;
+    if (why == ECONNREFUSED) {
+        if (unlink(path) == 0 || errno == ENOENT)
+            return true;
+        return error_set_errno(err, "cannot remove the stale socket '%s'", path);
+    }
+    if (why == 0 || why == EPROTOTYPE || why == EAGAIN) {
+        (void)error_set(err, ERROR_CONFLICT, "cannot listen on '%s': somebody answers on it", path);
+        return error_hint(err, "another process has the socket; 'ss -lxp' shows which");
+    }
+    errno = why;
+    return error_set_errno(err, "cannot find out who has the socket '%s'", path);
+}
+
+static bool open_unix(struct listener_sockets *sockets, const union address *address, unsigned mode,
+                      struct error *err)
+{
+    const char *path = address->local.sun_path;
+    struct stat status;
+
+    if (!clear_path(address, err))
+        return false;
+    int fd = open_socket(address, sockets->transport, err);
+    if (fd < 0)
+        return false;
+    sockets->fds[sockets->count++] = fd;
+    /* bind gives the file the socket's mode less the umask: never more than asked for, not even for
+     * a moment. The chmod after it adds what the umask took. */
+    if (fchmod(fd, mode) != 0 || bind(fd, &address->any, sizeof address->local) != 0)
+        return error_set_errno(err, "cannot listen on '%s'", path);
+    (void)snprintf(sockets->path, sizeof sockets->path, "%s", path);
+    if (lstat(path, &status) == 0) {
+        sockets->device = status.st_dev;
+        sockets->inode = status.st_ino;
+    }
+    if (!listener_set_mode(sockets, mode, err))
+        return false;
+    if (sockets->transport == TRANSPORT_UNIX && listen(fd, BACKLOG) != 0)
+        return error_set_errno(err, "cannot listen on '%s'", path);
+    return true;
+}
+
+bool listener_set_mode(const struct listener_sockets *sockets, unsigned mode, struct error *err)
+{
+    if (sockets->path[0] == '\0')
+        return true;
+    if (chmod(sockets->path, mode == 0 ? DEFAULT_MODE : mode) != 0)
+        return error_set_errno(err, "cannot set the mode of '%s'", sockets->path);
+    return true;
+}
+
+/* The kernel doubles what it grants, for its own bookkeeping. */
+static unsigned granted_buffer(int fd)
+{
+    int granted = 0;
+    socklen_t len = sizeof granted;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &len) != 0 || granted < 0)
+        return 0;
+    return (unsigned)granted / 2;
+}
+
+bool listener_open(struct listener_sockets *out, const struct listener_config *config,
+                   unsigned threads, struct error *err)
+{
+    union address address;
+    bool local = transport_is_unix(config->transport);
+
+    *out = (struct listener_sockets){.transport = config->transport};
+    if (local ? !parse_path(config->address, &address, err)
+              : !parse_host_port(config->address, &address, err))
+        return false;
+    if (local ? !open_unix(out, &address, config->mode == 0 ? DEFAULT_MODE : config->mode, err)
+              : !open_inet(out, config->address, &address, threads, err)) {
+        listener_close(out);
+        return false;
+    }
+    format_listen(out, &address);
+    if (out->transport == TRANSPORT_UDP)
+        out->receive_buffer_bytes = granted_buffer(out->fds[0]);
+    return true;
+}
+
+void listener_close(struct listener_sockets *sockets)
+{
+    struct stat status;
+
+    if (sockets->path[0] != '\0' && lstat(sockets->path, &status) == 0 &&
+        status.st_dev == sockets->device && status.st_ino == sockets->inode)
+        (void)unlink(sockets->path);
+    for (unsigned i = 0; i < sockets->count; i++)
+        (void)close(sockets->fds[i]);
+    *sockets = (struct listener_sockets){0};
+}

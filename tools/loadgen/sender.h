@@ -1,0 +1,38 @@
+/* Sends a rendered load at a rate, or as fast as the other side takes it. */
+#pragma once
+
+#include "payload.h"
+
+enum load_transport { LOAD_UDP, LOAD_TCP, LOAD_UNIX, LOAD_UNIXGRAM };
+
+/* "udp", ...; NULL past the last. */
+const char *load_transport_name(enum load_transport transport);
+bool load_transport_is_datagram(enum load_transport transport);
+
+enum { CONNECTIONS_MAX = 1024, BATCH_MAX = 1024 };
+
+struct sender_options {
+    enum load_transport transport;
+    const char *address;  /* "127.0.0.1:8125", "[::1]:8125" or a socket's path: loopback only */
+    unsigned connections; /* of streams */
+    unsigned batch;       /* datagrams a system call */
+    bool segment;         /* UDP: the kernel cuts runs of datagrams of one size */
+    double rate;          /* samples a second; 0: no limit */
+    uint64_t wait_s;      /* streams: how long to wait for the peer to close after the last byte */
+};
+
+struct sender_result {
+    uint64_t samples;
+    uint64_t bytes;
+    uint64_t units;
+    uint64_t errors;  /* datagrams refused because nobody had the port */
+    double seconds;   /* until the last byte was handed to the kernel */
+    double drained;   /* until every peer had closed, where that was waited for */
+    bool peer_closed; /* true where it was not waited for */
+};
+
+/* Connects, sends the payload `repeat` times, and closes. */
+bool sender_run(const struct sender_options *options, const struct payload *payload,
+                uint64_t repeat, struct sender_result *result, struct error *err);
+
+double monotonic_s(void); /* seconds of CLOCK_MONOTONIC, for measuring */
