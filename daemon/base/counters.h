@@ -28,8 +28,7 @@ struct buf;
     X(COUNTER, reloads, "Configurations loaded by a reload")                                       \
     X(COUNTER, reload_failures, "Reloads refused because of mistakes")                             \
     X(GAUGE, connections, "Stream connections open now")                                           \
-    X(GAUGE, shard_series, "Series known to the ingest threads")                                   \
-    X(GAUGE, pending_samples, "Samples received and not yet committed")
+    X(GAUGE, shard_series, "Series known to the ingest threads")
 
 struct counters {
 #define COUNTERS_FIELD(kind, name, help) _Atomic uint64_t name;

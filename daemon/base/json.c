@@ -120,7 +120,7 @@ void json_str(struct json *json, struct str text)
 void json_text(struct json *json, const char *text)
 {
     if (text == NULL)
-        json_null(json);
+        json_put_null(json);
     else
         json_str(json, str_of(text));
 }
@@ -130,7 +130,7 @@ void json_number(struct json *json, double value)
     char text[STR_DOUBLE_SIZE];
 
     if (!isfinite(value)) {
-        json_null(json);
+        json_put_null(json);
         return;
     }
     separate(json);
@@ -156,7 +156,7 @@ void json_bool(struct json *json, bool value)
     buf_text(json->out, value ? "true" : "false");
 }
 
-void json_null(struct json *json)
+void json_put_null(struct json *json)
 {
     separate(json);
     buf_text(json->out, "null");

@@ -26,7 +26,8 @@ void json_number(struct json *json, double value);   /* not finite writes null *
 void json_i64(struct json *json, int64_t value);
 void json_u64(struct json *json, uint64_t value);
 void json_bool(struct json *json, bool value);
-void json_null(struct json *json);
+/* Named so that jansson.h, which has a json_null, can be included beside. */
+void json_put_null(struct json *json);
 void json_raw(struct json *json, struct str value); /* JSON that is ready */
 
 /* "name": value in one call. */

@@ -31,8 +31,29 @@ struct coord_mark {
     wall_ms next_run;
 };
 
-/* Stores one run: tried until it holds. `statuses`, what they point to and `mark` stay valid until
- * `done` was called (on the writer's thread). */
-typedef void (*coord_done_fn)(void *arg);
-void coord_store(struct coord *coord, const struct kpi_status *statuses, size_t count,
-                 const struct coord_mark *mark, wall_ms now, coord_done_fn done, void *done_arg);
+/* What one run of a schedule found. */
+struct coord_run {
+    const struct kpi_status *statuses;
+    size_t count;
+    struct coord_mark mark;
+    wall_ms now;
+};
+
+/* Called on the writer's thread when it is committed (`err` NULL), or when it never will be: the
+ * transition was refused, or the writer stopped before it could commit. */
+typedef void (*coord_done_fn)(const struct error *err, void *arg);
+
+/* Stores one run: tried until it holds. `run` and all it points to stay valid until `done` was
+ * called. One transition at a time: the next one after `done`. */
+void coord_store(struct coord *coord, const struct coord_run *run, coord_done_fn done,
+                 void *done_arg);
+
+/* Notes metrics that are declared since `now` (FIG-11), those that have no such note. A transition
+ * like coord_store's. */
+void coord_declare(struct coord *coord, const struct str *metrics, size_t count, wall_ms now,
+                   coord_done_fn done, void *done_arg);
+
+/* Gives up the transition under way, on a disk that has been full for a while: when it returns,
+ * nothing of it is read any more. It may have been stored or not; `done` is called all the same.
+ * The next evaluation finds the stored states and makes what is still due. */
+void coord_abandon(struct coord *coord);

@@ -28,15 +28,23 @@ struct evaluator_config {
 struct evaluator *evaluator_new(struct store *store, struct coord *coord,
                                 const struct evaluator_config *config);
 
-/* Reads the stored marks, notes newly declared metrics (FIG-11), starts the thread. */
+/* Reads the stored marks and starts the thread, which notes newly declared metrics (FIG-11) and
+ * then runs every schedule once, so that statuses and alerts catch up with the time kpid was down.
+ */
 bool evaluator_start(struct evaluator *evaluator, struct error *err);
 
 /* Main thread. When it returns the old configuration is no longer used, and no transition that
- * refers to it is under way. */
+ * refers to it is under way: one is waited for, up to EVALUATOR_PATIENCE; what the writer still
+ * cannot commit by then (a full disk) is given up and made anew by the next evaluation. Every
+ * schedule of the new configuration runs once. */
+enum { EVALUATOR_PATIENCE_MS = 2000 };
 void evaluator_reload(struct evaluator *evaluator, const struct evaluator_config *config);
 
-/* Waits for the transition under way. Call it before writer_stop. */
+/* Waits for the transition under way, as evaluator_reload does. Call it before writer_stop, so that
+ * the writer can commit it. */
 void evaluator_stop(struct evaluator *evaluator);
+
+/* After writer_stop, since the writer answers what was given up. Stops it; NULL is fine. */
 void evaluator_free(struct evaluator *evaluator);
 
 struct thread *evaluator_thread(struct evaluator *evaluator);

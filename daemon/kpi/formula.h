@@ -32,8 +32,10 @@ struct formula_function; /* kpi/formula_function.h */
 
 struct formula_node {
     enum formula_op op;
-    double number;                           /* FORMULA_NUMBER */
+    double number;                           /* FORMULA_NUMBER: in base units; FORMULA_CALL of a
+                                                rate: the seconds it is per */
     const struct formula_function *function; /* FORMULA_CALL */
+    struct unit metric_unit;                 /* FORMULA_CALL: of what the metric's samples are in */
     struct selector selector;                /* FORMULA_CALL; its kind is set when it is evaluated,
                                                 unless the metric is declared */
     const struct metric_definition *metric;  /* FORMULA_CALL; NULL when not declared */
@@ -47,15 +49,29 @@ struct formula {
     const struct formula_node *root;
     enum figure_class class;
     bool is_ratio;         /* a quotient of two additive aggregates */
+    bool is_quotient;      /* it divides by a figure somewhere, so that it may be shown as "%" */
+    bool is_count;         /* a total of countable things: nouns or no unit at all (STA-6) */
     struct unit unit;      /* what follows from the metrics' units; DIMENSION_ANY if nothing does */
+    struct unit assumed;   /* what metrics without unit are taken to be in (formula_set_unit) */
     const char *not_built; /* NULL, or what this version cannot compute yet, as "p95()" */
+    /* Defaults of STA-4: 30 where the denominator is a total of countable things, 20 for
+     * percentiles, shares and scores, else 1. */
+    double min_denominator;
+    double min_count;
 };
+
+/* A text is at most this long and holds at most FORMULA_NODES_MAX parts. */
+enum { FORMULA_TEXT_MAX = 4096, FORMULA_NODES_MAX = 256, FORMULA_DEPTH_MAX = 40 };
 
 /* Compiles `text`; all memory is in `arena`, `metrics` is borrowed as long as the formula lives.
  * The error's text begins with "column N: ". Type rules (FIG-8) of declared metrics and units
  * (FIG-26) are checked here, those of undeclared metrics when evaluating. */
 bool formula_parse(struct str text, const struct metric_table *metrics, struct arena *arena,
                    struct formula *out, struct error *err);
+
+/* Once a KPI's unit is known: checks that the formula can be shown in it (FIG-26, FIG-27) and notes
+ * it, since metrics without unit take any: hours pushed without unit are hours to a KPI in "h". */
+bool formula_set_unit(struct formula *formula, const struct unit *unit, struct error *err);
 
 /* Why a figure is null. */
 enum null_reason {
@@ -67,6 +83,7 @@ enum null_reason {
     NULL_STALE,     /* a level older than its stale_after */
     NULL_AMBIGUOUS, /* two kinds under one name, or a function its kind does not have */
     NULL_NOT_BUILT,
+    NULL_TOO_LARGE, /* more than a number can hold */
 };
 
 const char *null_reason_name(enum null_reason reason); /* "never_seen", ...; "none" */
@@ -76,7 +93,8 @@ struct figure {
     bool is_null;
     double value;
     enum null_reason reason;
-    char detail[160];   /* words for people: "metric 'faild' was never seen" */
+    char detail[160];   /* words for people: "metric 'faild' was never seen"; of a figure that is
+                           not null: what left it (FIG-14), or empty */
     bool partial;       /* part of the range is not covered (FIG-11, FIG-31) */
     double denominator; /* of a ratio: of its right side's root; NAN otherwise */
     double count;       /* samples behind it (weights counted); NAN where it makes no sense */

@@ -76,6 +76,7 @@ enum kpi_status_code {
 };
 
 const char *kpi_status_name(enum kpi_status_code code); /* "on_track", ... */
+bool kpi_status_parse(struct str name, enum kpi_status_code *out);
 
 /* Three-valued (ALR-1): unknown starts and ends nothing. */
 enum truth { TRUTH_FALSE, TRUTH_TRUE, TRUTH_UNKNOWN };
@@ -118,6 +119,9 @@ struct kpi_inputs {
 bool kpi_evaluate(const struct kpi *kpi, const struct kpi_inputs *inputs, struct arena *arena,
                   struct kpi_status *out, struct error *err);
 
+/* Whether a figure has the base that its KPI asks for (STA-4); true of a null one. */
+bool kpi_figure_is_sufficient(const struct kpi *kpi, const struct figure *figure);
+
 /* One figure of a formula over one period of a calendar, as kpi_evaluate computes it. */
 bool kpi_figure(const struct formula *formula, const struct period *period,
                 const struct kpi_inputs *inputs, struct arena *arena, struct figure *out,
@@ -126,4 +130,7 @@ bool kpi_figure(const struct formula *formula, const struct period *period,
 /* The status as JSON, the shape of `kpictl status --json` (design section 9): one object of "kpis".
  */
 struct json;
+/* "by" is empty: break-downs are not built yet; so is p_hit, which is null. Beside the agreed
+ * fields stand "reason", "partial", "stale", "as_of" (the newest sample behind the figure) and
+ * "last". */
 void kpi_status_json(const struct kpi_status *status, struct json *json);

@@ -36,10 +36,28 @@ bool unit_parse(struct str text, struct unit *out);
 bool unit_parse_number(struct str text, const struct unit *unit, double *out, bool *relative,
                        struct error *err);
 
+/* The same number before it is fitted to a figure: 800 and "ms", 5 and "%". Without a unit
+ * `out->unit` is DIMENSION_ANY. `near` is the unit that letters may mean first, or NULL. */
+struct unit_number {
+    double value; /* in `unit`; K, M and G are multiplied in */
+    struct unit unit;
+    bool is_signed;
+};
+bool unit_read_number(struct str text, const struct unit *near, struct unit_number *out,
+                      struct error *err);
+
+/* Whether a number in one unit can be compared with or added to one in the other (FIG-26): either
+ * takes any, or they have one dimension, and for money and nouns one name. */
+bool unit_is_same_dimension(const struct unit *a, const struct unit *b);
+
+/* Between base units and the unit. Both are exact for decimals ("29" and 0.29 with "%"), so that an
+ * edge that is met counts as met (STA-15): what is shown has at most 15 significant digits. */
+double unit_base(const struct unit *unit, double shown); /* shown * scale */
 double unit_shown(const struct unit *unit, double base); /* base / scale */
 
-/* For people: "6.83 %", "131,200 EUR", "13 h", "7"; at most 4 significant decimals, thousands with
- * commas. `near` is a number in base units that the shown text must stay on the right side of
- * (FIG-36), or NAN. `out` takes UNIT_TEXT_SIZE bytes. */
+/* For people: "6.83 %", "131,200 EUR", "13 h", "7"; 4 significant digits, but whole numbers whole
+ * and at most 2 decimals from 1 on; thousands with commas. `near` is a number in base units that
+ * the shown text must stay on the right side of (FIG-36), or NAN. `out` takes UNIT_TEXT_SIZE bytes.
+ */
 enum { UNIT_TEXT_SIZE = 80 };
 const char *unit_format(const struct unit *unit, double base, double near, char *out);

@@ -41,7 +41,7 @@ static void commas_stand_between_items_only(void **state)
     json_number(&json, 1);
     json_open(&json, '[');
     json_close(&json, ']');
-    json_null(&json);
+    json_put_null(&json);
     json_bool(&json, false);
     json_raw(&json, STR("{\"x\":1}"));
     json_open(&json, '{');
@@ -138,7 +138,7 @@ static void sixty_levels_nest(void **state)
         if (i % 2 != 0)
             json_key(&json, "k");
     }
-    json_null(&json);
+    json_put_null(&json);
     for (int i = 59; i >= 0; i--)
         json_close(&json, i % 2 == 0 ? ']' : '}');
     assert_int_equal(json.depth, 0);
