@@ -26,5 +26,11 @@ void alert_engine_set_config(struct alert_engine *engine, const struct alert_con
 bool alert_engine_apply(struct write_txn *txn, const struct kpi_status *statuses, size_t count,
                         wall_ms now, void *arg, struct error *err);
 
+/* Ends what is stored of rules that the configuration no longer has, has retired or cannot judge:
+ * pending ones silently, firing ones with reason "rule_changed" (ALR-12) told to the default hooks.
+ * After a load, in a job of the writer. */
+bool alert_engine_prune(struct write_txn *txn, const struct alert_config *config, wall_ms now,
+                        struct error *err);
+
 /* For lists: the stored state of a rule; false when it has none (inactive). */
 bool alert_engine_state(struct read_txn *txn, struct str rule, struct alert_state *out);

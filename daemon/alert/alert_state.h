@@ -49,9 +49,15 @@ enum alert_change {
     ALERT_ENDED_RULE,   /* the rule changed (ALR-12) */
 };
 
+/* What follows from `old` and what was seen. An alert that begins has an empty alert_id: the
+ * caller, who has random numbers, fills it in. Every step is judged anew from the stored times, so
+ * the time that kpid was down counts (ALR-4). */
 enum alert_change alert_state_next(const struct alert_state *old, const struct alert_input *input,
                                    struct alert_state *out);
 
-/* RECORD_ALERT_STATE: key the rule's id; value u8 version, then the fields in their order. */
+/* RECORD_ALERT_STATE: key the rule's id; value
+ *   u8 version 1, u8 phase, i64 since, i64 clear_since, i64 period_from, f64 value,
+ *   u64 fingerprint, block alert_id
+ * A rule that is inactive has no record. */
 void alert_state_encode(const struct alert_state *state, struct buf *out);
 bool alert_state_decode(struct str bytes, struct alert_state *out);

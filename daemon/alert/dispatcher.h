@@ -11,6 +11,9 @@
 
 struct dispatcher;
 
+/* `store`, `writer` and `hooks` are borrowed: the hooks until dispatcher_reload returns with
+ * others.
+ */
 struct dispatcher *dispatcher_new(struct store *store, struct writer *writer,
                                   const struct hook_set *hooks);
 bool dispatcher_start(struct dispatcher *dispatcher, struct error *err);
@@ -23,8 +26,9 @@ void dispatcher_wake(struct dispatcher *dispatcher);
 void dispatcher_reload(struct dispatcher *dispatcher, const struct hook_set *hooks);
 
 /* Gives up transfers under way (they are tried again after the next start with the same id) and
- * ends the thread. Call it before writer_stop. */
+ * ends the thread. Call it before writer_stop, so that what was answered by now is committed, and
+ * dispatcher_free after writer_stop: the writer still answers jobs until then. */
 void dispatcher_stop(struct dispatcher *dispatcher);
-void dispatcher_free(struct dispatcher *dispatcher);
+void dispatcher_free(struct dispatcher *dispatcher); /* NULL is fine */
 
 struct thread *dispatcher_thread(struct dispatcher *dispatcher);

@@ -44,9 +44,18 @@ struct event {
     struct str period_from_text, period_to_text, at_text; /* ISO 8601 with offset */
 };
 
-/* u8 version, then the fields; RECORD_EVENT's value. */
-void event_encode(const struct event *event, struct buf *out);
-bool event_decode(struct str bytes, struct event *out); /* texts point into `bytes` */
+/* 128 random bits as 32 hex digits and a NUL: ids of events and alerts. */
+void event_new_id(char out[33]);
 
-/* {"type","timestamp","data":{...}}: the body of Standard Webhooks, of exec and of lists. */
+/* RECORD_EVENT's value:
+ *   u8 version 1, u8 type, i64 at, i64 period_from, i64 period_to,
+ *   u8 flags (1 has_value, 2 has_target), f64 value, f64 target,
+ *   block id, then a block for each text in the order of the struct */
+void event_encode(const struct event *event, struct buf *out);
+
+/* Texts point into `bytes`. False when they are not what event_encode wrote, to the last byte. */
+bool event_decode(struct str bytes, struct event *out);
+
+/* {"type","timestamp","data":{...}}: the body of Standard Webhooks, of exec and of lists. What does
+ * not exist is null. */
 void event_json(const struct event *event, struct json *json);

@@ -50,9 +50,8 @@ struct hook_kind {
     /* Writes the request for one attempt at `now`; the event's id is the same in every attempt. */
     bool (*render)(const struct hook *hook, const struct event *event, wall_ms now,
                    struct hook_request *out, struct error *err);
-    /* The answer's class (hooks.md 3.14); `status` 0: no answer. `*retry_after` is set when the
-     * answer's body asks for it, else left alone. */
-    enum hook_result (*classify)(long status, struct str body, span_ms *retry_after);
+    /* The answer's class (hooks.md 3.14); `status` 0: no answer. */
+    enum hook_result (*classify)(long status, struct str body);
 };
 
 extern const struct hook_kind HOOK_WEBHOOK; /* hook_webhook.c: Standard Webhooks 1.0.0 */
@@ -60,9 +59,20 @@ extern const struct hook_kind HOOK_SLACK;   /* hook_slack.c */
 
 const struct hook_kind *hook_kind_find(struct str name); /* NULL when not built */
 
-/* Checks what the configuration gave: the form of secrets ("whsec_" and base64 of 24 to 64 bytes)
- * and of the URL (https, or http to loopback or with `allow_http`). */
+/* Checks what the configuration gave: the form of secrets ("whsec_" and base64 of 24 to 64 bytes,
+ * at most HOOK_SECRETS_MAX) and of the URL (https, or http to loopback or with `allow_http`). The
+ * error never quotes a secret or the URL. */
+enum { HOOK_SECRETS_MAX = 8, HOOK_URL_MAX = 4000 };
 bool hook_check(const struct hook *hook, bool allow_http, struct error *err);
+
+/* How long to wait after attempt number `attempts` (from 1) failed: retry_first, doubling to
+ * retry_max, and up to jitter_percent longer by `random`; never more than HOOK_WAIT_MAX. */
+enum { HOOK_WAIT_MAX = MS_PER_DAY };
+span_ms hook_backoff(const struct hook *hook, uint32_t attempts, uint32_t random);
+
+/* HTTP's Retry-After: seconds or an HTTP date, between 0 and HOOK_WAIT_MAX from `now`; false when
+ * it is neither. */
+bool hook_retry_after(struct str value, wall_ms now, span_ms *out);
 
 /* "https://host/ #a1b2c3": scheme, host and the first 6 characters of a hash, for logs and lists.
  */

@@ -2,7 +2,15 @@
  *
  * One is pushed in the same transaction as the alert state that caused it, so neither exists
  * without the other. Delivery is at least once with a stable id: an entry stays until the hook has
- * answered. Entries of one hook and rule are delivered in their order. */
+ * answered. Entries of one hook and rule are delivered in their order.
+ *
+ * RECORD_OUTBOX: key hook's id, u8 0, u64 sequence (big-endian); value
+ *   u8 version 1, u8 state, u32 attempts, i64 queued_at, i64 next_try, block last_error,
+ *   block event (alert/event.h)
+ * RECORD_EVENT: key u64 sequence (big-endian); value the event
+ * RECORD_HOOK: key hook's id; value
+ *   u8 version 1, u64 pending, u64 dead, u64 sent, i64 sent_at, i64 paused_until,
+ *   block last_error */
 #pragma once
 
 #include "alert/event.h"
@@ -12,7 +20,7 @@ enum outbox_state { OUTBOX_QUEUED, OUTBOX_DEAD };
 
 struct outbox_entry {
     struct str hook;
-    uint64_t sequence; /* grows over the whole outbox */
+    uint64_t sequence; /* grows over the whole outbox; one event has the same for all its hooks */
     enum outbox_state state;
     uint32_t attempts;
     wall_ms queued_at;
@@ -22,20 +30,34 @@ struct outbox_entry {
 };
 
 /* Queues the event for each hook, and adds it to the history (RECORD_EVENT, the newest
- * OUTBOX_HISTORY_MAX are kept). `event->id` is filled if it is empty. */
-enum { OUTBOX_HISTORY_MAX = 10000 };
+ * OUTBOX_HISTORY_MAX are kept). `event->id` is filled if it is empty. A hook for which
+ * OUTBOX_PENDING_MAX messages wait gets no more of them: the event is a dead entry at once, with
+ * the reason. */
+enum { OUTBOX_HISTORY_MAX = 10000, OUTBOX_PENDING_MAX = 10000, OUTBOX_HOOK_MAX = 400 };
 bool outbox_push(struct write_txn *txn, struct event *event, const char *const *hooks,
                  size_t hook_count, wall_ms now, struct error *err);
 
 /* Entries of `hook` that are due at `now`, in order, at most `max`, copied into `arena`. An entry
- * behind an undelivered one of the same rule is not due. */
+ * behind an undelivered one of the same rule is not due, nor is any while the hook is paused. */
 size_t outbox_due(struct read_txn *txn, struct str hook, wall_ms now, size_t max,
                   struct arena *arena, struct outbox_entry *out);
 
-/* When the next entry of any hook is due; WALL_NONE if nothing is queued. */
-wall_ms outbox_next_try(struct read_txn *txn);
+/* When the next entry of `hook` is due; WALL_NONE if nothing is queued. */
+wall_ms outbox_next_try(struct read_txn *txn, struct str hook);
 
-/* What became of an attempt. Each is a transaction of the writer. */
+/* The first entry of `hook` that was queued at `before` or earlier, copied into `arena`: for hooks
+ * that the configuration no longer has. */
+bool outbox_expired(struct read_txn *txn, struct str hook, wall_ms before, struct arena *arena,
+                    struct outbox_entry *out);
+
+/* The hooks for which something is queued; return false to stop. */
+typedef bool (*outbox_hook_fn)(struct str hook, void *arg);
+void outbox_hooks(struct read_txn *txn, outbox_hook_fn on_hook, void *arg);
+
+/* What became of an attempt. Each is part of a transaction of the writer, and nothing happens when
+ * the entry is not queued any more. Of a hook's dead entries the newest OUTBOX_DEAD_MAX are kept.
+ */
+enum { OUTBOX_DEAD_MAX = 1000 };
 bool outbox_ack(struct write_txn *txn, struct str hook, uint64_t sequence, wall_ms now,
                 struct error *err);
 bool outbox_postpone(struct write_txn *txn, struct str hook, uint64_t sequence, wall_ms next_try,
@@ -43,11 +65,15 @@ bool outbox_postpone(struct write_txn *txn, struct str hook, uint64_t sequence, 
 bool outbox_bury(struct write_txn *txn, struct str hook, uint64_t sequence, struct str why,
                  struct error *err);
 
-/* For lists: counts and the last error of a hook (RECORD_HOOK and its entries). */
+/* Nothing of the hook is due before `until` (it said so by Retry-After). */
+bool outbox_pause(struct write_txn *txn, struct str hook, wall_ms until, struct error *err);
+
+/* For lists: counts and the last error of a hook (RECORD_HOOK). */
 struct outbox_facts {
     uint64_t pending;
     uint64_t dead;
     uint64_t sent;        /* ever */
+    wall_ms sent_at;      /* the last one; WALL_NONE before the first */
     char last_error[256]; /* empty when the last attempt went well */
 };
 void outbox_facts(struct read_txn *txn, struct str hook, struct outbox_facts *out);
