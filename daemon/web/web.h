@@ -3,7 +3,7 @@
  * GET /healthz /readyz /metrics, /api/v1/status kpis/ID query ingest alerts hooks; POST
  * /api/v1/push. Figures are computed when asked, from the newest commit. An optional loopback
  * address serves the same but for what writes. Every error is {"error":{"kind","message","hint"}}.
- */
+ * To add a call: a line in router.c's table and its handler in an api_*.c. */
 #pragma once
 
 #include "alert/alert_engine.h"
@@ -54,7 +54,15 @@ struct web *web_start(const struct web_options *options, const struct web_config
 /* Main thread. When it returns the old configuration is no longer used. Addresses do not change. */
 void web_reload(struct web *web, const struct web_config *config);
 
-void web_stop(struct web *web); /* lets requests under way end */
-void web_free(struct web *web); /* stops it; NULL is fine */
+/* Lets requests under way end, for at most 2 s; pushes among them wait for the writer, so call it
+ * before writer_stop. */
+void web_stop(struct web *web);
+
+/* Stops it; NULL is fine. After writer_stop: until then the writer may hold a push of a client that
+ * is not waited for any longer. */
+void web_free(struct web *web);
 
 struct thread *web_thread(struct web *web);
+
+/* "127.0.0.1:8640" with the real port, for the log; NULL without http_listen. */
+const char *web_http_address(const struct web *web);

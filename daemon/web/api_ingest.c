@@ -1,0 +1,214 @@
+/* GET /api/v1/ingest, the ledger; POST /api/v1/push, samples that are answered when they are
+ * committed. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "web/push.h"
+#include "web/web_private.h"
+
+enum { LISTENERS_MAX = 1024 };
+
+struct lines {
+    struct listener_line *items;
+    size_t count, capacity;
+    struct arena *arena;
+};
+
+static struct listener_line *add_line(struct lines *lines, struct str name)
+{
+    lines->items = arena_grow(lines->arena, lines->items, lines->count, &lines->capacity,
+                              sizeof *lines->items);
+    struct listener_line *line = &lines->items[lines->count++];
+    *line = (struct listener_line){.name = arena_str(lines->arena, name)};
+    return line;
+}
+
+static bool on_ledger(struct str name, const struct ledger *ledger, void *arg)
+{
+    struct lines *lines = arg;
+
+    for (size_t i = 0; i < lines->count; i++) {
+        if (str_equal(lines->items[i].name, name)) {
+            lines->items[i].counts = *ledger;
+            return true;
+        }
+    }
+    struct listener_line *line = add_line(lines, name);
+    line->counts = *ledger;
+    struct str rest = line->name;
+    line->protocol = str_split(&rest, ' ');
+    line->listen = rest;
+    return true;
+}
+
+struct listener_line *listener_lines(struct web *web, struct read_txn *txn, struct arena *arena,
+                                     size_t *count)
+{
+    struct lines lines = {.arena = arena};
+    struct web_listener *facts = arena_array(arena, LISTENERS_MAX, sizeof *facts);
+    size_t known = 0;
+
+    if (web->options.listeners != NULL)
+        known = web->options.listeners(facts, LISTENERS_MAX, web->options.arg);
+    for (size_t i = 0; i < known && i < LISTENERS_MAX; i++) {
+        struct listener_line *line = add_line(&lines, str_of(facts[i].name));
+        line->protocol = arena_str(arena, str_of(facts[i].protocol));
+        line->listen = arena_str(arena, str_of(facts[i].listen));
+        line->pending = facts[i].pending;
+        line->kernel_drops = facts[i].kernel_drops;
+    }
+    query_ledgers(txn, on_ledger, &lines);
+    *count = lines.count;
+    return lines.items;
+}
+
+static void write_line(struct json *json, const struct listener_line *line)
+{
+    const struct ledger *counts = &line->counts;
+
+    json_open(json, '{');
+    json_field_str(json, "protocol", line->protocol);
+    json_field_str(json, "listen", line->listen);
+    json_field_u64(json, "received", counts->received);
+    json_field_u64(json, "stored", counts->stored);
+    json_key(json, "rejected");
+    json_open(json, '{');
+    for (int i = 0; i < REJECT_REASON_COUNT; i++)
+        if (counts->rejected[i] > 0)
+            json_field_u64(json, reject_reason_name((enum reject_reason)i), counts->rejected[i]);
+    json_close(json, '}');
+    json_key(json, "dropped");
+    json_open(json, '{');
+    for (int i = 0; i < DROP_REASON_COUNT; i++)
+        if (counts->dropped[i] > 0)
+            json_field_u64(json, drop_reason_name((enum drop_reason)i), counts->dropped[i]);
+    json_close(json, '}');
+    json_field_u64(json, "pending", line->pending);
+    json_field_u64(json, "kernel_drops", line->kernel_drops);
+    json_close(json, '}');
+}
+
+bool api_ingest(struct web *web, struct http_request *request, struct error *err)
+{
+    static const char *const known[] = {NULL};
+    struct answer answer;
+    struct store_usage usage;
+    size_t count = 0;
+
+    if (!answer_begin(web, request, known, &answer, err))
+        return answer_drop(&answer);
+    const struct listener_line *lines =
+        listener_lines(web, answer.txn, http_request_arena(request), &count);
+    store_usage(answer.txn, &usage);
+    answer.json = json_to(&answer.body);
+    json_open(&answer.json, '{');
+    json_field_u64(&answer.json, "series", usage.series);
+    json_key(&answer.json, "listeners");
+    json_open(&answer.json, '[');
+    for (size_t i = 0; i < count; i++)
+        write_line(&answer.json, &lines[i]);
+    json_close(&answer.json, ']');
+    json_close(&answer.json, '}');
+    return answer_send(request, &answer);
+}
+
+/* --- push ----------------------------------------------------------------------------------- */
+
+/* A push that waits for its commit; comes back to the web thread as a message. */
+struct waiting_push {
+    struct message message; /* first */
+    struct web *web;
+    struct http_request *request;
+    size_t samples;
+    struct error err; /* ERROR_NONE: stored */
+};
+
+static void on_answer(struct message *message, void *receiver)
+{
+    struct waiting_push *push = (struct waiting_push *)message;
+    struct buf body = BUF_EMPTY;
+    (void)receiver;
+
+    if (push->err.kind != ERROR_NONE) {
+        http_reply_error(push->request, 503, &push->err);
+    } else {
+        buf_printf(&body, "{\"stored\":%zu}\n", push->samples);
+        http_reply_json(push->request, 200, buf_view(&body));
+        buf_fini(&body);
+    }
+    free(push);
+}
+
+/* On the writer's thread. */
+static void on_done(struct delta *delta, const struct error *err)
+{
+    struct waiting_push *push = delta->on_done_arg;
+
+    if (err != NULL)
+        push->err = *err;
+    mailbox_push_always(thread_mailbox(push->web->thread), &push->message);
+}
+
+/* A refused body is one sample received and rejected: the one that is wrong, or the body itself. */
+static void count_refused(struct web *web, enum reject_reason reason)
+{
+    web->refused.received++;
+    web->refused.rejected[reason]++;
+}
+
+void push_flush_refused(struct web *web)
+{
+    if (ledger_is_empty(&web->refused) || !writer_has_room(web->options.writer))
+        return;
+    struct delta *delta = delta_new();
+    delta_add_ledger(delta, PUSH_LISTENER, &web->refused);
+    (void)writer_post_delta(web->options.writer, delta); /* nobody waits, so it is always taken */
+    web->refused = (struct ledger){0};
+}
+
+static bool parse(struct web *web, struct http_request *request, struct push *out,
+                  struct error *err)
+{
+    int64_t now_us = clock_wall_us();
+    uint64_t arrival = web->last_arrival + 1;
+
+    if (now_us > 0 && (uint64_t)now_us > arrival)
+        arrival = (uint64_t)now_us;
+    const struct push_rules rules = {.metrics = web->config.kpis->metrics,
+                                     .calendar = web->config.calendar,
+                                     .max_future = web->config.max_future,
+                                     .max_past = web->config.max_past,
+                                     .now = clock_wall(),
+                                     .arrival = arrival};
+    if (!push_parse(http_request_body(request), &rules, out, err)) {
+        count_refused(web, out->reason);
+        return false;
+    }
+    web->last_arrival = arrival + out->samples;
+    return true;
+}
+
+bool api_push(struct web *web, struct http_request *request, struct error *err)
+{
+    static const char *const known[] = {NULL};
+    struct push push;
+
+    if (!http_request_read_query(request, known, err) || !parse(web, request, &push, err))
+        return false;
+    struct ledger counts = {.received = push.samples, .stored = push.samples};
+    delta_add_ledger(push.delta, PUSH_LISTENER, &counts);
+
+    struct waiting_push *waiting = memory_zero(1, sizeof *waiting);
+    waiting->message.on_message = on_answer;
+    waiting->web = web;
+    waiting->request = request;
+    waiting->samples = push.samples;
+    push.delta->on_done = on_done;
+    push.delta->on_done_arg = waiting;
+    if (writer_post_delta(web->options.writer, push.delta))
+        return true;
+    delta_free(push.delta);
+    free(waiting);
+    (void)error_set(err, ERROR_UNAVAILABLE, "the writer is busy, nothing was stored");
+    return error_hint(err, "try again in a second");
+}

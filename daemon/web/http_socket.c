@@ -1,0 +1,190 @@
+#include "web/http_socket.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+enum { BACKLOG = 128, SOCKET_MODE = 0660 };
+
+static bool unix_address(const char *path, struct sockaddr_un *out, struct error *err)
+{
+    memset(out, 0, sizeof *out);
+    out->sun_family = AF_UNIX;
+    int len = snprintf(out->sun_path, sizeof out->sun_path, "%s", path);
+    if (len <= 0 || (size_t)len >= sizeof out->sun_path)
+        return error_set(err, ERROR_INVALID, "the path of a socket has 1 to %zu bytes: '%s'",
+                         sizeof out->sun_path - 1, path);
+    return true;
+}
+
+/* Removes what a kpid that was killed left behind. */
+static bool remove_stale(const struct sockaddr_un *address, struct error *err)
+{
+    struct stat file;
+    const char *path = address->sun_path;
+
+    if (lstat(path, &file) != 0)
+        return errno == ENOENT || error_set_errno(err, "cannot look at '%s'", path);
+    if (!S_ISSOCK(file.st_mode))
+        return error_set(err, ERROR_CONFLICT, "cannot listen on '%s': it is there and is no socket",
+                         path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return error_set_errno(err, "cannot open a socket");
+    /* EAGAIN: its backlog is full, so somebody is there. */
+    bool answers = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+                   errno != ECONNREFUSED;
+    (void)close(fd);
+    if (answers) {
+        (void)error_set(err, ERROR_CONFLICT, "cannot listen on '%s': somebody answers there", path);
+        return error_hint(err, "is another kpid running?");
+    }
+    if (unlink(path) != 0)
+        return error_set_errno(err, "cannot remove the old socket '%s'", path);
+    return true;
+}
+
+bool http_socket_open_unix(struct http_socket *out, const char *path, struct error *err)
+{
+    struct sockaddr_un address;
+    struct stat file;
+
+    *out = (struct http_socket){.fd = -1};
+    if (!unix_address(path, &address, err) || !remove_stale(&address, err))
+        return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return error_set_errno(err, "cannot open a socket");
+    /* Before bind, so that the file is never open to others; after it, whatever the umask. */
+    if (fchmod(fd, SOCKET_MODE) != 0 ||
+        bind(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+        (void)error_set_errno(err, "cannot listen on '%s'", path);
+        (void)close(fd);
+        return false;
+    }
+    if (chmod(path, SOCKET_MODE) != 0 || lstat(path, &file) != 0 || listen(fd, BACKLOG) != 0) {
+        (void)error_set_errno(err, "cannot listen on '%s'", path);
+        (void)unlink(path);
+        (void)close(fd);
+        return false;
+    }
+    out->fd = fd;
+    out->device = file.st_dev;
+    out->inode = file.st_ino;
+    (void)snprintf(out->name, sizeof out->name, "%s", path);
+    return true;
+}
+
+/* "127.0.0.1:8640" or "[::1]:8640"; libevent's own parser takes no port 0. */
+static bool parse_address(const char *text, struct sockaddr_storage *out, socklen_t *len)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    char host[INET6_ADDRSTRLEN];
+    uint64_t port = 0;
+    const char *colon = strrchr(text, ':');
+
+    memset(out, 0, sizeof *out);
+    if (colon == NULL || !str_parse_u64(str_of(colon + 1), &port) || port > UINT16_MAX)
+        return false;
+    bool is_six = text[0] == '[' && colon > text && colon[-1] == ']';
+    struct str name = {text + is_six, (size_t)(colon - text) - (is_six ? 2U : 0U)};
+    if (name.len >= sizeof host)
+        return false;
+    (void)snprintf(host, sizeof host, "%.*s", STR_ARGS(name));
+    if (is_six && inet_pton(AF_INET6, host, &six.sin6_addr) == 1) {
+        six.sin6_port = htons((uint16_t)port);
+        memcpy(out, &six, sizeof six);
+        *len = sizeof six;
+        return true;
+    }
+    if (!is_six && inet_pton(AF_INET, host, &four.sin_addr) == 1) {
+        four.sin_port = htons((uint16_t)port);
+        memcpy(out, &four, sizeof four);
+        *len = sizeof four;
+        return true;
+    }
+    return false;
+}
+
+static bool is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in four;
+        memcpy(&four, address, sizeof four);
+        return ntohl(four.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    struct sockaddr_in6 six;
+    memcpy(&six, address, sizeof six);
+    return IN6_IS_ADDR_LOOPBACK(&six.sin6_addr);
+}
+
+static void describe(int fd, char *out, size_t size)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    char host[INET6_ADDRSTRLEN] = "";
+
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+        return;
+    if (address.ss_family == AF_INET) {
+        struct sockaddr_in four;
+        memcpy(&four, &address, sizeof four);
+        (void)inet_ntop(AF_INET, &four.sin_addr, host, sizeof host);
+        (void)snprintf(out, size, "%s:%u", host, ntohs(four.sin_port));
+        return;
+    }
+    struct sockaddr_in6 six;
+    memcpy(&six, &address, sizeof six);
+    (void)inet_ntop(AF_INET6, &six.sin6_addr, host, sizeof host);
+    (void)snprintf(out, size, "[%s]:%u", host, ntohs(six.sin6_port));
+}
+
+bool http_socket_open_loopback(struct http_socket *out, const char *address, struct error *err)
+{
+    const int yes = 1;
+    struct sockaddr_storage parsed;
+    socklen_t len = 0;
+
+    *out = (struct http_socket){.fd = -1};
+    if (!parse_address(address, &parsed, &len))
+        return error_set(err, ERROR_INVALID, "not an address with a port: '%s'", address);
+    if (!is_loopback((const struct sockaddr *)&parsed)) {
+        (void)error_set(err, ERROR_INVALID, "cannot listen on '%s': not a loopback address",
+                        address);
+        return error_hint(err, "use 127.0.0.1 or [::1]; a proxy on this machine can serve others");
+    }
+    int fd = socket(parsed.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return error_set_errno(err, "cannot open a socket");
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
+        bind(fd, (const struct sockaddr *)&parsed, len) != 0 || listen(fd, BACKLOG) != 0) {
+        (void)error_set_errno(err, "cannot listen on '%s'", address);
+        (void)close(fd);
+        return false;
+    }
+    out->fd = fd;
+    describe(fd, out->name, sizeof out->name);
+    return true;
+}
+
+void http_socket_close(struct http_socket *socket)
+{
+    struct stat file;
+
+    if (socket->fd >= 0)
+        (void)close(socket->fd);
+    socket->fd = -1;
+    if (socket->inode != 0 && lstat(socket->name, &file) == 0 && file.st_ino == socket->inode &&
+        file.st_dev == socket->device)
+        (void)unlink(socket->name);
+    socket->inode = 0;
+}

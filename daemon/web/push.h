@@ -1,0 +1,34 @@
+/* The body of POST /api/v1/push -> the delta of one acknowledged batch.
+ *
+ *   {"samples":[{"name", "value", "labels":{name:value}, "type", "at"}, ...]}
+ *
+ * `value` is a number or the text of one, for uniques the member's text. `type` is a metric kind,
+ * "untyped" without; a declared one beats it (FIG-8). `at` is ISO 8601, else the sample's time is
+ * its arrival (FIG-3). All or nothing: one bad sample refuses the body. Pure, on any thread. */
+#pragma once
+
+#include "base/calendar.h"
+#include "series/delta.h"
+#include "series/ledger.h"
+#include "series/metric.h"
+
+enum { PUSH_SAMPLES_MAX = 10000, PUSH_MEMBER_MAX = 1024 };
+
+struct push_rules {
+    const struct metric_table *metrics; /* NULL is fine */
+    const struct calendar *calendar;    /* of times without an offset */
+    span_ms max_future;
+    span_ms max_past;
+    wall_ms now;
+    uint64_t arrival; /* of the first sample; each following one is one more */
+};
+
+struct push {
+    struct delta *delta; /* owned by the caller; without ledger and reply */
+    size_t samples;
+    enum reject_reason reason; /* why the body was refused */
+};
+
+/* When it returns false only `out->reason` is set. The error names the sample and the key. */
+bool push_parse(struct str body, const struct push_rules *rules, struct push *out,
+                struct error *err);

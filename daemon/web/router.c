@@ -1,0 +1,78 @@
+#include "web/router.h"
+
+#include "web/web_private.h"
+
+enum { NAMES_MAX = 32 };
+
+const struct route ROUTES[] = {
+    {"GET", "/healthz", api_healthz, false},      {"GET", "/readyz", api_readyz, false},
+    {"GET", "/metrics", api_metrics, false},      {"GET", "/api/v1/status", api_status, false},
+    {"GET", "/api/v1/kpis/:id", api_kpi, false},  {"GET", "/api/v1/query", api_query, false},
+    {"GET", "/api/v1/ingest", api_ingest, false}, {"GET", "/api/v1/alerts", api_alerts, false},
+    {"GET", "/api/v1/hooks", api_hooks, false},   {"POST", "/api/v1/push", api_push, true},
+};
+
+const size_t ROUTE_COUNT = sizeof ROUTES / sizeof ROUTES[0];
+
+static bool path_matches(struct str pattern, struct str path, struct str *parameter)
+{
+    *parameter = STR_EMPTY;
+    while (pattern.len > 0 && path.len > 0) {
+        struct str want = str_split(&pattern, '/');
+        size_t path_left = path.len;
+        struct str have = str_split(&path, '/');
+
+        if (have.len < path_left && path.len == 0 && pattern.len == 0)
+            return false; /* a slash at the end is another path */
+        if (str_starts_with(want, ":")) {
+            if (have.len == 0)
+                return false;
+            *parameter = have;
+        } else if (!str_equal(want, have)) {
+            return false;
+        }
+    }
+    return pattern.len == 0 && path.len == 0;
+}
+
+static bool method_matches(const char *have, struct str method)
+{
+    return str_is(method, have) || (str_is(method, "HEAD") && str_is(STR("GET"), have));
+}
+
+enum route_match router_find(const struct route *routes, size_t count, struct str method,
+                             struct str path, const struct route **out, struct str *parameter)
+{
+    enum route_match match = ROUTE_NO_PATH;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!path_matches(str_of(routes[i].path), path, parameter))
+            continue;
+        match = ROUTE_NO_METHOD;
+        if (method_matches(routes[i].method, method)) {
+            *out = &routes[i];
+            return ROUTE_FOUND;
+        }
+    }
+    *parameter = STR_EMPTY;
+    return match;
+}
+
+void router_methods(const struct route *routes, size_t count, struct str path, struct buf *out)
+{
+    struct str parameter;
+
+    for (size_t i = 0; i < count; i++)
+        if (path_matches(str_of(routes[i].path), path, &parameter))
+            buf_printf(out, "%s%s", out->len > 0 ? ", " : "", routes[i].method);
+}
+
+const char *router_nearest(const struct route *routes, size_t count, struct str path)
+{
+    const char *names[NAMES_MAX];
+    size_t name_count = 0;
+
+    for (size_t i = 0; i < count && name_count < NAMES_MAX; i++)
+        names[name_count++] = routes[i].path;
+    return str_nearest(path, names, name_count);
+}

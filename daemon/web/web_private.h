@@ -1,0 +1,76 @@
+/* What the handlers share. All of it is the web thread's. */
+#pragma once
+
+#include "base/json.h"
+#include "base/thread.h"
+#include "web/http_server.h"
+#include "web/router.h"
+#include "web/web.h"
+
+struct web {
+    /* set once at start */
+    struct web_options options;
+    struct thread *thread;
+    struct http_server *server;
+    struct event *tick;
+    int quiet_fd; /* eventfd: written when nothing is under way after a stop */
+
+    /* web thread only */
+    struct web_config config;
+    struct ledger refused; /* pushes that were refused, not handed to the writer yet */
+    uint64_t last_arrival; /* of a pushed sample */
+    bool stopping;
+};
+
+/* The listener of the ledger that pushes count under. */
+#define PUSH_LISTENER STR("json control")
+
+/* Hands `refused` to the writer. */
+void push_flush_refused(struct web *web);
+
+/* The handlers of router.c's table (route_fn). */
+bool api_healthz(struct web *web, struct http_request *request, struct error *err);
+bool api_readyz(struct web *web, struct http_request *request, struct error *err);
+bool api_metrics(struct web *web, struct http_request *request, struct error *err);
+bool api_status(struct web *web, struct http_request *request, struct error *err);
+bool api_kpi(struct web *web, struct http_request *request, struct error *err);
+bool api_query(struct web *web, struct http_request *request, struct error *err);
+bool api_ingest(struct web *web, struct http_request *request, struct error *err);
+bool api_push(struct web *web, struct http_request *request, struct error *err);
+bool api_alerts(struct web *web, struct http_request *request, struct error *err);
+bool api_hooks(struct web *web, struct http_request *request, struct error *err);
+
+/* An answer that is built up under one snapshot. */
+struct answer {
+    struct read_txn *txn;
+    struct buf body;
+    struct json json;
+    wall_ms now;
+};
+
+/* Takes only the parameters in `known`, begins the snapshot. */
+bool answer_begin(struct web *web, struct http_request *request, const char *const *known,
+                  struct answer *out, struct error *err);
+/* Ends the snapshot and sends the body as JSON. True. */
+bool answer_send(struct http_request *request, struct answer *answer);
+/* Ends the snapshot without an answer. False. */
+bool answer_drop(struct answer *answer);
+
+/* "name": a time as ISO 8601 in the calendar's zone; null for WALL_NONE. */
+void answer_time(struct json *json, const char *name, const struct calendar *calendar, wall_ms at);
+
+/* "coverage": {"complete","levels","newest"}. */
+void answer_coverage(struct json *json, const struct calendar *calendar,
+                     const struct coverage *coverage);
+
+/* Every listener: those of the configuration first, then those that only the ledger knows. */
+struct listener_line {
+    struct str name;     /* in the ledger */
+    struct str protocol; /* "statsd" */
+    struct str listen;   /* "udp:127.0.0.1:8125" */
+    struct ledger counts;
+    uint64_t pending;
+    uint64_t kernel_drops;
+};
+struct listener_line *listener_lines(struct web *web, struct read_txn *txn, struct arena *arena,
+                                     size_t *count);

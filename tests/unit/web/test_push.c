@@ -1,0 +1,332 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "test.h"
+#include "web/push.h"
+
+/* 2026-10-12T09:00:30+02:00. */
+static const wall_ms NOW = INT64_C(1791788430000);
+static const uint64_t ARRIVAL = UINT64_C(1791788430000000);
+
+struct scene {
+    struct calendar *berlin;
+    struct metric_table metrics;
+    struct metric_definition stock;
+    struct metric_definition visitors;
+    struct metric_definition score;
+    struct push_rules rules;
+};
+
+static int setup(void **state)
+{
+    struct error err = ERROR_EMPTY;
+    struct scene *scene = memory_zero(1, sizeof *scene);
+
+    scene->berlin = calendar_new(STR("Europe/Berlin"), 1, &err);
+    assert_non_null(scene->berlin);
+    scene->stock =
+        (struct metric_definition){.name = "stock", .has_kind = true, .kind = METRIC_GAUGE};
+    scene->visitors =
+        (struct metric_definition){.name = "visitors", .has_kind = true, .kind = METRIC_UNIQUE};
+    scene->score = (struct metric_definition){.name = "score",
+                                              .has_kind = true,
+                                              .kind = METRIC_SCORE,
+                                              .has_range = true,
+                                              .range_low = 0,
+                                              .range_high = 10};
+    assert_true(table_add(&scene->metrics.by_name, STR("stock"), &scene->stock));
+    assert_true(table_add(&scene->metrics.by_name, STR("visitors"), &scene->visitors));
+    assert_true(table_add(&scene->metrics.by_name, STR("score"), &scene->score));
+    scene->rules = (struct push_rules){.metrics = &scene->metrics,
+                                       .calendar = scene->berlin,
+                                       .max_future = MS_PER_HOUR,
+                                       .max_past = 30 * (span_ms)MS_PER_DAY,
+                                       .now = NOW,
+                                       .arrival = ARRIVAL};
+    *state = scene;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct scene *scene = *state;
+    calendar_free(scene->berlin);
+    table_fini(&scene->metrics.by_name);
+    free(scene);
+    return 0;
+}
+
+static struct push parse(struct scene *scene, const char *body)
+{
+    struct error err = ERROR_EMPTY;
+    struct push push;
+
+    if (!push_parse(str_of(body), &scene->rules, &push, &err))
+        fail_msg("%s: %s", body, err.text);
+    return push;
+}
+
+static void assert_key(const struct push *push, size_t series, const char *expected)
+{
+    struct buf text = BUF_EMPTY;
+    series_key_format(&text, push->delta->series[series].key);
+    if (!str_is(buf_view(&text), expected))
+        fail_msg("%.*s is not %s", STR_ARGS(buf_view(&text)), expected);
+    buf_fini(&text);
+}
+
+static void samples_become_cells_of_their_minutes(void **state)
+{
+    struct push push = parse(*state, "{\"samples\":["
+                                     "{\"name\":\"leads\",\"value\":12},"
+                                     "{\"name\":\"leads\",\"value\":\"0.5\"},"
+                                     "{\"name\":\"leads\",\"value\":3,\"at\":\"2026-10-12T08:59\"}"
+                                     "]}");
+    const struct delta *delta = push.delta;
+
+    assert_int_equal(push.samples, 3);
+    assert_int_equal(push.reason, REJECT_NONE);
+    assert_int_equal(delta->series_count, 1);
+    assert_int_equal(delta->cell_count, 2);
+    assert_int_equal(delta->ledger_count, 0);
+    assert_null(delta->on_done);
+    assert_int_equal(delta->cells[0].minute, NOW / MS_PER_MINUTE);
+    assert_true(aggregate_sum(&delta->cells[0].cell.aggregate) == 12.5);
+    assert_true(aggregate_count(&delta->cells[0].cell.aggregate) == 2);
+    assert_true(delta->cells[0].cell.aggregate.last_arrival == ARRIVAL + 1);
+    assert_int_equal(delta->cells[1].minute, NOW / MS_PER_MINUTE - 1);
+    assert_true(delta->cells[1].cell.aggregate.last_at == NOW - 90 * MS_PER_SECOND);
+    assert_int_equal(series_key_kind(delta->series[0].key), METRIC_UNTYPED);
+    delta_free(push.delta);
+}
+
+static void labels_are_sorted_into_the_key(void **state)
+{
+    struct push push =
+        parse(*state, "{\"samples\":["
+                      "{\"name\":\"leads\",\"value\":1,\"labels\":{\"b\":\"2\",\"a\":\"1\"}},"
+                      "{\"name\":\"leads\",\"value\":1,\"labels\":{\"a\":\"1\",\"b\":\"2\"}},"
+                      "{\"name\":\"leads\",\"value\":1,\"labels\":{}}]}");
+    assert_int_equal(push.delta->series_count, 2);
+    assert_key(&push, 0, "leads{a=\"1\",b=\"2\"}");
+    assert_key(&push, 1, "leads");
+    for (size_t i = 0; i < push.delta->series_count; i++) {
+        struct str key = push.delta->series[i].key;
+        assert_true(series_key_is_valid(key));
+        assert_true(series_hash_equal(push.delta->series[i].hash, series_key_hash(key)));
+    }
+    delta_free(push.delta);
+}
+
+static void a_declared_type_beats_the_senders(void **state)
+{
+    struct push push =
+        parse(*state, "{\"samples\":[{\"name\":\"stock\",\"value\":5,\"type\":\"counter\"},"
+                      "{\"name\":\"other\",\"value\":5,\"type\":\"counter\"},"
+                      "{\"name\":\"visitors\",\"value\":\"ann\"},"
+                      "{\"name\":\"visitors\",\"value\":\"ben\"},"
+                      "{\"name\":\"visitors\",\"value\":\"ann\"},"
+                      "{\"name\":\"score\",\"value\":10}]}");
+    const struct delta *delta = push.delta;
+
+    assert_int_equal(series_key_kind(delta->series[0].key), METRIC_GAUGE);
+    assert_int_equal(series_key_kind(delta->series[1].key), METRIC_COUNTER);
+    assert_int_equal(series_key_kind(delta->series[2].key), METRIC_UNIQUE);
+    assert_int_equal(series_key_kind(delta->series[3].key), METRIC_SCORE);
+    assert_non_null(delta->cells[2].cell.distinct);
+    assert_true(distinct_estimate(delta->cells[2].cell.distinct) == 2);
+    delta_free(push.delta);
+}
+
+#define ONE(sample) "{\"samples\":[" sample "]}"
+
+static void one_bad_sample_refuses_the_body(void **state)
+{
+    static const struct {
+        const char *body;
+        enum reject_reason reason;
+        const char *text; /* what the error begins with */
+        const char *hint;
+    } cases[] = {
+        {"", REJECT_malformed, "the body is not JSON: ", ""},
+        {"{", REJECT_malformed, "the body is not JSON: line 1, column 1: ", ""},
+        {"{\"samples\":[]}garbage", REJECT_malformed, "the body is not JSON: ", ""},
+        {"[]", REJECT_malformed, "the body is not an object with 'samples' alone",
+         "{\"samples\":[{\"name\":\"signup\",\"value\":1}]}"},
+        {"{\"sample\":[]}", REJECT_malformed, "the body is not an object with 'samples' alone",
+         "{\"samples\":[{\"name\":\"signup\",\"value\":1}]}"},
+        {"{\"samples\":[],\"x\":1}", REJECT_malformed,
+         "the body is not an object with 'samples' alone",
+         "{\"samples\":[{\"name\":\"signup\",\"value\":1}]}"},
+        {"{\"samples\":[],\"samples\":[]}", REJECT_malformed, "the body is not JSON: ", ""},
+        {"{\"samples\":[]}", REJECT_malformed, "a push has 1 to 10000 samples, not 0", ""},
+        {ONE("7"), REJECT_malformed, "samples[0]: not an object", ""},
+        {ONE("{}"), REJECT_bad_name, "samples[0].name: missing", ""},
+        {ONE("{\"name\":7,\"value\":1}"), REJECT_bad_name, "samples[0].name: not a text", ""},
+        {ONE("{\"name\":\"\",\"value\":1}"), REJECT_bad_name, "samples[0].name: empty, ", ""},
+        {ONE("{\"name\":\"a\\n\",\"value\":1}"), REJECT_bad_name, "samples[0].name: empty, ", ""},
+        {ONE("{\"name\":\"a\\u0000\",\"value\":1}"), REJECT_malformed,
+         "the body is not JSON: ", ""},
+        {ONE("{\"name\":\"a\xff\",\"value\":1}"), REJECT_malformed, "the body is not JSON: ", ""},
+        {ONE("{\"name\":\"a\",\"valeu\":1}"), REJECT_malformed, "samples[0].valeu: unknown key",
+         "did you mean 'value'?"},
+        {ONE("{\"name\":\"a\",\"value\":1,\"id\":\"7\"}"), REJECT_malformed,
+         "samples[0].id: not built yet", "leave it out: a push that is sent again counts again"},
+        {ONE("{\"name\":\"a\"}"), REJECT_bad_number, "samples[0].value: missing", ""},
+        {ONE("{\"name\":\"a\",\"value\":null}"), REJECT_bad_number,
+         "samples[0].value: not a number", ""},
+        {ONE("{\"name\":\"a\",\"value\":true}"), REJECT_bad_number,
+         "samples[0].value: not a number", ""},
+        {ONE("{\"name\":\"a\",\"value\":\"\"}"), REJECT_bad_number,
+         "samples[0].value: not a decimal number: ''", ""},
+        {ONE("{\"name\":\"a\",\"value\":\"1,5\"}"), REJECT_bad_number,
+         "samples[0].value: not a decimal number: '1,5'", ""},
+        {ONE("{\"name\":\"a\",\"value\":\"nan\"}"), REJECT_bad_number,
+         "samples[0].value: not a decimal number: 'nan'", ""},
+        {ONE("{\"name\":\"a\",\"value\":\"0x10\"}"), REJECT_bad_number,
+         "samples[0].value: not a decimal number: '0x10'", ""},
+        {ONE("{\"name\":\"a\",\"value\":\"\\u001b[2J\"}"), REJECT_bad_number,
+         "samples[0].value: not a decimal number: '\\x1b[2J'", ""},
+        {ONE("{\"name\":\"a\",\"value\":1e999}"), REJECT_malformed, "the body is not JSON: ", ""},
+        {ONE("{\"name\":\"a\",\"value\":1,\"type\":3}"), REJECT_bad_type,
+         "samples[0].type: not a text", ""},
+        {ONE("{\"name\":\"a\",\"value\":1,\"type\":\"count\"}"), REJECT_bad_type,
+         "samples[0].type: unknown type 'count'", "did you mean 'counter'?"},
+        {ONE("{\"name\":\"a\",\"value\":1,\"labels\":[]}"), REJECT_bad_tags,
+         "samples[0].labels: not an object", ""},
+        {ONE("{\"name\":\"a\",\"value\":1,\"labels\":{\"x\":1}}"), REJECT_bad_tags,
+         "samples[0].labels: the name and the value of 'x' ", ""},
+        {ONE("{\"name\":\"a\",\"value\":1,\"labels\":{\"x\":\"\"}}"), REJECT_bad_tags,
+         "samples[0].labels: the name and the value of 'x' ", ""},
+        {ONE("{\"name\":\"a\",\"value\":1,\"labels\":{\"\":\"x\"}}"), REJECT_bad_tags,
+         "samples[0].labels: the name and the value of '' ", ""},
+        {ONE("{\"name\":\"a\",\"value\":1,\"labels\":{\"x\":\"a\\u0001b\"}}"), REJECT_bad_tags,
+         "samples[0].labels: the name and the value of 'x' ", ""},
+        {ONE("{\"name\":\"a\",\"value\":1,\"labels\":{\"x\":\"1\",\"x\":\"2\"}}"), REJECT_malformed,
+         "the body is not JSON: ", ""},
+        {ONE("{\"name\":\"a\",\"value\":1,\"at\":5}"), REJECT_bad_time,
+         "samples[0].at: not a time: 'no text'", "as 2026-10-12T09:00:00+02:00"},
+        {ONE("{\"name\":\"a\",\"value\":1,\"at\":\"soon\"}"), REJECT_bad_time,
+         "samples[0].at: not a time: 'soon'", "as 2026-10-12T09:00:00+02:00"},
+        {ONE("{\"name\":\"a\",\"value\":1,\"at\":\"2026-10-12T10:00:31\"}"), REJECT_bad_time,
+         "samples[0].at: too far in the future: '2026-10-12T10:00:31'", ""},
+        {ONE("{\"name\":\"a\",\"value\":1,\"at\":\"2026-09-12T09:00:29\"}"), REJECT_bad_time,
+         "samples[0].at: too far in the past: '2026-09-12T09:00:29'", ""},
+        {ONE("{\"name\":\"visitors\",\"value\":7}"), REJECT_bad_number,
+         "samples[0].value: a member of the unique metric 'visitors' is a text", ""},
+        {ONE("{\"name\":\"visitors\",\"value\":\"\"}"), REJECT_bad_number,
+         "samples[0].value: a member has 1 to 1024 bytes", ""},
+        {ONE("{\"name\":\"score\",\"value\":11}"), REJECT_out_of_range,
+         "samples[0].value: a score outside the range of 'score'", ""},
+        {ONE("{\"name\":\"score\",\"value\":9.5}"), REJECT_out_of_range,
+         "samples[0].value: a score outside the range of 'score'", ""},
+        {ONE("{\"name\":\"a\",\"value\":1},{\"name\":\"b\",\"value\":\"x\"}"), REJECT_bad_number,
+         "samples[1].value: not a decimal number: 'x'", ""},
+    };
+    struct scene *scene = *state;
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct error err = ERROR_EMPTY;
+        struct push push;
+        if (push_parse(str_of(cases[i].body), &scene->rules, &push, &err))
+            fail_msg("taken: %s", cases[i].body);
+        assert_null(push.delta);
+        if (strncmp(err.text, cases[i].text, strlen(cases[i].text)) != 0)
+            fail_msg("%s: '%s'", cases[i].body, err.text);
+        assert_string_equal(err.hint, cases[i].hint);
+        assert_int_equal(err.kind, ERROR_INVALID);
+        assert_int_equal(push.reason, cases[i].reason);
+    }
+}
+
+static void the_edges_of_the_allowed_times_are_taken(void **state)
+{
+    struct push push =
+        parse(*state, ONE("{\"name\":\"a\",\"value\":1,\"at\":\"2026-10-12T10:00:30\"},"
+                          "{\"name\":\"a\",\"value\":1,\"at\":\"2026-09-12T07:00:30Z\"},"
+                          "{\"name\":\"a\",\"value\":1,\"at\":\"2026-10-01\"}"));
+    assert_int_equal(push.delta->cell_count, 3);
+    delta_free(push.delta);
+}
+
+static void more_samples_than_the_limit_are_refused(void **state)
+{
+    struct scene *scene = *state;
+    struct buf body = BUF_EMPTY;
+    struct error err = ERROR_EMPTY;
+    struct push push;
+
+    buf_text(&body, "{\"samples\":[");
+    for (int i = 0; i < PUSH_SAMPLES_MAX; i++)
+        buf_printf(&body, "%s{\"name\":\"a\",\"value\":1}", i == 0 ? "" : ",");
+    size_t len = body.len;
+    buf_text(&body, "]}");
+    assert_true(push_parse(buf_view(&body), &scene->rules, &push, &err));
+    assert_int_equal(push.samples, PUSH_SAMPLES_MAX);
+    assert_true(aggregate_count(&push.delta->cells[0].cell.aggregate) == PUSH_SAMPLES_MAX);
+    delta_free(push.delta);
+
+    body.len = len;
+    buf_text(&body, ",{\"name\":\"a\",\"value\":1}]}");
+    assert_false(push_parse(buf_view(&body), &scene->rules, &push, &err));
+    assert_string_equal(err.text, "a push has 1 to 10000 samples, not 10001");
+    buf_fini(&body);
+}
+
+static void more_labels_than_the_limits_are_refused(void **state)
+{
+    static const struct {
+        int labels;
+        int value_len;
+        bool taken;
+    } cases[] = {
+        {LABELS_MAX, 1, true}, {LABELS_MAX + 1, 1, false}, {4, 1017, true}, {4, 1018, false}};
+    struct scene *scene = *state;
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct buf body = BUF_EMPTY;
+        struct error err = ERROR_EMPTY;
+        struct push push;
+        buf_text(&body, "{\"samples\":[{\"name\":\"a\",\"value\":1,\"labels\":{");
+        for (int label = 0; label < cases[i].labels; label++) {
+            buf_printf(&body, "%s\"l%04d\":\"", label == 0 ? "" : ",", label);
+            for (int byte = 0; byte < cases[i].value_len; byte++)
+                buf_char(&body, 'x');
+            buf_char(&body, '"');
+        }
+        buf_text(&body, "}}]}");
+        assert_int_equal(push_parse(buf_view(&body), &scene->rules, &push, &err), cases[i].taken);
+        delta_free(push.delta);
+        buf_fini(&body);
+    }
+}
+
+static void deep_nesting_is_refused(void **state)
+{
+    struct scene *scene = *state;
+    struct buf body = BUF_EMPTY;
+    struct error err = ERROR_EMPTY;
+    struct push push;
+
+    for (int i = 0; i < 1000000; i++)
+        buf_char(&body, '[');
+    assert_false(push_parse(buf_view(&body), &scene->rules, &push, &err));
+    assert_int_equal(push.reason, REJECT_malformed);
+    buf_fini(&body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(samples_become_cells_of_their_minutes),
+        cmocka_unit_test(labels_are_sorted_into_the_key),
+        cmocka_unit_test(a_declared_type_beats_the_senders),
+        cmocka_unit_test(one_bad_sample_refuses_the_body),
+        cmocka_unit_test(the_edges_of_the_allowed_times_are_taken),
+        cmocka_unit_test(more_samples_than_the_limit_are_refused),
+        cmocka_unit_test(more_labels_than_the_limits_are_refused),
+        cmocka_unit_test(deep_nesting_is_refused),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

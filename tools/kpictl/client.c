@@ -1,0 +1,163 @@
+#include "client.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "command.h"
+
+enum { CONNECT_S = 5, ANSWER_S = 60, ANSWER_MAX = 64 * 1024 * 1024 };
+
+void client_answer_fini(struct client_answer *answer)
+{
+    buf_fini(&answer->body);
+    json_decref(answer->json);
+    answer->json = NULL;
+}
+
+static void add_escaped(struct buf *path, const char *text)
+{
+    char *escaped = curl_easy_escape(NULL, text, 0);
+    buf_text(path, escaped == NULL ? "" : escaped);
+    curl_free(escaped);
+}
+
+void client_add_parameter(struct buf *path, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    bool first = path->len == 0 || memchr(path->bytes, '?', path->len) == NULL;
+    buf_printf(path, "%c%s=", first ? '?' : '&', name);
+    add_escaped(path, value);
+}
+
+void client_add_segment(struct buf *path, const char *text)
+{
+    buf_char(path, '/');
+    add_escaped(path, text);
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct buf *body = arg;
+    if (size * count > ANSWER_MAX - body->len)
+        return 0; /* curl gives up */
+    buf_append(body, bytes, size * count);
+    return size * count;
+}
+
+static int unreachable(const struct client *client, CURL *curl, CURLcode code)
+{
+    const char *where = client->url == NULL ? client->socket : client->url;
+    const char *words = curl_easy_strerror(code);
+    char system_words[100];
+    long errnum = 0;
+
+    (void)curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &errnum);
+    if (code == CURLE_COULDNT_CONNECT && errnum != 0)
+        words = error_errno_words((int)errnum, system_words, sizeof system_words);
+    (void)fprintf(stderr, "kpictl: cannot reach kpid at '%s': %s\n", where, words);
+    if (client->url == NULL)
+        (void)fprintf(stderr, "  hint: is it running, and is this its control socket? see "
+                              "'--socket'\n");
+    return EXIT_UNREACHABLE;
+}
+
+/* kpid's own words, from {"error":{...}}. */
+static int refused(long status, struct str body)
+{
+    json_t *tree = json_loadb(body.text == NULL ? "" : body.text, body.len, 0, NULL);
+    const json_t *error = json_object_get(tree, "error");
+    const char *message = field_text(error, "message", NULL);
+    const char *hint = field_text(error, "hint", NULL);
+
+    if (message == NULL)
+        (void)fprintf(stderr, "kpictl: kpid refused: HTTP status %ld\n", status);
+    else
+        (void)fprintf(stderr, "kpictl: %s\n", message);
+    if (hint != NULL)
+        (void)fprintf(stderr, "  hint: %s\n", hint);
+    json_decref(tree);
+    return EXIT_REFUSED;
+}
+
+static void set_options(CURL *curl, const struct client *client, const char *url, const char *body,
+                        struct buf *out)
+{
+    (void)curl_easy_setopt(curl, CURLOPT_URL, url);
+    if (client->url == NULL)
+        (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
+    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)ANSWER_S);
+    (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, "kpictl/" KPID_VERSION);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
+    if (body != NULL) {
+        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+    }
+}
+
+static int read_answer(struct client_answer *out)
+{
+    json_error_t mistake;
+
+    out->json = json_loadb(out->body.len == 0 ? "" : out->body.bytes, out->body.len, 0, &mistake);
+    if (json_is_object(out->json))
+        return EXIT_DONE;
+    (void)fprintf(stderr, "kpictl: the answer is not kpid's: line %d, column %d: %s\n",
+                  mistake.line, mistake.column, out->json == NULL ? mistake.text : "not an object");
+    return EXIT_UNREACHABLE;
+}
+
+int client_call(const struct client *client, const char *path, const char *body,
+                struct client_answer *out)
+{
+    struct buf url = BUF_EMPTY;
+    long status = 0;
+    CURL *curl = curl_easy_init();
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+
+    *out = (struct client_answer){.body = BUF_EMPTY};
+    buf_text(&url, client->url == NULL ? "http://localhost" : client->url);
+    while (url.len > 0 && url.bytes[url.len - 1] == '/')
+        url.len--;
+    buf_text(&url, path);
+    char *text = buf_take_text(&url);
+    set_options(curl, client, text, body, &out->body);
+    if (body != NULL)
+        (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+
+    CURLcode code = curl_easy_perform(curl);
+    int exit_code = EXIT_DONE;
+    if (code != CURLE_OK) {
+        exit_code = unreachable(client, curl, code);
+    } else {
+        (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+        exit_code = status >= 200 && status < 300 ? read_answer(out)
+                                                  : refused(status, buf_view(&out->body));
+    }
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(curl);
+    free(text);
+    if (exit_code != EXIT_DONE)
+        client_answer_fini(out);
+    return exit_code;
+}
+
+const char *field_text(const json_t *object, const char *name, const char *otherwise)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text == NULL ? otherwise : text;
+}
+
+long long field_count(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}

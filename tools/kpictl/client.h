@@ -1,0 +1,34 @@
+/* Talks to kpid: HTTP by libcurl over the control socket, or to an address. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+
+struct json_t; /* jansson.h */
+
+struct client {
+    const char *socket;
+    const char *url; /* NULL: over the socket */
+};
+
+struct client_answer {
+    struct buf body;     /* as kpid sent it */
+    struct json_t *json; /* the same, read; an object */
+};
+
+void client_answer_fini(struct client_answer *answer);
+
+/* Adds "?name=value" or "&name=value" to a path, escaped; nothing when `value` is NULL. */
+void client_add_parameter(struct buf *path, const char *name, const char *value);
+/* Adds a segment to a path, escaped. */
+void client_add_segment(struct buf *path, const char *text);
+
+/* One request; a POST when `body` is not NULL. What goes wrong is said on stderr. Returns the exit
+ * code: done, not reachable or refused. `out` is filled for "done" alone. */
+int client_call(const struct client *client, const char *path, const char *body,
+                struct client_answer *out);
+
+/* Fields of an answer: a text, a number, or `otherwise`. */
+const char *field_text(const struct json_t *object, const char *name, const char *otherwise);
+long long field_count(const struct json_t *object, const char *name);

@@ -1,0 +1,74 @@
+/* kpictl alerts: what is pending or firing. */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "command.h"
+#include "listing.h"
+
+static const struct listing_column COLUMNS[] = {
+    {"RULE", false}, {"STATE", false}, {"SINCE", false}, {"VALUE", true}, {"SEVERITY", false},
+};
+
+enum { COLUMN_COUNT = sizeof COLUMNS / sizeof COLUMNS[0], STATE_COLUMN = 1, VALUE_SIZE = 96 };
+
+static void add_alert(struct listing *listing, const json_t *alert)
+{
+    const json_t *value = json_object_get(alert, "value");
+    const char *state = field_text(alert, "state", "");
+    char digits[STR_DOUBLE_SIZE];
+    char text[VALUE_SIZE] = "-";
+
+    if (json_is_number(value)) {
+        size_t len = str_format_double(json_number_value(value), digits);
+        (void)snprintf(text, sizeof text, "%.*s %s", (int)len, digits,
+                       field_text(alert, "unit", ""));
+    }
+    const char *const cells[COLUMN_COUNT] = {
+        field_text(alert, "rule", ""),     state, field_text(alert, "since", "-"), text,
+        field_text(alert, "severity", ""),
+    };
+    listing_add(listing, cells);
+    if (strcmp(state, "firing") == 0)
+        listing_color(listing, STATE_COLUMN, "red");
+    else if (strcmp(state, "pending") == 0)
+        listing_color(listing, STATE_COLUMN, "yellow");
+}
+
+static enum exit_code run(const struct invocation *invocation)
+{
+    struct client_answer answer;
+    bool all = option(invocation, "all") != NULL;
+    int code = client_call(&invocation->client, all ? "/api/v1/alerts?all=1" : "/api/v1/alerts",
+                           NULL, &answer);
+    size_t i = 0;
+    json_t *alert = NULL;
+
+    if (code != EXIT_DONE)
+        return (enum exit_code)code;
+    if (invocation->json) {
+        (void)fwrite(answer.body.bytes, 1, answer.body.len, stdout);
+    } else {
+        struct listing *listing = listing_new(COLUMNS, COLUMN_COUNT);
+        json_array_foreach(json_object_get(answer.json, "alerts"), i, alert)
+        {
+            add_alert(listing, alert);
+        }
+        if (i == 0)
+            (void)printf(all ? "no rules\n" : "no alerts\n");
+        else
+            listing_print(listing);
+        listing_free(listing);
+    }
+    client_answer_fini(&answer);
+    return EXIT_DONE;
+}
+
+const struct command COMMAND_ALERTS = {
+    .name = "alerts",
+    .operands = "",
+    .help = "the rules that are pending or firing",
+    .options = {{"all", 0, OPTION_FLAG, NULL, "inactive ones too"}},
+    .run = run,
+};

@@ -1,0 +1,91 @@
+/* kpictl push NAME=VALUE [LABEL=VALUE ...]: one sample, answered when it is stored. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "command.h"
+
+/* "name=value"; false, with words on stderr, without "=" or a name. */
+static bool split(const struct invocation *invocation, const char *text, struct str *name,
+                  struct str *value)
+{
+    struct str rest = str_of(text);
+    size_t len = rest.len;
+
+    *name = str_split(&rest, '=');
+    *value = rest;
+    if (name->len > 0 && name->len < len)
+        return true;
+    (void)usage_error(invocation, "not of the form NAME=VALUE: '%s'", text);
+    return false;
+}
+
+static bool write_body(const struct invocation *invocation, struct buf *body)
+{
+    struct json json = json_to(body);
+    struct str name;
+    struct str value;
+
+    if (!split(invocation, invocation->operands[0], &name, &value))
+        return false;
+    json_open(&json, '{');
+    json_key(&json, "samples");
+    json_open(&json, '[');
+    json_open(&json, '{');
+    json_field_str(&json, "name", name);
+    json_field_str(&json, "value", value); /* as text: kpid reads the number itself */
+    if (option(invocation, "type") != NULL)
+        json_field_text(&json, "type", option(invocation, "type"));
+    if (option(invocation, "at") != NULL)
+        json_field_text(&json, "at", option(invocation, "at"));
+    if (invocation->operand_count > 1) {
+        json_key(&json, "labels");
+        json_open(&json, '{');
+        for (size_t i = 1; i < invocation->operand_count; i++) {
+            if (!split(invocation, invocation->operands[i], &name, &value))
+                return false;
+            json_key_str(&json, name);
+            json_str(&json, value);
+        }
+        json_close(&json, '}');
+    }
+    json_close(&json, '}');
+    json_close(&json, ']');
+    json_close(&json, '}');
+    return true;
+}
+
+static enum exit_code run(const struct invocation *invocation)
+{
+    struct buf body = BUF_EMPTY;
+    struct client_answer answer;
+
+    if (!write_body(invocation, &body)) {
+        buf_fini(&body);
+        return EXIT_USAGE;
+    }
+    char *text = buf_take_text(&body);
+    int code = client_call(&invocation->client, "/api/v1/push", text, &answer);
+    free(text);
+    if (code != EXIT_DONE)
+        return (enum exit_code)code;
+    if (invocation->json)
+        (void)fwrite(answer.body.bytes, 1, answer.body.len, stdout);
+    else
+        (void)printf("stored %lld sample\n", field_count(answer.json, "stored"));
+    client_answer_fini(&answer);
+    return EXIT_DONE;
+}
+
+const struct command COMMAND_PUSH = {
+    .name = "push",
+    .operands = "NAME=VALUE [LABEL=VALUE...]",
+    .help = "stores one sample: kpictl push leads=12 source=fair",
+    .more = "It returns when the sample is stored. A declared type beats '--type'.",
+    .operands_min = 1,
+    .operands_max = OPERANDS_MAX,
+    .options = {{"at", 0, OPTION_TEXT, "T", "its time (now)"},
+                {"type", 0, OPTION_TEXT, "TYPE",
+                 "counter, gauge, distribution, unique, score or untyped (untyped)"}},
+    .run = run,
+};

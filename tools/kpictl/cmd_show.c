@@ -1,0 +1,95 @@
+/* kpictl show KPI: one KPI, readable. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "command.h"
+#include "kpi_text.h"
+
+static void line(const char *name, const char *text)
+{
+    if (text != NULL)
+        (void)printf("  %-10s %s\n", name, text);
+}
+
+static void print_targets(const json_t *kpi)
+{
+    char words[KPI_TEXT_SIZE];
+    char kind[KPI_TEXT_SIZE];
+    size_t i = 0;
+    json_t *target = NULL;
+
+    json_array_foreach(json_object_get(kpi, "targets"), i, target)
+    {
+        (void)printf("  %-10s %s %s each %s: %s", "target",
+                     kpi_words(field_text(target, "kind", ""), kind),
+                     field_text(target, "shown", "-"), field_text(target, "every", "period"),
+                     kpi_words(field_text(target, "status", ""), words));
+        if (field_text(target, "not_built", NULL) != NULL)
+            (void)printf(" (%s)", field_text(target, "not_built", ""));
+        (void)printf("\n");
+    }
+}
+
+static void print_card(const json_t *kpi)
+{
+    const json_t *shown = json_object_get(kpi, "shown");
+    const json_t *period = json_object_get(kpi, "period");
+    const json_t *last = json_object_get(kpi, "last");
+    const json_t *coverage = json_object_get(kpi, "coverage");
+    const json_t *runs = json_object_get(kpi, "evaluate");
+    char value[KPI_TEXT_SIZE];
+    char words[KPI_TEXT_SIZE];
+
+    (void)printf("%s: %s: %s\n", field_text(kpi, "id", ""), field_text(kpi, "title", ""),
+                 kpi_words(field_text(kpi, "status", ""), words));
+    line("reason", field_text(kpi, "reason", NULL));
+    line("value", kpi_value_text(kpi, value));
+    line("detail", field_text(kpi, "detail", NULL));
+    line("as of", field_text(shown, "as_of", NULL));
+    (void)printf("  %-10s %s, %s to %s\n", "period", field_text(period, "name", "-"),
+                 field_text(period, "from", "-"), field_text(period, "to", "-"));
+    print_targets(kpi);
+    line("expected", field_text(shown, "expected", NULL));
+    (void)printf("  %-10s %s: %s", "last", field_text(json_object_get(last, "period"), "name", "-"),
+                 kpi_value_text(last, value));
+    (void)printf(", %s\n", kpi_words(field_text(last, "status", "-"), words));
+    line("formula", field_text(kpi, "formula", NULL));
+    line("define", field_text(kpi, "define", NULL));
+    line("why", field_text(kpi, "why", NULL));
+    line("owner", field_text(kpi, "owner", NULL));
+    line("judged", field_text(runs, "last_run", NULL));
+    line("next", field_text(runs, "next_run", NULL));
+    line("data", json_is_true(json_object_get(coverage, "complete"))
+                     ? "complete"
+                     : "not complete: part of the period is not heard or not kept");
+}
+
+static enum exit_code run(const struct invocation *invocation)
+{
+    struct buf path = BUF_EMPTY;
+    struct client_answer answer;
+
+    buf_text(&path, "/api/v1/kpis");
+    client_add_segment(&path, invocation->operands[0]);
+    char *text = buf_take_text(&path);
+    int code = client_call(&invocation->client, text, NULL, &answer);
+    free(text);
+    if (code != EXIT_DONE)
+        return (enum exit_code)code;
+    if (invocation->json)
+        (void)fwrite(answer.body.bytes, 1, answer.body.len, stdout);
+    else
+        print_card(answer.json);
+    client_answer_fini(&answer);
+    return EXIT_DONE;
+}
+
+const struct command COMMAND_SHOW = {
+    .name = "show",
+    .operands = "KPI",
+    .help = "one KPI: its figure, targets, formula and words",
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = run,
+};

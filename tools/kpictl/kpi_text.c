@@ -1,0 +1,31 @@
+#include "kpi_text.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "client.h"
+
+const char *kpi_words(const char *name, char *out)
+{
+    (void)snprintf(out, KPI_TEXT_SIZE, "%s", name);
+    for (char *c = out; *c != '\0'; c++)
+        if (*c == '_')
+            *c = ' ';
+    return out;
+}
+
+const char *kpi_value_text(const json_t *figure, char *out)
+{
+    const json_t *shown = json_object_get(figure, "shown");
+    const char *value = field_text(shown, "value", json_string_value(shown));
+    const char *why = field_text(figure, "null_reason", NULL);
+    char words[KPI_TEXT_SIZE];
+
+    if (value != NULL)
+        (void)snprintf(out, KPI_TEXT_SIZE, "%s", value);
+    else if (why != NULL)
+        (void)snprintf(out, KPI_TEXT_SIZE, "no value (%s)", kpi_words(why, words));
+    else
+        (void)snprintf(out, KPI_TEXT_SIZE, "no value");
+    return out;
+}

@@ -1,0 +1,61 @@
+#include "listing.h"
+
+#include <assert.h>
+#include <libsmartcols/libsmartcols.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+struct listing {
+    struct libscols_table *table;
+    struct libscols_line *line; /* the newest; the table's */
+    size_t columns;
+};
+
+struct listing *listing_new(const struct listing_column *columns, size_t count)
+{
+    struct listing *listing = memory_zero(1, sizeof *listing);
+
+    listing->table = scols_new_table();
+    assert(listing->table != NULL);
+    listing->columns = count;
+    (void)scols_table_enable_colors(listing->table, isatty(STDOUT_FILENO) == 1);
+    (void)scols_table_set_column_separator(listing->table, "  ");
+    for (size_t i = 0; i < count; i++) {
+        struct libscols_column *column = scols_table_new_column(
+            listing->table, columns[i].name, 0, columns[i].is_number ? SCOLS_FL_RIGHT : 0);
+        assert(column != NULL);
+        (void)column;
+    }
+    return listing;
+}
+
+void listing_free(struct listing *listing)
+{
+    if (listing == NULL)
+        return;
+    scols_unref_table(listing->table);
+    free(listing);
+}
+
+void listing_add(struct listing *listing, const char *const *cells)
+{
+    listing->line = scols_table_new_line(listing->table, NULL);
+    assert(listing->line != NULL);
+    for (size_t i = 0; i < listing->columns; i++)
+        (void)scols_line_set_data(listing->line, i, cells[i]);
+}
+
+void listing_color(struct listing *listing, size_t column, const char *color)
+{
+    struct libscols_cell *cell = scols_line_get_cell(listing->line, column);
+    if (cell != NULL && color != NULL)
+        (void)scols_cell_set_color(cell, color);
+}
+
+void listing_print(struct listing *listing)
+{
+    (void)scols_print_table(listing->table);
+}
