@@ -8,41 +8,11 @@
 #include "alert/alert_engine.h"
 #include "alert/hook.h"
 #include "alert/rule.h"
+#include "config/findings.h"
 #include "ingest/ingest.h"
 #include "kpi/evaluator.h"
 #include "kpi/kpi.h"
 #include "store/store.h"
-
-enum finding_severity { FINDING_ERROR, FINDING_WARNING };
-
-struct finding {
-    enum finding_severity severity;
-    const char *file;
-    unsigned line; /* from 1; 0: the whole file */
-    unsigned column;
-    const char *key;  /* "kpis.signups.value" */
-    const char *text; /* what is wrong */
-    const char *hint; /* NULL without */
-};
-
-/* What reading found, in the order of files and lines. */
-struct findings {
-    struct arena arena;
-    struct finding *items;
-    size_t count, capacity;
-    size_t errors;
-};
-
-#define FINDINGS_EMPTY                                                                             \
-    {                                                                                              \
-        ARENA_EMPTY, NULL, 0, 0, 0                                                                 \
-    }
-
-void findings_fini(struct findings *findings);
-
-/* "kpis.yaml:12:14: error: kpis.signups.value: unknown function 'summ'" and "  hint: did you mean
- * 'sum'?" on a line of its own. */
-void finding_format(const struct finding *finding, struct buf *out);
 
 struct http_config {
     const char *listen; /* "127.0.0.1:8640"; NULL: none */
@@ -69,7 +39,8 @@ struct config {
     struct evaluator_config evaluator;
     const struct calendar *calendar; /* the default one */
     struct calendar **calendars;     /* all, freed by config_free */
-    size_t calendar_count;
+    size_t calendar_count, calendar_capacity;
+    struct yaml_node *tree; /* what is in force, in long form: for config_print */
 };
 
 /* Reads the file and what it includes. NULL when there is an error among the findings; warnings

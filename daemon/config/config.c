@@ -1,0 +1,117 @@
+#include "config/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/memory.h"
+#include "config/check.h"
+#include "config/config_private.h"
+#include "config/long_form.h"
+
+void config_free(struct config *config)
+{
+    if (config == NULL)
+        return;
+    for (size_t i = 0; i < config->calendar_count; i++)
+        calendar_free(config->calendars[i]);
+    table_fini(&config->metrics.by_name);
+    arena_fini(&config->arena);
+    free(config);
+}
+
+/* Tree -> structs. Everything is read even when there are mistakes, so that all are told. */
+static void build(struct config *config, struct yaml_node *root, struct findings *findings)
+{
+    struct loader loader = {
+        .config = config, .arena = &config->arena, .findings = findings, .root = root};
+
+    config->tree = root;
+    check_tree(root, findings);
+    long_form(root, &config->arena, findings);
+    load_server(&loader);
+    load_ingest(&loader);
+    load_calendars(&loader);
+    if (config->calendar != NULL) {
+        load_schedules(&loader);
+        load_metrics(&loader);
+        load_kpis(&loader);
+        check_targets(&loader);
+        load_hooks(&loader);
+        load_rules(&loader);
+        load_evaluations(&loader);
+    }
+    table_fini(&loader.calendars_by_id);
+}
+
+static struct config *finish(struct config *config, const struct sources *sources,
+                             struct findings *findings)
+{
+    const char *files[INCLUDE_FILES_MAX];
+
+    for (size_t i = 0; i < sources->count; i++)
+        files[i] = sources->files[i].path;
+    findings_sort(findings, files, sources->count);
+    config->hash = sources->hash;
+    if (findings->errors == 0)
+        return config;
+    config_free(config);
+    return NULL;
+}
+
+struct config *config_load(const char *path, struct findings *findings)
+{
+    struct config *config = memory_zero(1, sizeof *config);
+    struct sources sources;
+    struct yaml_node *root = include_read(path, &config->arena, &sources, findings);
+
+    config->path = arena_text(&config->arena, str_of(path));
+    if (root != NULL)
+        build(config, root, findings);
+    return finish(config, &sources, findings);
+}
+
+struct config *config_load_text(struct str text, const char *name, struct findings *findings)
+{
+    struct config *config = memory_zero(1, sizeof *config);
+    struct source file = {arena_text(&config->arena, str_of(name)), 0, 0};
+    struct sources sources = {&file, 1, 1, XXH3_64bits(text.text, text.len)};
+
+    config->path = file.path;
+    struct yaml_node *root = yaml_read(text, file.path, &config->arena, findings);
+    const struct yaml_node *include = yaml_get(root, "include");
+    if (include != NULL)
+        (void)finding_error_key(findings, include, "a text includes nothing");
+    if (root != NULL)
+        build(config, root, findings);
+    return finish(config, &sources, findings);
+}
+
+/* --- reload ------------------------------------------------------------------------------------
+ */
+
+static bool is_same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static void say(struct buf *out, const char *key)
+{
+    if (out->len > 0)
+        buf_text(out, ", ");
+    buf_text(out, key);
+}
+
+void config_restart_needed(const struct config *old, const struct config *fresh, struct buf *out)
+{
+    if (!is_same_text(old->control_path, fresh->control_path))
+        say(out, "server.control");
+    if (!is_same_text(old->http.listen, fresh->http.listen))
+        say(out, "server.http.listen");
+    if (old->threads != fresh->threads)
+        say(out, "server.threads");
+    if (!is_same_text(old->store.path, fresh->store.path))
+        say(out, "storage.path");
+    if (old->store.max_size_bytes != fresh->store.max_size_bytes)
+        say(out, "storage.max_size");
+}

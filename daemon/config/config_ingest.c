@@ -1,0 +1,149 @@
+/* ingest: */
+#include <string.h>
+#include <sys/un.h>
+
+#include "config/address.h"
+#include "config/config_private.h"
+
+static const struct {
+    const char *scheme;
+    enum transport transport;
+    bool is_path;
+} SCHEMES[] = {
+    {"udp", TRANSPORT_UDP, false},
+    {"tcp", TRANSPORT_TCP, false},
+    {"unix", TRANSPORT_UNIX, true},
+    {"unixgram", TRANSPORT_UNIXGRAM, true},
+};
+
+enum { SCHEME_COUNT = sizeof SCHEMES / sizeof SCHEMES[0] };
+
+static bool check_path(const struct loader *loader, const struct yaml_node *node, struct str path)
+{
+    struct sockaddr_un limit;
+
+    if (path.len == 0 || path.text[0] != '/')
+        return finding_error(loader->findings, node, "a Unix socket's path starts with /");
+    if (path.len >= sizeof limit.sun_path)
+        return finding_error(loader->findings, node,
+                             "a Unix socket's path is at most %zu bytes long",
+                             sizeof limit.sun_path - 1);
+    return true;
+}
+
+static bool read_scheme(const struct loader *loader, const struct yaml_node *node,
+                        struct str scheme, size_t *index)
+{
+    const char *names[SCHEME_COUNT];
+    char quoted[STR_QUOTED_SIZE];
+
+    for (size_t i = 0; i < SCHEME_COUNT; i++) {
+        names[i] = SCHEMES[i].scheme;
+        if (str_is(scheme, SCHEMES[i].scheme)) {
+            *index = i;
+            return true;
+        }
+    }
+    if (str_is(scheme, "http"))
+        return finding_error(loader->findings, node, "statsd is not spoken over http");
+    (void)finding_error(loader->findings, node, "unknown scheme '%s'", str_quoted(scheme, quoted));
+    const char *near = str_nearest(scheme, names, SCHEME_COUNT);
+    if (near != NULL)
+        return finding_hint(loader->findings, "did you mean '%s'?", near);
+    return finding_hint(loader->findings, "as udp:127.0.0.1:8125 or unix:/run/kpid/statsd.sock");
+}
+
+static bool read_mode(const struct loader *loader, const struct object *object, unsigned *out)
+{
+    struct str text = object_text(object, "mode");
+    unsigned mode = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.text[i] < '0' || text.text[i] > '7' || text.len > 4) {
+            (void)finding_error(loader->findings, object_find(object, "mode"),
+                                "'%.*s' are not permissions", STR_ARGS(text));
+            return finding_hint(loader->findings, "in octal, as 0660");
+        }
+        mode = mode * 8 + (unsigned)(text.text[i] - '0');
+    }
+    *out = mode & 0777;
+    return true;
+}
+
+static bool read_listener(const struct loader *loader, const struct object *object,
+                          struct listener_config *out)
+{
+    const struct yaml_node *node = object_find(object, "listen");
+    struct error err = ERROR_EMPTY;
+    size_t index = 0;
+
+    if (node == NULL)
+        return false;
+    struct str address = node->text;
+    struct str scheme = str_split(&address, ':');
+    if (!read_scheme(loader, node, scheme, &index) || !read_mode(loader, object, &out->mode))
+        return false;
+    if (SCHEMES[index].is_path && !check_path(loader, node, address))
+        return false;
+    if (!SCHEMES[index].is_path && !address_check_loopback(address, &err))
+        return loader_report(loader, node, &err);
+    out->protocol = PROTOCOL_STATSD;
+    out->transport = SCHEMES[index].transport;
+    out->address = arena_text(loader->arena, address);
+    out->name = arena_printf(loader->arena, "%s %s:%s", protocol_name(out->protocol),
+                             transport_name(out->transport), out->address);
+    return true;
+}
+
+static bool is_new(const struct loader *loader, const struct listener_config *listeners,
+                   size_t count, const struct listener_config *listener,
+                   const struct yaml_node *node)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool both_paths = listener->transport >= TRANSPORT_UNIX &&
+                          listeners[i].transport >= TRANSPORT_UNIX &&
+                          strcmp(listener->address, listeners[i].address) == 0;
+        if (both_paths || strcmp(listener->name, listeners[i].name) == 0)
+            return finding_error(loader->findings, node, "another listener has the address '%s'",
+                                 listener->address);
+    }
+    return true;
+}
+
+/* Without the section: the default listener, in the tree so that it is printed. */
+static void make_default(const struct loader *loader)
+{
+    struct yaml_node *list = yaml_make_list(loader->arena, loader->root);
+    struct yaml_node *item = yaml_make_map(loader->arena, loader->root);
+
+    yaml_put(loader->arena, item, "protocol",
+             yaml_make_text(loader->arena, STR("statsd"), loader->root));
+    yaml_put(loader->arena, item, "listen",
+             yaml_make_text(loader->arena, STR("udp:127.0.0.1:8125"), loader->root));
+    yaml_append(loader->arena, list, item);
+    yaml_put(loader->arena, loader->root, "ingest", list);
+}
+
+void load_ingest(struct loader *loader)
+{
+    struct ingest_config *ingest = &loader->config->ingest;
+    struct yaml_node *node = NULL;
+    size_t at = 0;
+
+    if (yaml_get(loader->root, "ingest") == NULL)
+        make_default(loader);
+    struct listener_config *listeners =
+        arena_array(loader->arena, loader_count(loader, "ingest") + 1, sizeof *listeners);
+    size_t count = 0;
+    while ((node = loader_next(loader, "ingest", &at)) != NULL) {
+        struct object object = object_of(node, "ingest");
+        if (check_draft_reason(node, object.schema, loader->arena) != NULL)
+            continue; /* the warning is given */
+        if (read_listener(loader, &object, &listeners[count]) &&
+            is_new(loader, listeners, count, &listeners[count], object_find(&object, "listen")))
+            count++;
+    }
+    ingest->listeners = listeners;
+    ingest->listener_count = count;
+    ingest->metrics = &loader->config->metrics;
+}

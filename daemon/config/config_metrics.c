@@ -1,0 +1,50 @@
+/* metrics: */
+#include "config/config_private.h"
+
+static void load_range(const struct loader *loader, const struct object *object,
+                       struct metric_definition *metric)
+{
+    struct yaml_node *range = object_find(object, "range");
+
+    if (range == NULL)
+        return;
+    if (range->count != 2 || range->items[0]->whole >= range->items[1]->whole) {
+        (void)finding_error(loader->findings, range, "a range is [low, high]");
+        return;
+    }
+    metric->has_range = true;
+    metric->range_low = range->items[0]->whole;
+    metric->range_high = range->items[1]->whole;
+}
+
+static void load_metric(struct loader *loader, struct yaml_node *node)
+{
+    struct object object = loader_object(loader, node, "metrics", NULL);
+    struct metric_definition *metric = arena_alloc(loader->arena, sizeof *metric);
+    const struct yaml_node *unit = object_find(&object, "unit");
+    const struct yaml_node *over_labels = object_find(&object, "over_labels");
+    struct unit parsed;
+
+    if (unit != NULL && loader_unit(loader, unit, &parsed))
+        metric->unit = arena_text(loader->arena, str_of(parsed.name));
+    metric->name = arena_text(loader->arena, node->key->text);
+    metric->has_kind = metric_kind_parse(object_text(&object, "type"), &metric->kind);
+    metric->every = object_span(&object, "every");
+    metric->stale_after = object_span(&object, "stale_after");
+    if (metric->stale_after == 0)
+        metric->stale_after = metric->every + metric->every / 2; /* FIG-12 */
+    metric->late = object_span(&object, "late");
+    if (over_labels != NULL)
+        metric->over_labels = (enum over_labels)(OVER_LABELS_SUM + over_labels->whole);
+    load_range(loader, &object, metric);
+    (void)table_add(&loader->config->metrics.by_name, node->key->text, metric);
+}
+
+void load_metrics(struct loader *loader)
+{
+    struct yaml_node *node = NULL;
+    size_t at = 0;
+
+    while ((node = loader_next(loader, "metrics", &at)) != NULL)
+        load_metric(loader, node);
+}

@@ -1,0 +1,156 @@
+/* server: and storage: */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "config/address.h"
+#include "config/config_private.h"
+
+enum { THREADS_MAX = 64, THREADS_AUTO_MAX = 8 };
+
+/* The section, made when it is not in the file, so that its defaults can be noted in it. */
+static struct object section(const struct loader *loader, const char *name)
+{
+    struct yaml_node *node = yaml_get(loader->root, name);
+
+    if (node == NULL) {
+        node = yaml_make_map(loader->arena, loader->root);
+        yaml_put(loader->arena, loader->root, name, node);
+    }
+    return object_of(node->kind == YAML_KIND_MAP ? node : NULL, name);
+}
+
+/* The first of the directories that systemd gives, else `otherwise`. */
+static const char *system_directory(const struct loader *loader, const char *variable,
+                                    const char *otherwise)
+{
+    /* Nobody changes the environment: NOLINTNEXTLINE(concurrency-mt-unsafe) */
+    const char *value = getenv(variable);
+
+    if (value == NULL || value[0] == '\0')
+        return otherwise;
+    struct str rest = str_of(value);
+    return arena_text(loader->arena, str_split(&rest, ':'));
+}
+
+static void load_threads(const struct loader *loader, const struct object *server)
+{
+    const struct yaml_node *node = object_find(server, "threads");
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t threads = cores < 1 ? 1 : cores;
+
+    if (threads > THREADS_AUTO_MAX)
+        threads = THREADS_AUTO_MAX;
+    if (node != NULL && node->whole >= 0) /* not the word auto */
+        threads = node->whole;
+    if (threads < 1 || threads > THREADS_MAX) {
+        (void)finding_error(loader->findings, node, "threads are 1 to %d", THREADS_MAX);
+        return;
+    }
+    loader->config->threads = (unsigned)threads;
+    object_fill(server, "threads", str_of(arena_printf(loader->arena, "%u", (unsigned)threads)),
+                loader->arena);
+}
+
+static void load_control(const struct loader *loader, const struct object *server)
+{
+    const struct yaml_node *node = object_find(server, "control");
+    struct sockaddr_un limit;
+    const char *path = object_copy(server, "control", loader->arena);
+
+    if (path == NULL) {
+        path = arena_printf(loader->arena, "%s/kpid.sock",
+                            system_directory(loader, "RUNTIME_DIRECTORY", "/run/kpid"));
+        object_fill(server, "control", str_of(path), loader->arena);
+    }
+    if (strlen(path) >= sizeof limit.sun_path)
+        (void)finding_error(loader->findings, node != NULL ? node : loader->root,
+                            "the control socket's path is longer than %zu bytes: '%s'",
+                            sizeof limit.sun_path - 1, path);
+    loader->config->control_path = path;
+}
+
+static void load_http(const struct loader *loader, const struct object *server)
+{
+    struct object http = object_inside(server, "http");
+    const struct yaml_node *listen = object_find(&http, "listen");
+    struct error err = ERROR_EMPTY;
+
+    loader->config->http.base_url = object_copy(&http, "base_url", loader->arena);
+    if (listen == NULL)
+        return;
+    struct str address = listen->text;
+    if (str_starts_with(address, "http:"))
+        address = (struct str){address.text + 5, address.len - 5};
+    if (!address_check_loopback(address, &err)) {
+        (void)loader_report(loader, listen, &err);
+        return;
+    }
+    loader->config->http.listen = arena_text(loader->arena, address);
+}
+
+static void load_limits(const struct loader *loader, const struct object *server)
+{
+    struct object limits = object_inside(server, "limits");
+    struct ingest_config *ingest = &loader->config->ingest;
+    static const struct {
+        const char *key;
+        int64_t low, high;
+    } bounds[] = {
+        {"series", 1, INT64_C(100000000)},
+        {"line", 64, INT64_C(16777216)},
+        {"connections", 1, INT64_C(1000000)},
+    };
+
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        int64_t value = object_whole(&limits, bounds[i].key);
+        if (value < bounds[i].low || value > bounds[i].high)
+            (void)finding_error(loader->findings, object_find(&limits, bounds[i].key),
+                                "%s is from %lld to %lld", bounds[i].key, (long long)bounds[i].low,
+                                (long long)bounds[i].high);
+    }
+    ingest->line_bytes_max = (size_t)object_whole(&limits, "line");
+    ingest->connections_max = (size_t)object_whole(&limits, "connections");
+    ingest->idle_timeout = object_span(&limits, "idle");
+    ingest->shard_limits.series = (size_t)object_whole(&limits, "series");
+    /* A few spellings of each series, then each line is normalised. */
+    ingest->shard_limits.raw_keys = 2 * ingest->shard_limits.series;
+}
+
+static void load_storage(const struct loader *loader)
+{
+    struct object storage = section(loader, "storage");
+    struct object dedupe = object_inside(&storage, "dedupe");
+    struct store_options *store = &loader->config->store;
+    int64_t size = object_whole(&storage, "max_size");
+
+    store->path = object_copy(&storage, "path", loader->arena);
+    if (store->path == NULL) {
+        store->path = system_directory(loader, "STATE_DIRECTORY", "/var/lib/kpid");
+        object_fill(&storage, "path", str_of(store->path), loader->arena);
+    }
+    if (size < INT64_C(16777216)) {
+        (void)finding_error(loader->findings, object_find(&storage, "max_size"),
+                            "max_size is at least 16M");
+        return;
+    }
+    store->max_size_bytes = (uint64_t)size;
+    loader->config->ingest.shard_limits.max_future = object_span(&dedupe, "max_future");
+    loader->config->ingest.shard_limits.max_past = object_span(&dedupe, "max_past");
+}
+
+void load_server(struct loader *loader)
+{
+    struct object root = {loader->root, NULL, &SCHEMA_ROOT};
+    const struct yaml_node *version = object_find(&root, "kpid");
+    struct object server = section(loader, "server");
+
+    if (version != NULL && version->whole != 1)
+        (void)finding_error(loader->findings, version, "this kpid knows version 1 of the language");
+    load_threads(loader, &server);
+    load_control(loader, &server);
+    load_http(loader, &server);
+    load_limits(loader, &server);
+    load_storage(loader);
+}

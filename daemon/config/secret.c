@@ -1,0 +1,120 @@
+#include "config/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+static bool is_own_group(gid_t group)
+{
+    gid_t groups[256];
+
+    if (group == getegid())
+        return true;
+    int count = getgroups(sizeof groups / sizeof groups[0], groups);
+    for (int i = 0; i < count; i++) {
+        if (groups[i] == group)
+            return true;
+    }
+    return false;
+}
+
+static bool check_file(const char *path, const struct stat *facts, struct error *err)
+{
+    if (!S_ISREG(facts->st_mode))
+        return error_set(err, ERROR_INVALID, "secret '%s' is not a regular file", path);
+    if ((facts->st_mode & (S_IROTH | S_IWOTH)) != 0) {
+        (void)error_set(err, ERROR_DENIED, "secret file '%s' can be read or written by everybody",
+                        path);
+        return error_hint(err, "chmod o= '%s'", path);
+    }
+    if ((facts->st_mode & (S_IRGRP | S_IWGRP)) != 0 && !is_own_group(facts->st_gid)) {
+        (void)error_set(err, ERROR_DENIED,
+                        "secret file '%s' can be read by a group that is not the daemon's", path);
+        return error_hint(err, "chmod g= '%s', or give it the daemon's group", path);
+    }
+    return true;
+}
+
+static bool read_all(int fd, const char *path, struct buf *out, struct error *err)
+{
+    char bytes[4096];
+
+    for (;;) {
+        ssize_t got = read(fd, bytes, sizeof bytes);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_set_errno(err, "cannot read secret file '%s'", path);
+        if (got == 0)
+            return true;
+        buf_append(out, bytes, (size_t)got);
+        if (out->len > SECRET_BYTES_MAX)
+            return error_set(err, ERROR_INVALID, "secret file '%s' is larger than %d KiB", path,
+                             SECRET_BYTES_MAX / 1024);
+    }
+}
+
+static bool take(struct str bytes, const char *what, const char *name, struct arena *arena,
+                 struct str *out, struct error *err)
+{
+    if (bytes.len > 0 && bytes.text[bytes.len - 1] == '\n')
+        bytes.len--;
+    if (bytes.len > 0 && bytes.text[bytes.len - 1] == '\r')
+        bytes.len--;
+    if (bytes.len == 0)
+        return error_set(err, ERROR_INVALID, "%s '%s' is empty", what, name);
+    if (memchr(bytes.text, '\0', bytes.len) != NULL || memchr(bytes.text, '\n', bytes.len) != NULL)
+        return error_set(err, ERROR_INVALID, "%s '%s' holds more than one line", what, name);
+    *out = arena_str(arena, bytes);
+    return true;
+}
+
+static bool read_file(const char *path, struct arena *arena, struct str *out, struct error *err)
+{
+    struct buf bytes = BUF_EMPTY;
+    struct stat facts;
+    /* O_NONBLOCK: a FIFO must not stop the daemon. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0)
+        return error_set_errno(err, "cannot open secret file '%s'", path);
+    bool ok = fstat(fd, &facts) == 0 || error_set_errno(err, "cannot look at '%s'", path);
+    ok = ok && check_file(path, &facts, err) && read_all(fd, path, &bytes, err) &&
+         take(buf_view(&bytes), "secret file", path, arena, out, err);
+    (void)close(fd);
+    if (bytes.bytes != NULL)
+        explicit_bzero(bytes.bytes, bytes.capacity);
+    buf_fini(&bytes);
+    return ok;
+}
+
+bool secret_read(enum secret_source source, struct str name, struct arena *arena, struct str *out,
+                 struct error *err)
+{
+    char *wanted = arena_text(arena, name);
+
+    if (source == SECRET_FILE)
+        return read_file(wanted, arena, out, err);
+    if (source == SECRET_ENV) {
+        /* Nobody changes the environment: NOLINTNEXTLINE(concurrency-mt-unsafe) */
+        const char *value = getenv(wanted);
+        if (value == NULL)
+            return error_set(err, ERROR_NOT_FOUND, "environment variable '%s' is not set", wanted);
+        return take(str_of(value), "environment variable", wanted, arena, out, err);
+    }
+    /* As above: NOLINTNEXTLINE(concurrency-mt-unsafe) */
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    if (directory == NULL || directory[0] == '\0') {
+        (void)error_set(err, ERROR_NOT_FOUND,
+                        "no credential '%s': $CREDENTIALS_DIRECTORY is not set", wanted);
+        return error_hint(err, "systemd sets it for units with LoadCredential=");
+    }
+    if (name.len == 0 || strchr(wanted, '/') != NULL || wanted[0] == '.')
+        return error_set(err, ERROR_INVALID, "'%s' is not a credential's name", wanted);
+    return read_file(arena_printf(arena, "%s/%s", directory, wanted), arena, out, err);
+}
