@@ -140,6 +140,41 @@ static void a_rule_without_target_judges_the_kpi(void **state)
     assert_int_equal(condition_judge(&condition, &status, NULL), TRUTH_TRUE);
 }
 
+static void a_draft_target_does_not_silence_a_rule_on_the_kpi(void **state) /* ALR-1 */
+{
+    struct condition condition = parse("value > 2%");
+    struct kpi kpi = KPI;
+    struct kpi_status status = status_of(0.024, KPI_DRAFT); /* its only target is not built */
+    (void)state;
+    status.kpi = &kpi;
+    assert_int_equal(condition_judge(&condition, &status, NULL), TRUTH_TRUE);
+    kpi.state = KPI_STATE_DRAFT;
+    assert_int_equal(condition_judge(&condition, &status, NULL), TRUTH_UNKNOWN);
+    kpi.state = KPI_STATE_PAUSED;
+    assert_int_equal(condition_judge(&condition, &status, NULL), TRUTH_UNKNOWN);
+    kpi.state = KPI_STATE_ACTIVE;
+    kpi.draft_reason = "not built yet: window";
+    assert_int_equal(condition_judge(&condition, &status, NULL), TRUTH_UNKNOWN);
+}
+
+static void conditions_that_read_the_figure_are_known(void **state) /* ALR-6 */
+{
+    static const struct {
+        const char *text;
+        bool reads;
+    } CASES[] = {
+        {"breached", false},
+        {"pace < 0.9 and not status == behind", false},
+        {"value > 2", true},
+        {"status == behind or not (pace < 1 and value > 2)", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        struct condition condition = parse(CASES[i].text);
+        assert_int_equal(condition_reads_value(&condition), CASES[i].reads);
+    }
+}
+
 static void breached_alone_is_known(void **state) /* ALR-6 */
 {
     struct condition condition = parse("breached");
@@ -246,6 +281,8 @@ int main(void)
         cmocka_unit_test(conditions_are_true_false_or_unknown),
         cmocka_unit_test(unknown_behaves_as_in_sql),
         cmocka_unit_test(a_rule_without_target_judges_the_kpi),
+        cmocka_unit_test(a_draft_target_does_not_silence_a_rule_on_the_kpi),
+        cmocka_unit_test(conditions_that_read_the_figure_are_known),
         cmocka_unit_test(breached_alone_is_known),
         cmocka_unit_test(what_is_not_built_yet_parses_and_is_named),
         cmocka_unit_test(mistakes_have_their_column),

@@ -1,0 +1,476 @@
+#include "app.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "alert/alert_engine.h"
+#include "alert/dispatcher.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/thread.h"
+#include "ingest/ingest.h"
+#include "kpi/coord.h"
+#include "kpi/evaluator.h"
+#include "store/writer.h"
+#include "web/web.h"
+
+enum {
+    DRAIN_MS = 1000,              /* for what waits in the sockets at the end */
+    THREAD_SILENT_MS = 20 * 1000, /* a thread that has not turned for so long is stuck */
+    STOP_SECONDS = 5,             /* SIGTERM to the end, whatever hangs */
+    SIGNAL_COUNT = 3,
+    LISTENERS_MAX = 256,
+};
+
+struct app {
+    /* set once at start */
+    struct event_base *base;
+    struct event *signals[SIGNAL_COUNT];
+    struct event *watchdog;
+    struct store *store;
+    struct writer *writer;
+    struct alert_engine *engine;
+    struct coord *coord;
+    struct dispatcher *dispatcher;
+    struct evaluator *evaluator;
+    struct ingest *ingest;
+    struct web *web;
+
+    struct config *config;            /* main thread only */
+    struct alert_config alert_config; /* writer's thread only, once it runs */
+    bool stopping;                    /* main thread only */
+};
+
+/* --- who talks to whom -------------------------------------------------------------------------
+ */
+
+/* Ingest hands its deltas to the writer. */
+static bool sink_has_room(void *arg)
+{
+    struct app *app = arg;
+    return writer_has_room(app->writer);
+}
+
+static bool sink_post(struct delta *delta, void *arg)
+{
+    struct app *app = arg;
+    return writer_post_delta(app->writer, delta);
+}
+
+/* A committed transition may have queued messages. */
+static void on_transition_committed(void *arg)
+{
+    struct app *app = arg;
+    if (app->dispatcher != NULL)
+        dispatcher_wake(app->dispatcher);
+}
+
+static bool apply_transition(struct write_txn *txn, const struct kpi_status *statuses, size_t count,
+                             wall_ms now, void *arg, struct error *err)
+{
+    const struct app *app = arg;
+    return alert_engine_apply(txn, statuses, count, now, app->engine, err);
+}
+
+/* The web thread shows what ingest knows beside the committed ledger. */
+static size_t list_listeners(struct web_listener *out, size_t max, void *arg)
+{
+    const struct app *app = arg;
+    struct listener_facts *facts = memory_zero(LISTENERS_MAX, sizeof *facts);
+    size_t count = ingest_listeners(app->ingest, facts, LISTENERS_MAX);
+
+    if (count > max)
+        count = max;
+    for (size_t i = 0; i < count && i < LISTENERS_MAX; i++) {
+        (void)snprintf(out[i].name, sizeof out[i].name, "%s", facts[i].name);
+        (void)snprintf(out[i].listen, sizeof out[i].listen, "%s", facts[i].listen);
+        out[i].protocol = facts[i].protocol;
+        out[i].pending = facts[i].received - facts[i].handed_over;
+        out[i].kernel_drops = facts[i].kernel_drops;
+    }
+    free(facts);
+    return count;
+}
+
+/* The name of a thread that is stuck, NULL if all turn. */
+static const char *stuck_thread(const struct app *app)
+{
+    mono_ms now = clock_mono();
+    struct thread *named[] = {writer_thread(app->writer), evaluator_thread(app->evaluator),
+                              dispatcher_thread(app->dispatcher)};
+
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
+        if (thread_silence(named[i], now) > THREAD_SILENT_MS)
+            return thread_name(named[i]);
+    }
+    struct thread *worker = NULL;
+    for (size_t i = 0; (worker = ingest_thread(app->ingest, i)) != NULL; i++) {
+        if (thread_silence(worker, now) > THREAD_SILENT_MS)
+            return thread_name(worker);
+    }
+    return NULL;
+}
+
+static bool is_ready(struct error *why, void *arg)
+{
+    const struct app *app = arg;
+    const char *stuck = stuck_thread(app);
+
+    if (stuck != NULL)
+        return error_set(why, ERROR_UNAVAILABLE, "thread '%s' does not answer", stuck);
+    if (writer_is_failing(app->writer))
+        return error_set(why, ERROR_UNAVAILABLE, "what arrives cannot be stored; see the log");
+    return true;
+}
+
+/* --- start -------------------------------------------------------------------------------------
+ */
+
+static struct web_config web_config_of(const struct config *config)
+{
+    return (struct web_config){.kpis = &config->kpis,
+                               .rules = &config->rules,
+                               .hooks = &config->hooks,
+                               .calendar = config->calendar,
+                               .control_path = config->control_path,
+                               .http_listen = config->http.listen,
+                               .max_future = config->ingest.shard_limits.max_future,
+                               .max_past = config->ingest.shard_limits.max_past};
+}
+
+/* Ends states of rules that the configuration no longer has. */
+struct prune_job {
+    struct writer_job job; /* first */
+    struct app *app;
+};
+
+static bool run_prune(struct writer_job *job, struct write_txn *txn, struct error *err)
+{
+    const struct app *app = ((struct prune_job *)job)->app;
+    return alert_engine_prune(txn, &app->alert_config, clock_wall(), err);
+}
+
+static void prune_done(struct writer_job *job, const struct error *err)
+{
+    struct prune_job *prune = (struct prune_job *)job;
+    if (err != NULL)
+        log_failure(LOG_LEVEL_ERROR, "alert_states_not_pruned", err);
+    on_transition_committed(prune->app);
+    free(prune);
+}
+
+static void post_prune(struct app *app)
+{
+    struct prune_job *prune = memory_zero(1, sizeof *prune);
+    prune->job.run = run_prune;
+    prune->job.done = prune_done;
+    prune->job.keep_trying = true;
+    prune->app = app;
+    writer_post_job(app->writer, &prune->job);
+}
+
+static bool start_store(struct app *app, struct error *err)
+{
+    app->store = store_open(&app->config->store, err);
+    if (app->store == NULL)
+        return false;
+    app->writer = writer_new(app->store, &(struct writer_options){0});
+    app->alert_config = app->config->alert;
+    app->engine = alert_engine_new(&app->alert_config);
+    app->coord = coord_new_local(app->writer, apply_transition, on_transition_committed, app);
+    return writer_start(app->writer, err);
+}
+
+static bool start_judging(struct app *app, struct error *err)
+{
+    app->dispatcher = dispatcher_new(app->store, app->writer, &app->config->hooks);
+    app->evaluator = evaluator_new(app->store, app->coord, &app->config->evaluator);
+    if (!dispatcher_start(app->dispatcher, err))
+        return false;
+    post_prune(app);
+    return true;
+}
+
+static bool start_ingest(struct app *app, struct error *err)
+{
+    struct ingest_options options = {.threads = app->config->threads,
+                                     .sink = {sink_has_room, sink_post, app}};
+
+    if (getrandom(&options.seed, sizeof options.seed, 0) != (ssize_t)sizeof options.seed)
+        return error_set_errno(err, "cannot get random numbers from the system");
+    app->ingest = ingest_start(&options, &app->config->ingest, err);
+    return app->ingest != NULL;
+}
+
+static bool start_web(struct app *app, struct error *err)
+{
+    struct web_options options = {.store = app->store,
+                                  .writer = app->writer,
+                                  .listeners = list_listeners,
+                                  .is_ready = is_ready,
+                                  .arg = app};
+    struct web_config web = web_config_of(app->config);
+
+    app->web = web_start(&options, &web, err);
+    return app->web != NULL;
+}
+
+/* The store first, then who reads it, then who fills it; people are let in last. */
+static bool start_parts(struct app *app, struct error *err)
+{
+    return start_store(app, err) && start_judging(app, err) && start_ingest(app, err) &&
+           evaluator_start(app->evaluator, err) && start_web(app, err);
+}
+
+/* --- stop --------------------------------------------------------------------------------------
+ */
+
+/* From the socket to the disk, so that nothing that was taken is left behind. Works on what a
+ * failed start has built so far. */
+static void stop_parts(struct app *app)
+{
+    if (app->ingest != NULL)
+        ingest_stop(app->ingest, DRAIN_MS);
+    if (app->evaluator != NULL)
+        evaluator_stop(app->evaluator);
+    if (app->dispatcher != NULL)
+        dispatcher_stop(app->dispatcher);
+    if (app->writer != NULL)
+        writer_stop(app->writer);
+    web_free(app->web);
+    ingest_free(app->ingest);
+    evaluator_free(app->evaluator);
+    dispatcher_free(app->dispatcher);
+    coord_free(app->coord);
+    writer_free(app->writer);
+    alert_engine_free(app->engine);
+    store_close(app->store);
+    config_free(app->config);
+}
+
+/* --- reload ------------------------------------------------------------------------------------
+ */
+
+static void log_findings(const struct findings *findings)
+{
+    struct buf line = BUF_EMPTY;
+
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct finding *finding = &findings->items[i];
+        char place[160];
+        (void)snprintf(place, sizeof place, "%s:%u:%u", finding->file, finding->line,
+                       finding->column);
+        buf_clear(&line);
+        buf_printf(&line, "at=%s key=%s text=\"%s\"", place, finding->key, finding->text);
+        if (finding->hint != NULL)
+            buf_printf(&line, " hint=\"%s\"", finding->hint);
+        if (finding->severity == FINDING_ERROR)
+            log_error("configuration", "%.*s", STR_ARGS(buf_view(&line)));
+        else
+            log_warn("configuration", "%.*s", STR_ARGS(buf_view(&line)));
+    }
+    buf_fini(&line);
+}
+
+struct engine_switch {
+    struct app *app;
+    const struct alert_config *config;
+};
+
+/* On the writer's thread. */
+static void switch_engine(void *arg)
+{
+    struct engine_switch *request = arg;
+    request->app->alert_config = *request->config;
+    alert_engine_set_config(request->app->engine, &request->app->alert_config);
+}
+
+/* Opening new listeners may fail, so it comes first; nothing after it can. */
+static bool apply_config(struct app *app, struct config *fresh, struct error *err)
+{
+    struct engine_switch request = {app, &fresh->alert};
+    struct web_config web = web_config_of(fresh);
+    struct buf restart = BUF_EMPTY;
+
+    if (!ingest_reload(app->ingest, &fresh->ingest, err))
+        return false;
+    thread_call(writer_thread(app->writer), switch_engine, &request);
+    evaluator_reload(app->evaluator, &fresh->evaluator);
+    dispatcher_reload(app->dispatcher, &fresh->hooks);
+    web_reload(app->web, &web);
+    post_prune(app);
+
+    config_restart_needed(app->config, fresh, &restart);
+    if (restart.len > 0)
+        log_warn("restart_needed", "changes=\"%.*s\"", STR_ARGS(buf_view(&restart)));
+    buf_fini(&restart);
+    config_free(app->config);
+    app->config = fresh;
+    return true;
+}
+
+static void notify_reloading(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
+                     (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+static void reload(struct app *app)
+{
+    struct findings findings = FINDINGS_EMPTY;
+    struct error err = ERROR_EMPTY;
+
+    notify_reloading();
+    struct config *fresh = config_load(app->config->path, &findings);
+    log_findings(&findings);
+    if (fresh == NULL) {
+        log_error("reload_refused", "mistakes=%zu path=%s kept=\"the configuration in force\"",
+                  findings.errors, app->config->path);
+        COUNTER_ADD(reload_failures, 1);
+    } else if (!apply_config(app, fresh, &err)) {
+        log_failure(LOG_LEVEL_ERROR, "reload_refused", &err);
+        COUNTER_ADD(reload_failures, 1);
+        config_free(fresh);
+    } else {
+        log_info("reloaded", "path=%s kpis=%zu rules=%zu listeners=%zu", app->config->path,
+                 app->config->kpis.count, app->config->rules.count,
+                 app->config->ingest.listener_count);
+        COUNTER_ADD(reloads, 1);
+    }
+    findings_fini(&findings);
+    (void)sd_notify(0, "READY=1");
+}
+
+/* --- the main loop -----------------------------------------------------------------------------
+ */
+
+static void on_signal(evutil_socket_t signal_number, short events, void *arg)
+{
+    struct app *app = arg;
+    (void)events;
+
+    if (signal_number == SIGHUP) {
+        reload(app);
+        return;
+    }
+    app->stopping = true;
+    (void)event_base_loopbreak(app->base);
+}
+
+static void on_watchdog(evutil_socket_t fd, short events, void *arg)
+{
+    struct app *app = arg;
+    (void)fd;
+    (void)events;
+
+    const char *stuck = stuck_thread(app);
+    if (stuck == NULL)
+        (void)sd_notify(0, "WATCHDOG=1");
+    else
+        log_error("thread_stuck", "thread=%s", stuck);
+}
+
+static void watch_signals(struct app *app)
+{
+    static const int numbers[SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP};
+
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        app->signals[i] = evsignal_new(app->base, numbers[i], on_signal, app);
+        if (app->signals[i] == NULL || event_add(app->signals[i], NULL) != 0)
+            abort();
+    }
+}
+
+static void watch_threads(struct app *app)
+{
+    uint64_t usec = 0;
+    if (sd_watchdog_enabled(0, &usec) <= 0)
+        return;
+    struct timeval half = {.tv_sec = (time_t)(usec / 2000000),
+                           .tv_usec = (suseconds_t)(usec / 2 % 1000000)};
+    app->watchdog = event_new(app->base, -1, EV_PERSIST, on_watchdog, app);
+    if (app->watchdog == NULL || event_add(app->watchdog, &half) != 0)
+        abort();
+}
+
+/* Many clients mean many descriptors. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void on_libevent_message(int severity, const char *text)
+{
+    if (severity >= EVENT_LOG_WARN)
+        log_warn("libevent", "text=\"%s\"", text);
+}
+
+/* Whatever hangs, a stop ends in time; what was acknowledged is on disk already. */
+static void end_in_time(void)
+{
+    (void)signal(SIGALRM, SIG_DFL);
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGALRM);
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    (void)alarm(STOP_SECONDS);
+}
+
+static void serve(struct app *app)
+{
+    watch_signals(app);
+    watch_threads(app);
+    log_info("started", "version=%s path=%s kpis=%zu rules=%zu data=%s control=%s", KPID_VERSION,
+             app->config->path, app->config->kpis.count, app->config->rules.count,
+             app->config->store.path, app->config->control_path);
+    (void)sd_notify(0, "READY=1");
+    while (!app->stopping)
+        (void)event_base_loop(app->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    log_info("stopping", "reason=signal");
+    (void)sd_notify(0, "STOPPING=1");
+    end_in_time();
+}
+
+bool app_run(struct config *config, struct error *err)
+{
+    struct app app = {.config = config};
+
+    (void)umask(027);
+    (void)signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    event_set_log_callback(on_libevent_message);
+    app.base = event_base_new();
+    if (app.base == NULL) {
+        config_free(config);
+        return error_set_errno(err, "cannot make an event loop");
+    }
+
+    bool started = start_parts(&app, err);
+    if (started)
+        serve(&app);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        if (app.signals[i] != NULL)
+            event_free(app.signals[i]);
+    }
+    if (app.watchdog != NULL)
+        event_free(app.watchdog);
+    stop_parts(&app);
+    event_base_free(app.base);
+    if (started)
+        log_info("stopped", "version=%s", KPID_VERSION);
+    return started;
+}
