@@ -140,8 +140,8 @@ static void on_tick(evutil_socket_t fd, short events, void *arg)
 static struct bufferevent *on_connection(struct event_base *base, void *arg)
 {
     struct http_server *server = arg;
-    /* The descriptor is closed with our reference, not before: another thread may get its number, and
-     * the events of the stream still name it. (evhttp has shut the connection down by then.) */
+    /* The descriptor is closed with our reference, not before: another thread may get its number,
+     * and the events of the stream still name it. (evhttp has shut the connection down by then.) */
     struct bufferevent *stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     assert(stream != NULL);
 

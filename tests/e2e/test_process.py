@@ -189,6 +189,19 @@ def test_a_full_disk_loses_nothing_that_was_stored_and_kpid_goes_on_when_there_i
     assert daemon.value("sum(orders)") == 5, "a refused push must not be stored later"
 
 
+def test_a_start_on_a_full_disk_is_a_sentence_and_damages_nothing(kpid, small_disk):
+    daemon = kpid(UDP, start=False)
+    daemon.config_path.write_text(daemon.config_path.read_text().replace(
+        str(daemon.folder / "data"), str(small_disk / "data")))
+    fill(small_disk / "ballast")
+    said = fails_to_start(daemon)
+    assert "No space left on device" in said and str(small_disk / "data") in said
+    (small_disk / "ballast").unlink()
+    daemon.start()
+    daemon.kpictl("push", "orders=1", "--type", "counter")
+    assert daemon.value("sum(orders)") == 1
+
+
 def test_check_prints_every_mistake_with_its_place(kpid):
     daemon = kpid("kpis:\n  signups: { value: summ(signup), period: dya }\n  x: { valeu: 3 }\n", start=False)
     daemon.spawn("--check")
