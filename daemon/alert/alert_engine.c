@@ -80,12 +80,11 @@ bool alert_engine_state(struct read_txn *txn, struct str rule, struct alert_stat
 /* --- what a rule sees ---------------------------------------------------------------------------
  */
 
-/* By id, as a status may come from the evaluator's newer copy of the same configuration. */
 static const struct target_status *find_target(const struct kpi_status *status,
                                                const struct target *target)
 {
     for (size_t i = 0; target != NULL && i < status->target_count; i++) {
-        if (strcmp(status->targets[i].target->id, target->id) == 0)
+        if (status->targets[i].target == target)
             return &status->targets[i];
     }
     return NULL;
@@ -117,16 +116,30 @@ struct judgement {
     struct alert_input input;
 };
 
+/* `breached` names its period; how a target stands is told over the target's own period, and the
+ * figure over the KPI's. */
+static void choose_period(struct judgement *judgement)
+{
+    const struct target_status *target = judgement->target;
+    const struct condition *when = &judgement->rule->when;
+
+    judgement->period = judgement->status->period;
+    judgement->figure = &judgement->status->figure;
+    if (target != NULL && condition_is_breached(when)) {
+        judgement->period = target->judged;
+        judgement->figure = &target->judged_figure;
+    } else if (target != NULL && !condition_reads_value(when)) {
+        judgement->period = target->open;
+        judgement->figure = &target->open_figure;
+    }
+}
+
 static struct judgement judge(const struct rule *rule, const struct kpi_status *status, wall_ms now)
 {
     const struct target_status *target = find_target(status, rule->target);
-    bool by_target = target != NULL && condition_is_breached(&rule->when);
-    struct judgement out = {.rule = rule,
-                            .status = status,
-                            .target = target,
-                            .period = by_target ? target->judged : status->period,
-                            .figure = by_target ? &target->judged_figure : &status->figure};
+    struct judgement out = {.rule = rule, .status = status, .target = target};
 
+    choose_period(&out);
     out.input = (struct alert_input){
         .when = TRUTH_UNKNOWN,
         .recover = TRUTH_UNKNOWN,
@@ -154,29 +167,81 @@ static bool is_told(enum alert_change change)
     return change != ALERT_NO_CHANGE && change != ALERT_STATE_CHANGED;
 }
 
-static bool tell(const struct alert_config *config, struct write_txn *txn, enum alert_change change,
-                 const struct judgement *judgement, const struct alert_state *about,
+/* Who is told of a change. */
+struct audience {
+    const char *const *hooks;
+    size_t count;
+};
+
+/* The rule's hooks, else the default ones (ALR-17). */
+static struct audience audience_of(const struct rule *rule, const struct hook_set *hooks)
+{
+    if (rule != NULL && rule->hook_count > 0)
+        return (struct audience){rule->hooks, rule->hook_count};
+    return (struct audience){hooks->defaults, hooks->default_count};
+}
+
+/* The hooks that were told of the firing, those that are still there; `otherwise` if none is. */
+static struct audience told_before(const struct alert_state *state, const struct hook_set *hooks,
+                                   struct audience otherwise, struct arena *arena)
+{
+    struct str rest = state->hooks;
+    size_t lines = 0;
+
+    for (size_t i = 0; i < rest.len; i++)
+        lines += rest.text[i] == '\n';
+    const char **ids = arena_array(arena, lines + 1, sizeof *ids);
+    struct audience out = {ids, 0};
+    while (rest.len > 0) {
+        const struct hook *hook = hook_find(hooks, str_split(&rest, '\n'));
+        if (hook != NULL)
+            ids[out.count++] = hook->id;
+    }
+    return out.count > 0 ? out : otherwise;
+}
+
+static struct str hook_lines(struct audience audience, struct arena *arena)
+{
+    struct buf lines = BUF_EMPTY;
+
+    for (size_t i = 0; i < audience.count; i++)
+        buf_printf(&lines, "%s\n", audience.hooks[i]);
+    struct str copy = arena_str(arena, buf_view(&lines));
+    buf_fini(&lines);
+    return copy;
+}
+
+/* A change of the state of one rule. */
+struct transition {
+    const struct alert_config *config;
+    const struct judgement *judgement;
+    struct alert_state before;
+    struct alert_state next;
+    enum alert_change change;
+};
+
+static bool tell(struct write_txn *txn, struct transition *transition, struct arena *arena,
                  struct error *err)
 {
-    struct arena arena = ARENA_EMPTY;
     struct event event;
-    const struct rule *rule = judgement->rule;
-    const struct hook_set *hooks = config->hooks;
-
-    struct event_source source = {.rule = rule,
+    bool begins = transition->change == ALERT_FIRED;
+    const struct judgement *judgement = transition->judgement;
+    const struct hook_set *hooks = transition->config->hooks;
+    struct audience audience = audience_of(judgement->rule, hooks);
+    struct event_source source = {.rule = judgement->rule,
                                   .status = judgement->status,
                                   .target = judgement->target,
-                                  .before = about,
+                                  .before = begins ? &transition->next : &transition->before,
                                   .period = judgement->period,
                                   .figure = judgement->figure,
                                   .now = judgement->input.now};
-    event_describe(change, &source, &arena, &event);
-    bool routed = rule->hook_count > 0;
-    bool ok =
-        outbox_push(txn, &event, routed ? rule->hooks : hooks->defaults,
-                    routed ? rule->hook_count : hooks->default_count, judgement->input.now, err);
-    arena_fini(&arena);
-    return ok;
+
+    if (begins)
+        transition->next.hooks = hook_lines(audience, arena);
+    else
+        audience = told_before(&transition->before, hooks, audience, arena);
+    event_describe(transition->change, &source, arena, &event);
+    return outbox_push(txn, &event, audience.hooks, audience.count, judgement->input.now, err);
 }
 
 static void count_fired(struct alert_engine *engine, size_t rule, wall_ms now)
@@ -189,33 +254,41 @@ static void count_fired(struct alert_engine *engine, size_t rule, wall_ms now)
 
 /* The turn of a period ends an alert, and the new period is judged in the same run: hence a second
  * round, which cannot end in the same way again. */
-static bool apply_rule(struct alert_engine *engine, struct write_txn *txn, size_t at,
-                       const struct kpi_status *status, wall_ms now, struct error *err)
+static bool step(struct alert_engine *engine, struct write_txn *txn, size_t at,
+                 const struct judgement *judgement, struct arena *arena, struct error *err)
 {
-    const struct rule *rule = &engine->config.rules->rules[at];
-    struct str id = str_of(rule->id);
-    struct alert_state state = load_state(write_txn_reader(txn), id);
-    struct judgement judgement = judge(rule, status, now);
-    enum alert_change change = ALERT_ENDED_PERIOD;
+    struct str id = str_of(judgement->rule->id);
+    struct transition transition = {.config = &engine->config,
+                                    .judgement = judgement,
+                                    .before = load_state(write_txn_reader(txn), id),
+                                    .change = ALERT_ENDED_PERIOD};
     bool changed = false;
 
-    for (int round = 0; round < 2 && change == ALERT_ENDED_PERIOD; round++) {
-        struct alert_state next;
+    /* Writing moves what was read. */
+    transition.before.hooks = arena_str(arena, transition.before.hooks);
+    for (int round = 0; round < 2 && transition.change == ALERT_ENDED_PERIOD; round++) {
+        struct alert_state *next = &transition.next;
 
-        change = alert_state_next(&state, &judgement.input, &next);
-        if (change == ALERT_NO_CHANGE)
+        transition.change = alert_state_next(&transition.before, &judgement->input, next);
+        if (transition.change == ALERT_NO_CHANGE)
             break;
-        if (next.phase != ALERT_INACTIVE && next.alert_id[0] == '\0')
-            event_new_id(next.alert_id);
-        if (is_told(change) && !tell(&engine->config, txn, change, &judgement,
-                                     change == ALERT_FIRED ? &next : &state, err))
+        if (next->phase != ALERT_INACTIVE && next->alert_id[0] == '\0')
+            event_new_id(next->alert_id);
+        if (is_told(transition.change) && !tell(txn, &transition, arena, err))
             return false;
-        if (change == ALERT_FIRED)
-            count_fired(engine, at, now);
-        state = next;
+        if (transition.change == ALERT_FIRED)
+            count_fired(engine, at, judgement->input.now);
+        transition.before = *next;
         changed = true;
     }
-    return !changed || store_state(txn, id, &state, err);
+    return !changed || store_state(txn, id, &transition.before, err);
+}
+
+/* Statuses of another configuration than the rules' are passed over: around a reload one run may
+ * still come from the old one, and the new one is evaluated at once. */
+static bool is_about(const struct rule *rule, const struct kpi_status *status)
+{
+    return rule->not_built == NULL && rule->kpi == status->kpi;
 }
 
 bool alert_engine_apply(struct write_txn *txn, const struct kpi_status *statuses, size_t count,
@@ -223,17 +296,19 @@ bool alert_engine_apply(struct write_txn *txn, const struct kpi_status *statuses
 {
     struct alert_engine *engine = arg;
     const struct rule_set *rules = engine->config.rules;
+    struct arena arena = ARENA_EMPTY;
+    bool ok = true;
 
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < rules->count; j++) {
-            const struct rule *rule = &rules->rules[j];
-            if (rule->not_built != NULL || strcmp(rule->kpi->id, statuses[i].kpi->id) != 0)
+    for (size_t i = 0; ok && i < count; i++) {
+        for (size_t j = 0; ok && j < rules->count; j++) {
+            if (!is_about(&rules->rules[j], &statuses[i]))
                 continue;
-            if (!apply_rule(engine, txn, j, &statuses[i], now, err))
-                return false;
+            struct judgement judgement = judge(&rules->rules[j], &statuses[i], now);
+            ok = step(engine, txn, j, &judgement, &arena, err);
         }
     }
-    return true;
+    arena_fini(&arena);
+    return ok;
 }
 
 /* --- rules that are gone ------------------------------------------------------------------------
@@ -272,6 +347,7 @@ static bool visit_state(struct str key, struct str value, void *arg)
     if (is_alive(scan->rules, key))
         return true;
     (void)alert_state_decode(value, &state); /* one that cannot be read is removed silently */
+    state.hooks = arena_str(scan->arena, state.hooks);
     scan->gone =
         arena_grow(scan->arena, scan->gone, scan->count, &scan->capacity, sizeof *scan->gone);
     scan->gone[scan->count++] = (struct gone_rule){arena_str(scan->arena, key), state};
@@ -279,9 +355,11 @@ static bool visit_state(struct str key, struct str value, void *arg)
 }
 
 static bool tell_gone(struct write_txn *txn, const struct hook_set *hooks,
-                      const struct gone_rule *gone, wall_ms now, struct error *err)
+                      const struct gone_rule *gone, struct arena *arena, wall_ms now,
+                      struct error *err)
 {
     char text[600];
+    struct audience audience = told_before(&gone->state, hooks, audience_of(NULL, hooks), arena);
 
     (void)snprintf(text, sizeof text, "%.*s: ended, the rule was removed while it was firing",
                    STR_ARGS(gone->id));
@@ -293,7 +371,7 @@ static bool tell_gone(struct write_txn *txn, const struct hook_set *hooks,
                           .severity = str_of(severity_name(SEVERITY_INFO)),
                           .reason = STR("rule_changed"),
                           .text = str_of(text)};
-    return outbox_push(txn, &event, hooks->defaults, hooks->default_count, now, err);
+    return outbox_push(txn, &event, audience.hooks, audience.count, now, err);
 }
 
 bool alert_engine_prune(struct write_txn *txn, const struct alert_config *config, wall_ms now,
@@ -307,7 +385,7 @@ bool alert_engine_prune(struct write_txn *txn, const struct alert_config *config
     for (size_t i = 0; ok && i < scan.count; i++) {
         const struct gone_rule *gone = &scan.gone[i];
         if (gone->state.phase == ALERT_FIRING)
-            ok = tell_gone(txn, config->hooks, gone, now, err);
+            ok = tell_gone(txn, config->hooks, gone, &arena, now, err);
         ok = ok && record_remove(txn, RECORD_ALERT_STATE, gone->id, err);
     }
     arena_fini(&arena);

@@ -27,8 +27,8 @@ bool alert_engine_apply(struct write_txn *txn, const struct kpi_status *statuses
                         wall_ms now, void *arg, struct error *err);
 
 /* Ends what is stored of rules that the configuration no longer has, has retired or cannot judge:
- * pending ones silently, firing ones with reason "rule_changed" (ALR-12) told to the default hooks.
- * After a load, in a job of the writer. */
+ * pending ones silently, firing ones with reason "rule_changed" (ALR-12) told to the hooks that
+ * were told of the firing, else to the default ones. After a load, in a job of the writer. */
 bool alert_engine_prune(struct write_txn *txn, const struct alert_config *config, wall_ms now,
                         struct error *err);
 

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { STATE_VERSION = 1 };
+enum { STATE_VERSION = 2 };
 
 const char *alert_phase_name(enum alert_phase phase)
 {
@@ -134,6 +134,7 @@ void alert_state_encode(const struct alert_state *state, struct buf *out)
     buf_double(out, state->value);
     buf_u64(out, state->fingerprint);
     buf_block(out, str_of(state->alert_id));
+    buf_block(out, state->hooks);
 }
 
 bool alert_state_decode(struct str bytes, struct alert_state *out)
@@ -149,6 +150,7 @@ bool alert_state_decode(struct str bytes, struct alert_state *out)
     state.value = read_double(&reader);
     state.fingerprint = read_u64(&reader);
     struct str id = read_block(&reader);
+    state.hooks = read_block(&reader);
     if (!reader.ok || reader.left != 0 || version != STATE_VERSION || phase > ALERT_FIRING ||
         id.len >= sizeof state.alert_id)
         return false;

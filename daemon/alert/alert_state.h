@@ -21,11 +21,16 @@ struct alert_state {
     double value;         /* the figure then, base units; NAN when null */
     uint64_t fingerprint; /* of the rule then (ALR-12) */
     char alert_id[33];    /* names this firing, from pending to its end; empty while inactive */
+    struct str hooks;     /* ids, each with a newline, that were told of the firing: they are told
+                             of its end; empty until then. alert_state_decode's point into `bytes` */
 };
 
 #define ALERT_STATE_EMPTY                                                                          \
     {                                                                                              \
-        ALERT_INACTIVE, WALL_NONE, WALL_NONE, WALL_NONE, 0, 0, ""                                  \
+        ALERT_INACTIVE, WALL_NONE, WALL_NONE, WALL_NONE, 0, 0, "",                                 \
+        {                                                                                          \
+            NULL, 0                                                                                \
+        }                                                                                          \
     }
 
 struct alert_input {
@@ -56,8 +61,8 @@ enum alert_change alert_state_next(const struct alert_state *old, const struct a
                                    struct alert_state *out);
 
 /* RECORD_ALERT_STATE: key the rule's id; value
- *   u8 version 1, u8 phase, i64 since, i64 clear_since, i64 period_from, f64 value,
- *   u64 fingerprint, block alert_id
+ *   u8 version 2, u8 phase, i64 since, i64 clear_since, i64 period_from, f64 value,
+ *   u64 fingerprint, block alert_id, block hooks
  * A rule that is inactive has no record. */
 void alert_state_encode(const struct alert_state *state, struct buf *out);
 bool alert_state_decode(struct str bytes, struct alert_state *out);

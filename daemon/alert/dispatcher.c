@@ -175,8 +175,9 @@ static bool run_job(struct writer_job *job, struct write_txn *txn, struct error 
     case DELIVERY_POSTPONED:
         break;
     }
-    return outbox_postpone(txn, hook, sequence, delivery->next_try, str_of(delivery->why), err) &&
-           (!delivery->pauses_hook || outbox_pause(txn, hook, delivery->next_try, err));
+    struct outbox_wait wait = {delivery->at, delivery->next_try};
+    return outbox_postpone(txn, hook, sequence, wait, str_of(delivery->why), err) &&
+           (!delivery->pauses_hook || outbox_pause(txn, hook, wait, err));
 }
 
 static void job_done(struct writer_job *job, const struct error *err)
@@ -255,10 +256,12 @@ static void on_reply(struct message *message, void *receiver)
 
 static void post_verdict(struct delivery *delivery)
 {
+    struct writer *writer = delivery->dispatcher->writer;
+
     delivery->refused = false;
     delivery->reply = (struct message){.on_message = on_reply};
     delivery->job = (struct writer_job){.run = run_job, .done = job_done, .keep_trying = true};
-    writer_post_job(delivery->dispatcher->writer, &delivery->job);
+    writer_post_job(writer, &delivery->job);
 }
 
 static void store_verdict(struct delivery *delivery, enum verdict verdict)
@@ -571,8 +574,11 @@ void dispatcher_free(struct dispatcher *dispatcher)
         return;
     dispatcher_stop(dispatcher);
     (void)mailbox_drain(thread_mailbox(dispatcher->thread)); /* replies that came after the stop */
-    while (dispatcher->deliveries != NULL)
-        free_delivery(dispatcher->deliveries);
+    for (struct delivery *delivery = dispatcher->deliveries; delivery != NULL;) {
+        struct delivery *next = delivery->next;
+        free_delivery(delivery);
+        delivery = next;
+    }
     transfers_free(dispatcher->transfers);
     event_free(dispatcher->timer);
     thread_free(dispatcher->thread);

@@ -230,7 +230,7 @@ static void write_ended_period(const struct story *story, struct buf *out)
     if (!has_closing_figure(story)) {
         struct str fired_at =
             number_text(story->kpi, story->source->before->value, NAN, story->arena);
-        buf_printf(out, " while the alert was firing, since %.*s%s", STR_ARGS(fired_at),
+        buf_printf(out, ", the alert had fired at %.*s%s", STR_ARGS(fired_at),
                    target_clause(story));
         return;
     }
@@ -257,11 +257,9 @@ static void write_ended_period(const struct story *story, struct buf *out)
 static void tell_closed_period(struct story *story)
 {
     const struct event_source *source = story->source;
-    bool is_targets = story->target != NULL && condition_is_breached(&source->rule->when);
 
-    story->period = calendar_period(story->kpi->calendar,
-                                    is_targets ? story->target->every : story->kpi->period,
-                                    source->before->period_from);
+    story->period =
+        calendar_period(story->kpi->calendar, source->period.kind, source->before->period_from);
     story->value = NAN;
     if (!has_closing_figure(story))
         return;

@@ -72,7 +72,9 @@ bool hook_retry_after(struct str value, wall_ms now, span_ms *out)
         wait = (double)(until - now);
     else
         return false;
-    *out = (span_ms)ceil(fmin(fmax(wait, 0), HOOK_WAIT_MAX));
+    if (!(wait > 0))
+        return false;
+    *out = (span_ms)ceil(fmin(fmax(wait, MS_PER_SECOND), HOOK_WAIT_MAX));
     return true;
 }
 

@@ -70,8 +70,8 @@ bool hook_check(const struct hook *hook, bool allow_http, struct error *err);
 enum { HOOK_WAIT_MAX = MS_PER_DAY };
 span_ms hook_backoff(const struct hook *hook, uint32_t attempts, uint32_t random);
 
-/* HTTP's Retry-After: seconds or an HTTP date, between 0 and HOOK_WAIT_MAX from `now`; false when
- * it is neither. */
+/* HTTP's Retry-After: seconds or an HTTP date, taken as 1 second to HOOK_WAIT_MAX from `now`; false
+ * when it is neither, or asks for no wait at all: then the backoff counts. */
 bool hook_retry_after(struct str value, wall_ms now, span_ms *out);
 
 /* "https://host/ #a1b2c3": scheme, host and the first 6 characters of a hash, for logs and lists.

@@ -5,7 +5,7 @@
 #include "alert/hook.h"
 #include "base/table.h"
 
-enum { OUTBOX_VERSION = 1, SEQUENCE_BYTES = 8, ERROR_TEXT_MAX = 255 };
+enum { OUTBOX_VERSION = 2, SEQUENCE_BYTES = 8, ERROR_TEXT_MAX = 255 };
 
 /* --- bytes --------------------------------------------------------------------------------------
  */
@@ -73,6 +73,7 @@ static void encode_entry(const struct outbox_entry *entry, struct buf *out)
     buf_u8(out, (uint8_t)entry->state);
     buf_u32(out, entry->attempts);
     buf_i64(out, entry->queued_at);
+    buf_i64(out, entry->tried_at);
     buf_i64(out, entry->next_try);
     buf_block(out, cut_error(entry->last_error));
     buf_block(out, buf_view(&event));
@@ -83,14 +84,16 @@ static bool decode_entry(struct str key, struct str value, struct outbox_entry *
 {
     struct reader reader = reader_of(value);
 
+    *out = (struct outbox_entry){0};
     if (key.len < 2 + SEQUENCE_BYTES || key.text[key.len - SEQUENCE_BYTES - 1] != '\0')
         return false;
-    *out = (struct outbox_entry){.hook = {key.text, key.len - SEQUENCE_BYTES - 1},
-                                 .sequence = read_sequence(key.text + key.len - SEQUENCE_BYTES)};
+    out->hook = (struct str){key.text, key.len - SEQUENCE_BYTES - 1};
+    out->sequence = read_sequence(key.text + key.len - SEQUENCE_BYTES);
     uint8_t version = read_u8(&reader);
     uint8_t state = read_u8(&reader);
     out->attempts = read_u32(&reader);
     out->queued_at = read_i64(&reader);
+    out->tried_at = read_i64(&reader);
     out->next_try = read_i64(&reader);
     out->last_error = read_block(&reader);
     struct str event = read_block(&reader);
@@ -105,7 +108,7 @@ static bool decode_entry(struct str key, struct str value, struct outbox_entry *
 
 struct hook_record {
     struct outbox_facts facts;
-    wall_ms paused_until;
+    struct outbox_wait pause;
 };
 
 static bool decode_hook(struct str value, struct hook_record *out)
@@ -117,7 +120,8 @@ static bool decode_hook(struct str value, struct hook_record *out)
     out->facts.dead = read_u64(&reader);
     out->facts.sent = read_u64(&reader);
     out->facts.sent_at = read_i64(&reader);
-    out->paused_until = read_i64(&reader);
+    out->pause.from = read_i64(&reader);
+    out->pause.until = read_i64(&reader);
     struct str why = read_block(&reader);
     if (!reader.ok || reader.left != 0 || version != OUTBOX_VERSION || why.len > ERROR_TEXT_MAX)
         return false;
@@ -129,7 +133,7 @@ static bool decode_hook(struct str value, struct hook_record *out)
 
 static struct hook_record load_hook(struct read_txn *txn, struct str hook)
 {
-    struct hook_record record = {.facts.sent_at = WALL_NONE, .paused_until = WALL_NONE};
+    struct hook_record record = {.facts.sent_at = WALL_NONE, .pause = {WALL_NONE, WALL_NONE}};
     struct hook_record stored = record;
     struct str value;
 
@@ -148,7 +152,8 @@ static bool store_hook(struct write_txn *txn, struct str hook, const struct hook
     buf_u64(&value, record->facts.dead);
     buf_u64(&value, record->facts.sent);
     buf_i64(&value, record->facts.sent_at);
-    buf_i64(&value, record->paused_until);
+    buf_i64(&value, record->pause.from);
+    buf_i64(&value, record->pause.until);
     buf_block(&value, str_of(record->facts.last_error));
     bool ok = record_put(txn, RECORD_HOOK, hook, buf_view(&value), err);
     buf_fini(&value);
@@ -299,6 +304,7 @@ bool outbox_push(struct write_txn *txn, struct event *event, const char *const *
         event_new_id(event->id);
     struct outbox_entry entry = {.sequence = next_sequence(write_txn_reader(txn)),
                                  .queued_at = now,
+                                 .tried_at = now,
                                  .next_try = now,
                                  .event = *event};
 
@@ -318,10 +324,11 @@ bool outbox_push(struct write_txn *txn, struct event *event, const char *const *
 /* --- what is due --------------------------------------------------------------------------------
  */
 
-/* After a clock was set back, what waits for a time it will not reach soon is due now. */
-static bool is_due(wall_ms at, wall_ms now)
+/* After a clock was set back, what waits for a time it will not reach soon is due now. Clocks are
+ * slewed all the time, so a little is no matter. */
+static bool is_over(struct outbox_wait wait, wall_ms now)
 {
-    return at == WALL_NONE || at <= now || at - now > HOOK_WAIT_MAX + MS_PER_HOUR;
+    return wait.until == WALL_NONE || wait.until <= now || wait.from - MS_PER_MINUTE > now;
 }
 
 /* Visits the queued entries of a hook that are the first of their rule. */
@@ -380,7 +387,7 @@ static bool take_due(const struct outbox_entry *entry, void *arg)
 {
     struct due_scan *scan = arg;
 
-    if (is_due(entry->next_try, scan->now))
+    if (is_over((struct outbox_wait){entry->tried_at, entry->next_try}, scan->now))
         copy_entry(entry, scan->arena, &scan->out[scan->count++]);
     return scan->count < scan->max;
 }
@@ -391,7 +398,7 @@ size_t outbox_due(struct read_txn *txn, struct str hook, wall_ms now, size_t max
     struct due_scan scan = {.now = now, .max = max, .arena = arena, .out = out};
     struct hook_record record = load_hook(txn, hook);
 
-    if (max > 0 && record.facts.pending > 0 && is_due(record.paused_until, now))
+    if (max > 0 && record.facts.pending > 0 && is_over(record.pause, now))
         scan_fronts(txn, hook, take_due, &scan);
     return scan.count;
 }
@@ -414,7 +421,7 @@ wall_ms outbox_next_try(struct read_txn *txn, struct str hook)
         scan_fronts(txn, hook, take_earliest, &earliest);
     if (earliest == WALL_NONE)
         return WALL_NONE;
-    return record.paused_until > earliest ? record.paused_until : earliest;
+    return record.pause.until > earliest ? record.pause.until : earliest;
 }
 
 struct expired_scan {
@@ -484,8 +491,8 @@ bool outbox_ack(struct write_txn *txn, struct str hook, uint64_t sequence, wall_
     return ok;
 }
 
-bool outbox_postpone(struct write_txn *txn, struct str hook, uint64_t sequence, wall_ms next_try,
-                     struct str why, struct error *err)
+bool outbox_postpone(struct write_txn *txn, struct str hook, uint64_t sequence,
+                     struct outbox_wait wait, struct str why, struct error *err)
 {
     struct arena arena = ARENA_EMPTY;
     struct outbox_entry entry;
@@ -495,7 +502,8 @@ bool outbox_postpone(struct write_txn *txn, struct str hook, uint64_t sequence, 
         struct hook_record record = load_hook(write_txn_reader(txn), hook);
         note_error(&record, why);
         entry.attempts++;
-        entry.next_try = next_try;
+        entry.tried_at = wait.from;
+        entry.next_try = wait.until;
         entry.last_error = why;
         ok = put_entry(txn, &entry, err) && store_hook(txn, hook, &record, err);
     }
@@ -525,10 +533,11 @@ bool outbox_bury(struct write_txn *txn, struct str hook, uint64_t sequence, stru
     return ok;
 }
 
-bool outbox_pause(struct write_txn *txn, struct str hook, wall_ms until, struct error *err)
+bool outbox_pause(struct write_txn *txn, struct str hook, struct outbox_wait wait,
+                  struct error *err)
 {
     struct hook_record record = load_hook(write_txn_reader(txn), hook);
 
-    record.paused_until = until;
+    record.pause = wait;
     return store_hook(txn, hook, &record, err);
 }

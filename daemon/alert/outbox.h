@@ -5,11 +5,12 @@
  * answered. Entries of one hook and rule are delivered in their order.
  *
  * RECORD_OUTBOX: key hook's id, u8 0, u64 sequence (big-endian); value
- *   u8 version 1, u8 state, u32 attempts, i64 queued_at, i64 next_try, block last_error,
+ *   u8 version 2, u8 state, u32 attempts, i64 queued_at, i64 tried_at, i64 next_try,
+ *   block last_error,
  *   block event (alert/event.h)
  * RECORD_EVENT: key u64 sequence (big-endian); value the event
  * RECORD_HOOK: key hook's id; value
- *   u8 version 1, u64 pending, u64 dead, u64 sent, i64 sent_at, i64 paused_until,
+ *   u8 version 2, u64 pending, u64 dead, u64 sent, i64 sent_at, i64 paused_at, i64 paused_until,
  *   block last_error */
 #pragma once
 
@@ -24,6 +25,7 @@ struct outbox_entry {
     enum outbox_state state;
     uint32_t attempts;
     wall_ms queued_at;
+    wall_ms tried_at; /* when next_try was set */
     wall_ms next_try;
     struct str last_error; /* empty before the first failure */
     struct event event;
@@ -38,7 +40,8 @@ bool outbox_push(struct write_txn *txn, struct event *event, const char *const *
                  size_t hook_count, wall_ms now, struct error *err);
 
 /* Entries of `hook` that are due at `now`, in order, at most `max`, copied into `arena`. An entry
- * behind an undelivered one of the same rule is not due, nor is any while the hook is paused. */
+ * behind an undelivered one of the same rule is not due, nor is any while the hook is paused. A
+ * wait that began after `now` was made by a clock that has been set back since: it is over. */
 size_t outbox_due(struct read_txn *txn, struct str hook, wall_ms now, size_t max,
                   struct arena *arena, struct outbox_entry *out);
 
@@ -54,19 +57,25 @@ bool outbox_expired(struct read_txn *txn, struct str hook, wall_ms before, struc
 typedef bool (*outbox_hook_fn)(struct str hook, void *arg);
 void outbox_hooks(struct read_txn *txn, outbox_hook_fn on_hook, void *arg);
 
+struct outbox_wait {
+    wall_ms from; /* now */
+    wall_ms until;
+};
+
 /* What became of an attempt. Each is part of a transaction of the writer, and nothing happens when
  * the entry is not queued any more. Of a hook's dead entries the newest OUTBOX_DEAD_MAX are kept.
  */
 enum { OUTBOX_DEAD_MAX = 1000 };
 bool outbox_ack(struct write_txn *txn, struct str hook, uint64_t sequence, wall_ms now,
                 struct error *err);
-bool outbox_postpone(struct write_txn *txn, struct str hook, uint64_t sequence, wall_ms next_try,
-                     struct str why, struct error *err);
+bool outbox_postpone(struct write_txn *txn, struct str hook, uint64_t sequence,
+                     struct outbox_wait wait, struct str why, struct error *err);
 bool outbox_bury(struct write_txn *txn, struct str hook, uint64_t sequence, struct str why,
                  struct error *err);
 
-/* Nothing of the hook is due before `until` (it said so by Retry-After). */
-bool outbox_pause(struct write_txn *txn, struct str hook, wall_ms until, struct error *err);
+/* Nothing of the hook is due before the wait is over (it said so by Retry-After). */
+bool outbox_pause(struct write_txn *txn, struct str hook, struct outbox_wait wait,
+                  struct error *err);
 
 /* For lists: counts and the last error of a hook (RECORD_HOOK). */
 struct outbox_facts {

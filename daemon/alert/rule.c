@@ -1,5 +1,6 @@
 #include "alert/rule.h"
 
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,56 @@ const char *severity_name(enum severity severity)
     return "warning";
 }
 
+/* --- what makes a rule another one --------------------------------------------------------------
+ */
+
+/* What `breached`, `pace` and `status` are judged by. */
+static void add_target(struct buf *bytes, const struct target *target)
+{
+    buf_block(bytes, str_of(target->id));
+    buf_u8(bytes, (uint8_t)target->kind);
+    buf_u8(bytes, (uint8_t)target->every);
+    buf_u8(bytes, target->strict);
+    buf_double(bytes, target->to);
+    buf_double(bytes, target->tolerance);
+    buf_double(bytes, target->on_track);
+    buf_double(bytes, target->at_risk);
+}
+
+static void add_kpi(struct buf *bytes, const struct kpi *kpi)
+{
+    buf_block(bytes, str_of(kpi->formula.text));
+    buf_block(bytes, str_of(kpi->formula.assumed.name));
+    buf_u8(bytes, (uint8_t)kpi->period);
+    buf_block(bytes, str_of(calendar_zone(kpi->calendar)));
+    buf_u8(bytes, (uint8_t)calendar_week_start(kpi->calendar));
+    buf_double(bytes, kpi->min_denominator);
+    buf_double(bytes, kpi->min_count);
+}
+
+uint64_t rule_fingerprint(const struct rule *rule)
+{
+    struct buf bytes = BUF_EMPTY;
+
+    buf_block(&bytes, str_of(rule->when.text));
+    buf_u8(&bytes, rule->has_recover);
+    buf_block(&bytes, rule->has_recover ? str_of(rule->recover.text) : STR_EMPTY);
+    buf_i64(&bytes, rule->for_ms);
+    add_kpi(&bytes, rule->kpi);
+    if (rule->target != NULL)
+        add_target(&bytes, rule->target);
+    unsigned char hash[EVP_MAX_MD_SIZE] = {0};
+    uint64_t out = 0;
+    (void)EVP_Digest(bytes.bytes, bytes.len, hash, NULL, EVP_sha256(), NULL);
+    buf_fini(&bytes);
+    for (size_t i = 0; i < sizeof out; i++)
+        out = out << 8 | hash[i];
+    return out;
+}
+
+/* --- templates ----------------------------------------------------------------------------------
+ */
+
 static const char *const FIELD_NAMES[] = {
 #define RULE_FIELDS_NAME(constant, name) name,
     RULE_FIELDS(RULE_FIELDS_NAME)
@@ -28,13 +79,10 @@ static const struct {
     const char *name;
     const char *shown;
 } NOT_BUILT[] = {
-    {"deadline", "{{deadline}}"},
-    {"p_hit", "{{p_hit}}"},
-    {"budget_used", "{{budget_used}}"},
-    {"last_seen", "{{last_seen}}"},
-    {"forecast.", "{{forecast...}}"},
-    {"top.", "{{top...}}"},
-    {"by.", "{{by...}}"},
+    {"progress", "{{progress}}"},   {"deadline", "{{deadline}}"},
+    {"p_hit", "{{p_hit}}"},         {"budget_used", "{{budget_used}}"},
+    {"last_seen", "{{last_seen}}"}, {"forecast.", "{{forecast...}}"},
+    {"top.", "{{top...}}"},         {"by.", "{{by...}}"},
     {"also.", "{{also...}}"},
 };
 

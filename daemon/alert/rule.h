@@ -26,8 +26,13 @@ struct rule {
     const char *const *hooks; /* ids */
     size_t hook_count;
     const char *not_built; /* NULL, or why this version never fires it */
-    uint64_t fingerprint;  /* of when, recover, for and the formula (ALR-12) */
+    uint64_t fingerprint;  /* rule_fingerprint's */
 };
+
+/* Two loads of a rule have one fingerprint as long as nothing changed that decides when it fires:
+ * when, recover, for, the formula, what the target asks for, and the periods and calendar of both
+ * (ALR-12). Words and hooks do not count. */
+uint64_t rule_fingerprint(const struct rule *rule);
 
 struct rule_set {
     const struct rule *rules;

@@ -1,6 +1,5 @@
 /* rules: */
 #include <string.h>
-#include <xxhash.h>
 
 #include "config/config_private.h"
 
@@ -135,20 +134,6 @@ static void load_rule_hooks(const struct loader *loader, const struct object *ob
     rule->hook_count = kept;
 }
 
-/* ALR-12: what, when changed, ends a firing rule. */
-static uint64_t fingerprint(const struct rule *rule)
-{
-    struct buf bytes = BUF_EMPTY;
-
-    buf_block(&bytes, str_of(rule->when.text));
-    buf_block(&bytes, str_of(rule->has_recover ? rule->recover.text : NULL));
-    buf_i64(&bytes, rule->for_ms);
-    buf_block(&bytes, str_of(rule->kpi->formula.text));
-    uint64_t hash = XXH3_64bits(bytes.bytes, bytes.len);
-    buf_fini(&bytes);
-    return hash;
-}
-
 static bool load_rule(struct loader *loader, struct yaml_node *node, struct rule *rule)
 {
     struct object object = loader_object(loader, node, "rules", "rule");
@@ -165,7 +150,7 @@ static bool load_rule(struct loader *loader, struct yaml_node *node, struct rule
         return false;
     load_for(loader, &object, rule);
     rule->severity = (enum severity)object_whole(&object, "severity");
-    rule->fingerprint = fingerprint(rule);
+    rule->fingerprint = rule_fingerprint(rule);
     return true;
 }
 

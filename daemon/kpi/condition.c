@@ -405,7 +405,8 @@ static bool is_unknown(enum kpi_status_code code)
 static enum truth judge_number(const struct condition_node *node, const struct kpi_status *status,
                                const struct target_status *target)
 {
-    if (is_unknown(target != NULL ? target->code : status->code))
+    /* A rule on the KPI alone does not ask how its targets stand: one may be a draft. */
+    if (target != NULL ? is_unknown(target->code) : !kpi_is_judged(status->kpi))
         return TRUTH_UNKNOWN;
     switch (node->field) {
     case FIELD_VALUE:
@@ -476,4 +477,18 @@ enum truth condition_judge(const struct condition *condition, const struct kpi_s
 bool condition_is_breached(const struct condition *condition)
 {
     return condition->root != NULL && condition->root->op == CONDITION_BREACHED;
+}
+
+static bool reads_value(const struct condition_node *node)
+{
+    if (node == NULL)
+        return false;
+    if (node->op == CONDITION_NUMBER && node->field == FIELD_VALUE)
+        return true;
+    return reads_value(node->left) || reads_value(node->right);
+}
+
+bool condition_reads_value(const struct condition *condition)
+{
+    return reads_value(condition->root);
 }

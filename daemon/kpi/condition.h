@@ -26,6 +26,9 @@ bool condition_parse(struct str text, const struct unit *unit, struct arena *are
 enum truth condition_judge(const struct condition *condition, const struct kpi_status *status,
                            const struct target_status *target);
 
+/* Whether it asks for the KPI's own figure (`value`), rather than for how a target stands. */
+bool condition_reads_value(const struct condition *condition);
+
 /* Whether it is `breached` alone, which runs through the turn of a period for at_least totals over
  * a day or less (ALR-6). */
 bool condition_is_breached(const struct condition *condition);

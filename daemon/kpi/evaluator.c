@@ -310,7 +310,14 @@ static void on_tick(evutil_socket_t fd, short events, void *arg)
 
 /* --- configuration --- */
 
-/* Plans every schedule of the configuration from its stored mark, and each once now. */
+/* "every 10s" is also run at once, to catch up with the time kpid was down. What runs at set times
+ * waits for them: nobody who asked for 9 o'clock is to be called at 3 because of a restart. */
+static bool runs_at_start(const struct schedule *schedule)
+{
+    return schedule->kind == SCHEDULE_EVERY && schedule_is_steady(schedule);
+}
+
+/* Plans every schedule of the configuration from its stored mark. */
 static bool plan(struct evaluator *evaluator, struct error *err)
 {
     wall_ms now = clock_wall();
@@ -329,7 +336,8 @@ static bool plan(struct evaluator *evaluator, struct error *err)
         struct turn *turn = &evaluator->turns[i];
         wall_ms last = WALL_NONE;
         wall_ms next = WALL_NONE;
-        *turn = (struct turn){.evaluation = &config->evaluations[i], .due = true};
+        *turn =
+            (struct turn){.evaluation = &config->evaluations[i], .due = runs_at_start(schedule)};
         if (txn == NULL || !evaluator_mark(txn, str_of(schedule->id), &last, &next))
             last = WALL_NONE;
         scheduler_add(evaluator->scheduler, schedule, turn, last, now);

@@ -29,14 +29,14 @@ struct evaluator *evaluator_new(struct store *store, struct coord *coord,
                                 const struct evaluator_config *config);
 
 /* Reads the stored marks and starts the thread, which notes newly declared metrics (FIG-11) and
- * then runs every schedule once, so that statuses and alerts catch up with the time kpid was down.
- */
+ * then runs every schedule of short intervals once, so that alerts catch up with the time kpid was
+ * down. Schedules of set times (cron, whole days) wait for their next one. */
 bool evaluator_start(struct evaluator *evaluator, struct error *err);
 
 /* Main thread. When it returns the old configuration is no longer used, and no transition that
  * refers to it is under way: one is waited for, up to EVALUATOR_PATIENCE; what the writer still
- * cannot commit by then (a full disk) is given up and made anew by the next evaluation. Every
- * schedule of the new configuration runs once. */
+ * cannot commit by then (a full disk) is given up and made anew by the next evaluation. Schedules
+ * run as after evaluator_start. */
 enum { EVALUATOR_PATIENCE_MS = 2000 };
 void evaluator_reload(struct evaluator *evaluator, const struct evaluator_config *config);
 

@@ -71,6 +71,44 @@ static bool find_kind(struct call *call)
     return false;
 }
 
+/* --- what a name that was never seen may have been meant as --- */
+
+/* Enough for a hint; a formula with a typing error is evaluated again and again. */
+enum { NAMES_VISITED_MAX = 2000, NAMES_KEPT_MAX = 200, LENGTHS_APART_MAX = 3 };
+
+struct near_names {
+    struct str word;
+    struct arena *arena;
+    const char *names[NAMES_KEPT_MAX];
+    size_t count;
+    size_t visited;
+};
+
+static bool on_metric_name(struct str metric, const struct metric_facts *facts, void *arg)
+{
+    struct near_names *near = arg;
+    (void)facts;
+    if (metric.len <= near->word.len + LENGTHS_APART_MAX &&
+        near->word.len <= metric.len + LENGTHS_APART_MAX)
+        near->names[near->count++] = arena_text(near->arena, metric);
+    return near->count < NAMES_KEPT_MAX && ++near->visited < NAMES_VISITED_MAX;
+}
+
+static void set_never_seen(struct call *call)
+{
+    char quoted[STR_QUOTED_SIZE];
+    struct near_names near = {.word = call->node->selector.metric, .arena = call->arena};
+
+    query_metrics(call->txn, on_metric_name, &near);
+    const char *nearest = str_nearest(near.word, near.names, near.count);
+    if (nearest == NULL)
+        figure_set_null(call->out, NULL_NEVER_SEEN, "metric '%s' was never seen", call->name);
+    else
+        figure_set_null(call->out, NULL_NEVER_SEEN,
+                        "metric '%s' was never seen; did you mean '%s'?", call->name,
+                        str_quoted(str_of(nearest), quoted));
+}
+
 /* Whether the metric is known over the range, and from when (FIG-11). */
 static bool find_known_since(struct call *call)
 {
@@ -79,7 +117,7 @@ static bool find_known_since(struct call *call)
     char time[CLOCK_TEXT_SIZE];
 
     if (!call->facts.seen && call->metric == NULL) {
-        figure_set_null(call->out, NULL_NEVER_SEEN, "metric '%s' was never seen", call->name);
+        set_never_seen(call);
         return false;
     }
     if (call->metric != NULL) {
@@ -273,6 +311,7 @@ struct levels {
     struct combined combined;
     size_t seen;                     /* series with a sample at or before the instant */
     const struct query_series *left; /* the first that has left the level in this range (FIG-14) */
+    struct level left_level;         /* its last */
     size_t left_count;
 };
 
@@ -302,29 +341,44 @@ static bool read_levels(const struct call *call, wall_ms at, struct levels *out)
             continue;
         }
         if (level.at + call->carry > call->range->from) {
-            if (out->left_count++ == 0)
+            if (out->left_count++ == 0) {
                 out->left = &call->series[i];
+                out->left_level = level;
+            }
         }
     }
     return true;
 }
 
+/* "left: mrr{plan="legacy"}, 4,100 EUR at 2026-09-10T04:00:00Z and 2 more" */
+static void note_left(const struct call *call, const struct levels *levels)
+{
+    struct buf key = BUF_EMPTY;
+    char number[UNIT_TEXT_SIZE];
+    char time[CLOCK_TEXT_SIZE];
+    char more[40] = "";
+    const struct unit *unit = &call->node->metric_unit;
+
+    series_key_format(&key, levels->left->key);
+    int len = key.len > 70 ? 70 : (int)key.len;
+    while (len > 0 && (size_t)len < key.len && ((unsigned char)key.bytes[len] & 0xC0) == 0x80)
+        len--; /* not inside a character */
+    if (levels->left_count > 1)
+        (void)snprintf(more, sizeof more, " and %zu more", levels->left_count - 1);
+    double base = unit_base(unit, levels->left_level.value);
+    (void)snprintf(call->out->detail, sizeof call->out->detail, "left: %.*s%s, %.40s at %s%s", len,
+                   key.bytes, (size_t)len < key.len ? "..." : "",
+                   unit_format(unit, base, NAN, number),
+                   clock_format_utc(levels->left_level.at, time), more);
+    buf_fini(&key);
+}
+
 static void set_level(const struct call *call, const struct levels *levels)
 {
-    struct figure *out = call->out;
-    out->value =
+    call->out->value =
         unit_base(&call->node->metric_unit, combined_value(&levels->combined, over_labels(call)));
-    if (levels->left == NULL)
-        return;
-    struct buf key = BUF_EMPTY;
-    series_key_format(&key, levels->left->key);
-    int len = key.len > 100 ? 100 : (int)key.len;
-    if (levels->left_count == 1)
-        (void)snprintf(out->detail, sizeof out->detail, "left: %.*s", len, key.bytes);
-    else
-        (void)snprintf(out->detail, sizeof out->detail, "left: %.*s and %zu more", len, key.bytes,
-                       levels->left_count - 1);
-    buf_fini(&key);
+    if (levels->left != NULL)
+        note_left(call, levels);
 }
 
 static bool evaluate_last(const struct call *call)

@@ -117,6 +117,44 @@ static const struct target_period *last_figure(struct figures *figures, enum per
     return figures->last[kind].known ? value : NULL;
 }
 
+/* More periods than these are not looked at one by one while they settle. */
+enum { SETTLING_MAX = 64 };
+
+static bool is_settled(const struct figures *figures, const struct target_period *ended)
+{
+    return figures->inputs->now >= target_settled_at(figures->kpi, ended->period.to);
+}
+
+static struct period newest_settled(const struct figures *figures, enum period_kind kind)
+{
+    const struct kpi *kpi = figures->kpi;
+    wall_ms now = figures->inputs->now;
+    struct period period = calendar_period(kpi->calendar, kind, now - kpi->settle);
+
+    while (now < target_settled_at(kpi, period.to))
+        period = calendar_previous(kpi->calendar, &period);
+    return period;
+}
+
+/* ALR-2: the newest period that ended and of which is known whether it was met, since it has
+ * settled or has reached the number before: minutes end faster than they settle. */
+static const struct target_period *known_figure(struct figures *figures,
+                                                const struct target *target)
+{
+    const struct target_period *last = last_figure(figures, target->every);
+    for (int i = 0; last != NULL && !is_settled(figures, last); i++) {
+        if (!last->figure.is_null && target_is_met(target, last->figure.value))
+            return last;
+        struct target_period *before = arena_alloc(figures->arena, sizeof *before);
+        before->period = i < SETTLING_MAX ? calendar_previous(figures->kpi->calendar, &last->period)
+                                          : newest_settled(figures, target->every);
+        if (!read_figure(figures, before))
+            return NULL;
+        last = before;
+    }
+    return last;
+}
+
 /* --- status --- */
 
 /* Declared or forced by what is not built; false when the KPI is judged by its figures. */
@@ -128,6 +166,12 @@ static bool is_not_judged(const struct kpi *kpi, enum kpi_status_code *code)
         return true;
     *code = KPI_PAUSED;
     return kpi->state == KPI_STATE_PAUSED || kpi->state == KPI_STATE_RETIRED;
+}
+
+bool kpi_is_judged(const struct kpi *kpi)
+{
+    enum kpi_status_code code;
+    return !is_not_judged(kpi, &code);
 }
 
 static bool judge_target(struct figures *figures, const struct target *target,
@@ -143,6 +187,8 @@ static bool judge_target(struct figures *figures, const struct target *target,
     const struct target_period *open = open_figure(figures, target->every);
     if (open == NULL)
         return false;
+    out->open = open->period;
+    out->open_figure = open->figure;
     out->judged = open->period;
     out->judged_figure = open->figure;
     if (is_not_judged(kpi, &out->code))
@@ -153,7 +199,7 @@ static bool judge_target(struct figures *figures, const struct target *target,
     }
     const struct target_period *last = NULL;
     if (target_waits_for_end(kpi, target)) {
-        last = last_figure(figures, target->every);
+        last = known_figure(figures, target);
         if (last == NULL)
             return false;
     }

@@ -85,8 +85,10 @@ enum truth { TRUTH_FALSE, TRUTH_TRUE, TRUTH_UNKNOWN };
 struct target_status {
     const struct target *target;
     enum kpi_status_code code;
-    double expected;      /* base units; NAN where there is none */
-    double pace;          /* NAN where there is none */
+    double expected;    /* base units; NAN where there is none */
+    double pace;        /* NAN where there is none */
+    struct period open; /* the target's own, which may be another one than the KPI's */
+    struct figure open_figure;
     enum truth breached;  /* ALR-2 */
     struct period judged; /* the period `breached` speaks of: the open one, or the last one ended */
     struct figure judged_figure;
@@ -118,6 +120,10 @@ struct kpi_inputs {
  * same snapshot and `now` give the same status. */
 bool kpi_evaluate(const struct kpi *kpi, const struct kpi_inputs *inputs, struct arena *arena,
                   struct kpi_status *out, struct error *err);
+
+/* Whether the KPI is judged at all: not declared a draft, paused or retired, nor forced to be a
+ * draft by what is not built. One of its targets may still be a draft. */
+bool kpi_is_judged(const struct kpi *kpi);
 
 /* Whether a figure has the base that its KPI asks for (STA-4); true of a null one. */
 bool kpi_figure_is_sufficient(const struct kpi *kpi, const struct figure *figure);

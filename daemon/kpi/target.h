@@ -33,7 +33,8 @@ enum kpi_status_code target_judge_closed(const struct kpi *kpi, const struct tar
 /* Whether `breached` speaks of the last closed period too: at_least totals over a day or less. */
 bool target_waits_for_end(const struct kpi *kpi, const struct target *target);
 
-/* Fills breached, judged and judged_figure (ALR-2), after target_judge_open. `last` is the period
- * before the open one; it is read only if target_waits_for_end. */
+/* Fills breached, judged and judged_figure (ALR-2), after target_judge_open. `last` is the newest
+ * period that ended and is known to be met or not (settled, or met already); it is read only if
+ * target_waits_for_end. */
 void target_judge_breach(const struct kpi *kpi, const struct target_period *open,
                          const struct target_period *last, wall_ms now, struct target_status *out);

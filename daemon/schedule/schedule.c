@@ -110,6 +110,13 @@ static wall_ms next_midnight(const struct schedule *schedule, wall_ms after)
     }
 }
 
+bool schedule_is_steady(const struct schedule *schedule)
+{
+    if (schedule->kind == SCHEDULE_CRON)
+        return schedule->cron.wildcard_time;
+    return schedule->every < MS_PER_DAY;
+}
+
 wall_ms schedule_next(const struct schedule *schedule, wall_ms after)
 {
     if (schedule->kind == SCHEDULE_CRON)

@@ -29,5 +29,9 @@ struct schedule {
 bool schedule_parse(struct str text, const struct calendar *calendar, struct arena *arena,
                     struct schedule *out, struct error *err);
 
+/* Whether it goes on at short intervals ("every 10s", "0 * * * *") rather than at set times of a
+ * day: of such a schedule a run more does no harm, and one less does. */
+bool schedule_is_steady(const struct schedule *schedule);
+
 /* The first run after `after`; WALL_NONE if there is none. */
 wall_ms schedule_next(const struct schedule *schedule, wall_ms after);

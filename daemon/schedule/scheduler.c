@@ -11,7 +11,8 @@ struct scheduler {
 };
 
 /* A last run so far ahead of the clock was made while the clock was wrong; to wait for it could
- * mean to wait for years. */
+ * mean to wait for years. Steady schedules never wait: a machine that starts with its clock two
+ * hours ahead must not be blind for two hours. */
 #define AHEAD_MAX ((span_ms)MS_PER_DAY)
 
 struct scheduler *scheduler_new(void)
@@ -32,8 +33,8 @@ void scheduler_free(struct scheduler *scheduler)
 /* The first run after `now` that was not made already. */
 static void plan(struct scheduler_entry *entry, wall_ms now)
 {
-    bool was_made =
-        entry->last_run != WALL_NONE && entry->last_run > now && entry->last_run - AHEAD_MAX <= now;
+    bool was_made = !schedule_is_steady(entry->schedule) && entry->last_run != WALL_NONE &&
+                    entry->last_run > now && entry->last_run - AHEAD_MAX <= now;
     entry->next_run = schedule_next(entry->schedule, was_made ? entry->last_run : now);
 }
 
@@ -106,8 +107,12 @@ size_t scheduler_take_due(struct scheduler *scheduler, wall_ms now, struct sched
 
 void scheduler_replan(struct scheduler *scheduler, wall_ms now)
 {
-    for (size_t i = 0; i < scheduler->count; i++)
-        plan(scheduler->entries[i], now);
+    for (size_t i = 0; i < scheduler->count; i++) {
+        struct scheduler_entry *entry = scheduler->entries[i];
+        bool is_due = entry->next_run != WALL_NONE && entry->next_run <= now;
+        if (!is_due) /* a step forward must not step over a run */
+            plan(entry, now);
+    }
 }
 
 const struct scheduler_entry *scheduler_entry_at(const struct scheduler *scheduler, size_t i)

@@ -1,9 +1,10 @@
 /* What is due, and what to do about runs that were missed.
  *
  * A plain list over schedules of one configuration. It does not ask the clock: its owner's timer
- * does. A clock that is set back never repeats a run: a run counts only if it is later than the
- * last one. Only a last run more than a day ahead of the clock does not count: the clock was wrong
- * then, and waiting for it again could take years. */
+ * does. A clock that is set back never repeats a run at a set time: it counts only if it is later
+ * than the last one. Only a last run more than a day ahead of the clock does not count: the clock
+ * was wrong then, and waiting for it again could take years. Steady schedules (schedule.h) go on
+ * from the time that the clock shows. */
 #pragma once
 
 #include "schedule/schedule.h"
@@ -35,7 +36,7 @@ size_t scheduler_take_due(struct scheduler *scheduler, wall_ms now, struct sched
                           size_t max);
 
 /* The clock was set or the zone rules changed: next runs are planned anew from `now`; a run that
- * was made before is not repeated. */
+ * was made before is not repeated, and one that became due stays due. */
 void scheduler_replan(struct scheduler *scheduler, wall_ms now);
 
 /* For lists: entry `i`, NULL past the end. */

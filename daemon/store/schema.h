@@ -26,14 +26,14 @@
  * Records, encoded by the modules that are named (store/record.h). Integers are little-endian as
  * base/buf.h writes them, sequences in keys big-endian; `block` is u32 length and bytes.
  *
- * alert_state  rule's id (alert/alert_engine) -> u8 1, u8 phase, i64 since, i64 clear_since,
- *              i64 period_from, f64 value, u64 fingerprint, block alert_id
- * outbox       hook's id, u8 0, u64 sequence (alert/outbox) -> u8 1, u8 state, u32 attempts,
- *              i64 queued_at, i64 next_try, block last_error, block event
+ * alert_state  rule's id (alert/alert_engine) -> u8 2, u8 phase, i64 since, i64 clear_since,
+ *              i64 period_from, f64 value, u64 fingerprint, block alert_id, block hooks
+ * outbox       hook's id, u8 0, u64 sequence (alert/outbox) -> u8 2, u8 state, u32 attempts,
+ *              i64 queued_at, i64 tried_at, i64 next_try, block last_error, block event
  * event        u64 sequence (alert/outbox) -> u8 1, u8 type, i64 at, i64 period_from,
  *              i64 period_to, u8 flags, f64 value, f64 target, block id, 17 blocks of text
- * hook         hook's id (alert/outbox) -> u8 1, u64 pending, u64 dead, u64 sent, i64 sent_at,
- *              i64 paused_until, block last_error
+ * hook         hook's id (alert/outbox) -> u8 2, u64 pending, u64 dead, u64 sent, i64 sent_at,
+ *              i64 paused_at, i64 paused_until, block last_error
  * schedule     schedule's id (kpi/evaluator) -> i64 last_run, i64 next_run
  * declared     metric's name, cut to 400 bytes (kpi/evaluator) -> i64 first declared (FIG-11)
  *

@@ -104,6 +104,8 @@ static bool run_look(struct write_txn *txn, void *arg, struct error *err)
                                    .code = KPI_BEHIND,
                                    .expected = NAN,
                                    .pace = NAN,
+                                   .open = open,
+                                   .open_figure = figure_of(look->value),
                                    .breached = look->breached,
                                    .judged = open,
                                    .judged_figure = figure_of(look->value)};
@@ -340,8 +342,7 @@ static void a_closed_period_has_its_verdict(void **state)
         {0, 0.019, KPI_SETTLING,
          "Churn: 2026-10 ended at 1.9 %, target 2 %: so far hit, final at 00:05"},
         {0, 0.024, KPI_INSUFFICIENT, "Churn: 2026-10 ended at 2.4 %, target 2 %: insufficient"},
-        {0, NAN, KPI_NO_DATA,
-         "Churn: 2026-10 ended while the alert was firing, since 2.3 %, target 2 %"},
+        {0, NAN, KPI_NO_DATA, "Churn: 2026-10 ended, the alert had fired at 2.3 %, target 2 %"},
     };
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
         struct world world;
@@ -371,7 +372,7 @@ static void a_period_that_ends_while_kpid_is_down_is_named(void **state)
     struct told told = told_by(&world);
     assert_int_equal(told.count, 2);
     assert_text(told.events[1].text,
-                "Churn: 2026-10 ended while the alert was firing, since 2.3 %, target 2 %");
+                "Churn: 2026-10 ended, the alert had fired at 2.3 %, target 2 %");
     assert_false(told.events[1].has_value);
     arena_fini(&told.arena);
     world_teardown(&world);
@@ -440,6 +441,40 @@ static void breached_on_a_closed_day_runs_through(void **state)
     assert_int_equal(told.count, 1);
     assert_text(told.events[0].text, "Signups: 83, target 100 (2026-10-27)");
     assert_text(told.events[0].target_text, "at least 100");
+    arena_fini(&told.arena);
+    world_teardown(&world);
+}
+
+/* How a month's target stands is no matter of the day's figure. */
+static void a_target_of_a_longer_period_runs_through_the_turn_of_the_kpis(void **state) /* ALR-6 */
+{
+    struct world world;
+    struct alert_state alert;
+    world_setup(&world, state);
+    world.kpi.period = PERIOD_DAY;
+    world.rule.when = condition_of(&world, "status == behind");
+    look_at(&world, NOW, 0.024, TRUTH_TRUE);
+    look_at(&world, NOW + MS_PER_DAY, 0.024, TRUTH_TRUE);
+    assert_true(state_of(&world, &alert));
+    assert_int_equal(alert.since, NOW);
+    assert_int_equal(alert.period_from, OCTOBER);
+    look_at(&world, NOVEMBER, 0.024, TRUTH_TRUE);
+    assert_true(state_of(&world, &alert));
+    assert_int_equal(alert.period_from, NOVEMBER);
+
+    struct told told = told_by(&world);
+    assert_int_equal(told.count, 3);
+    assert_text(told.events[0].period, "2026-10");
+    assert_text(told.events[1].reason, "period_end");
+    assert_text(told.events[1].period, "2026-10");
+    assert_text(told.events[2].period, "2026-11");
+    arena_fini(&told.arena);
+
+    /* But a figure is the KPI's own. */
+    world.rule.when = condition_of(&world, "value > 2%");
+    look_at(&world, NOVEMBER + MS_PER_DAY, 0.024, TRUTH_TRUE);
+    told = told_by(&world);
+    assert_text(told.events[told.count - 1].period, "2026-11-02");
     arena_fini(&told.arena);
     world_teardown(&world);
 }
@@ -542,6 +577,22 @@ static void rules_that_cannot_be_judged_do_nothing(void **state)
     world_teardown(&world);
 }
 
+/* Around a reload one run may still come from the old configuration. */
+static void a_status_of_another_configuration_is_passed_over(void **state) /* ALR-12 */
+{
+    struct world world;
+    struct alert_state alert;
+    world_setup(&world, state);
+    struct kpi fresh = world.kpi;
+    world.rule.kpi = &fresh;
+    look_at(&world, NOW, 0.024, TRUTH_TRUE);
+    assert_false(state_of(&world, &alert));
+    world.rule.kpi = &world.kpi;
+    look_at(&world, NOW, 0.024, TRUTH_TRUE);
+    assert_true(state_of(&world, &alert));
+    world_teardown(&world);
+}
+
 static bool run_prune(struct write_txn *txn, void *arg, struct error *err)
 {
     const struct world *world = arg;
@@ -570,6 +621,39 @@ static void rules_that_are_gone_are_ended(void **state)
     assert_true(str_equal(told.events[0].alert_id, told.events[1].alert_id));
     assert_int_equal(facts_of(world.store, "office").pending, 1);
     arena_fini(&told.arena);
+    world_teardown(&world);
+}
+
+static void who_heard_of_the_beginning_hears_of_the_end(void **state) /* ALR-17 */
+{
+    static const struct hook HOOKS[] = {{.id = "chat"}, {.id = "office"}, {.id = "ops"}};
+    static const char *const OPS[] = {"ops"};
+    struct world world;
+    world_setup(&world, state);
+    world.hooks.hooks = HOOKS;
+    world.hooks.count = 3;
+    look_at(&world, NOW, 0.024, TRUTH_TRUE);
+    world.rule.hooks = OPS;
+    look_at(&world, NOW + 1, 0.019, TRUTH_FALSE);
+    assert_int_equal(facts_of(world.store, "chat").pending, 2);
+    assert_int_equal(facts_of(world.store, "ops").pending, 0);
+
+    look_at(&world, NOW + 2, 0.024, TRUTH_TRUE);
+    assert_int_equal(facts_of(world.store, "ops").pending, 1);
+    world.rules.count = 0;
+    assert_true(write_in(world.store, run_prune, &world));
+    assert_int_equal(facts_of(world.store, "ops").pending, 2);
+    assert_int_equal(facts_of(world.store, "office").pending, 0);
+
+    /* A hook that is gone hears nothing: then the rule's own do. */
+    world.rules.count = 1;
+    look_at(&world, NOW + 3, 0.024, TRUTH_TRUE);
+    assert_int_equal(facts_of(world.store, "ops").pending, 3);
+    world.hooks.count = 2;
+    world.rule.hooks = RULE_HOOKS;
+    look_at(&world, NOW + 4, 0.019, TRUTH_FALSE);
+    assert_int_equal(facts_of(world.store, "ops").pending, 3);
+    assert_int_equal(facts_of(world.store, "chat").pending, 3);
     world_teardown(&world);
 }
 
@@ -624,12 +708,15 @@ int main(void)
         STORE_TEST(the_new_period_is_judged_in_the_same_run),
         STORE_TEST(a_level_runs_through_the_turn),
         STORE_TEST(breached_on_a_closed_day_runs_through),
+        STORE_TEST(a_target_of_a_longer_period_runs_through_the_turn_of_the_kpis),
         STORE_TEST(a_template_gives_the_words),
         STORE_TEST(for_is_counted_over_a_restart),
         STORE_TEST(a_changed_rule_that_is_false_ends_its_alert),
         STORE_TEST(what_no_rule_routes_goes_to_the_default_hooks),
         STORE_TEST(rules_that_cannot_be_judged_do_nothing),
+        STORE_TEST(a_status_of_another_configuration_is_passed_over),
         STORE_TEST(rules_that_are_gone_are_ended),
+        STORE_TEST(who_heard_of_the_beginning_hears_of_the_end),
         STORE_TEST(a_pending_rule_that_is_gone_is_silent),
         STORE_TEST(a_state_that_cannot_be_read_counts_as_inactive),
     };

@@ -261,7 +261,8 @@ static void a_state_survives_its_encoding(void **state)
                                 .period_from = -7,
                                 .value = 0.024,
                                 .fingerprint = UINT64_C(0xFEDCBA9876543210),
-                                .alert_id = "0123456789abcdef0123456789abcdef"};
+                                .alert_id = "0123456789abcdef0123456789abcdef",
+                                .hooks = STR("chat\noffice\n")};
     struct alert_state back;
     struct buf bytes = BUF_EMPTY;
     (void)state;
@@ -274,6 +275,7 @@ static void a_state_survives_its_encoding(void **state)
     assert_true(back.value == alert.value);
     assert_true(back.fingerprint == alert.fingerprint);
     assert_string_equal(back.alert_id, alert.alert_id);
+    assert_true(str_equal(back.hooks, alert.hooks));
     for (size_t len = 0; len < bytes.len; len++)
         assert_false(alert_state_decode((struct str){bytes.bytes, len}, &back));
     buf_char(&bytes, 'x');

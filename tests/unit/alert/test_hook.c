@@ -157,12 +157,13 @@ static void retry_after_is_seconds_or_a_date(void **state)
     } cases[] = {
         {"120", true, 120000},
         {" 1 ", true, 1000},
-        {"0", true, 0},
-        {"0.25", true, 250},
-        {"-5", true, 0},
+        {"0", false, 0}, /* or a receiver could make kpid send without a pause */
+        {"0.25", true, 1000},
+        {"1.5", true, 1500},
+        {"-5", false, 0},
         {"999999999999", true, HOOK_WAIT_MAX},
         {"Wed, 21 Oct 2015 07:28:00 GMT", true, 60000},
-        {"Wed, 21 Oct 2015 07:20:00 GMT", true, 0},
+        {"Wed, 21 Oct 2015 07:20:00 GMT", false, 0},
         {"Fri, 21 Oct 2033 07:28:00 GMT", true, HOOK_WAIT_MAX},
         {"soon", false, 0},
         {"", false, 0},

@@ -53,11 +53,12 @@ static bool run_attempt(struct write_txn *txn, void *arg, struct error *err)
     case ACK:
         return outbox_ack(txn, hook, attempt->sequence, attempt->at, err);
     case POSTPONE:
-        return outbox_postpone(txn, hook, attempt->sequence, attempt->at, STR("status 500"), err);
+        return outbox_postpone(txn, hook, attempt->sequence, (struct outbox_wait){NOW, attempt->at},
+                               STR("status 500"), err);
     case BURY:
         return outbox_bury(txn, hook, attempt->sequence, STR("status 400"), err);
     case PAUSE:
-        return outbox_pause(txn, hook, attempt->at, err);
+        return outbox_pause(txn, hook, (struct outbox_wait){NOW, attempt->at}, err);
     }
     return false;
 }
@@ -221,10 +222,13 @@ static void a_clock_that_was_set_back_holds_nothing_up(void **state)
 {
     struct fixture *fixture = *state;
     push_at(fixture, "chat", "r1", EVENT_FIRING, NOW);
-    attempt(fixture, POSTPONE, "chat", 1, NOW + MS_PER_HOUR);
-    attempt(fixture, PAUSE, "chat", 0, NOW + MS_PER_HOUR);
-    assert_string_equal(due_at(fixture, "chat", NOW - 20 * (wall_ms)MS_PER_HOUR), "");
-    assert_string_equal(due_at(fixture, "chat", NOW - 30 * (wall_ms)MS_PER_DAY), "r1:1");
+    assert_string_equal(due_at(fixture, "chat", NOW - 2 * (wall_ms)MS_PER_HOUR), "r1:1");
+    attempt(fixture, POSTPONE, "chat", 1, NOW + 5000);
+    assert_string_equal(due_at(fixture, "chat", NOW - 1000), ""); /* slewed, not set */
+    assert_string_equal(due_at(fixture, "chat", NOW - 2 * (wall_ms)MS_PER_HOUR), "r1:1");
+    attempt(fixture, PAUSE, "chat", 0, NOW + 20 * (wall_ms)MS_PER_HOUR);
+    assert_string_equal(due_at(fixture, "chat", NOW + 19 * (wall_ms)MS_PER_HOUR), "");
+    assert_string_equal(due_at(fixture, "chat", NOW - 2 * (wall_ms)MS_PER_HOUR), "r1:1");
 }
 
 static void only_as_many_as_asked_for_are_due(void **state)

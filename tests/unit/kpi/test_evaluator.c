@@ -101,8 +101,8 @@ static int stuck_setup(void **state)
     stage->coord =
         coord_new_local(stage->scene->store->writer, on_apply, on_committed, &stage->heard);
     assert_true(coord_may_evaluate(stage->coord));
-    define(stage, 0, "signups", "sum(signup)", "0 0 1 1 *");
-    define(stage, 1, "stock", "last(stock)", "0 0 1 1 *");
+    define(stage, 0, "signups", "sum(signup)", "every 23h");
+    define(stage, 1, "stock", "last(stock)", "every 23h");
     stage->set = (struct kpi_set){stage->kpis, 2, &stage->scene->metrics};
     stage->config = (struct evaluator_config){&stage->set, stage->evaluations, 2};
     *state = stage;
@@ -159,7 +159,7 @@ static bool read_mark(struct stage *stage, const char *schedule, wall_ms *last, 
     return found;
 }
 
-static void every_schedule_runs_once_at_start(void **state)
+static void schedules_of_short_intervals_run_once_at_start(void **state)
 {
     struct stage *stage = *state;
     wall_ms before = clock_wall();
@@ -181,6 +181,23 @@ static void every_schedule_runs_once_at_start(void **state)
         assert_true(next == schedule_next(&stage->schedules[i], last));
     }
     assert_false(read_mark(stage, "other", &last, &next));
+}
+
+/* A restart at night must not call those who asked to be called at 9. */
+static void schedules_of_set_times_wait_for_them(void **state)
+{
+    struct stage *stage = *state;
+    wall_ms last = 0;
+    wall_ms next = 0;
+    define(stage, 0, "signups", "sum(signup)", "0 0 1 1 *");
+    start(stage);
+    wait_for_commit(&stage->heard); /* of the other one, which comes later */
+    evaluator_reload(stage->evaluator, &stage->config);
+    wait_for_commit(&stage->heard);
+    stop(stage);
+    assert_int_equal(atomic_load(&stage->heard.runs), 2);
+    assert_false(read_mark(stage, "signups", &last, &next));
+    assert_true(read_mark(stage, "stock", &last, &next));
 }
 
 static void a_schedule_runs_again_when_its_time_comes(void **state)
@@ -233,7 +250,7 @@ static void a_reload_takes_the_new_configuration(void **state)
     /* The old one is gone when the call returns: its memory may be used for anything. */
     struct stage *fresh = memory_zero(1, sizeof *fresh);
     fresh->scene = stage->scene;
-    define(fresh, 0, "orders", "sum(order)", "0 0 1 1 *");
+    define(fresh, 0, "orders", "sum(order)", "every 23h");
     fresh->set = (struct kpi_set){fresh->kpis, 1, &stage->scene->metrics};
     fresh->config = (struct evaluator_config){&fresh->set, fresh->evaluations, 1};
     evaluator_reload(stage->evaluator, &fresh->config);
@@ -339,7 +356,8 @@ static void an_abandoned_transition_is_not_read_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STAGE_TEST(every_schedule_runs_once_at_start),
+        STAGE_TEST(schedules_of_short_intervals_run_once_at_start),
+        STAGE_TEST(schedules_of_set_times_wait_for_them),
         STAGE_TEST(a_schedule_runs_again_when_its_time_comes),
         STAGE_TEST(newly_declared_metrics_are_noted_once),
         STAGE_TEST(a_reload_takes_the_new_configuration),

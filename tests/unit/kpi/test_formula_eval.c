@@ -95,6 +95,23 @@ static void a_metric_never_seen_is_null_with_its_reason(void **state) /* FIG-11 
                NULL_NEVER_SEEN, "metric 'faild' was never seen");
 }
 
+static void a_typing_error_gets_a_hint(void **state) /* FIG-11 */
+{
+    struct scene *scene = *state;
+    sample(scene, METRIC_COUNTER, "failed", "", 1, "2026-10-12T10:00");
+    sample(scene, METRIC_COUNTER, "requests", "", 2, "2026-10-12T10:00");
+    CHECK_NULL(figure_at(scene, "sum(faild) / sum(requests)", PERIOD_DAY, "2026-10-12T00:00",
+                         "2026-10-12T12:00"),
+               NULL_NEVER_SEEN, "metric 'faild' was never seen; did you mean 'failed'?");
+    for (int i = 0; i < 201; i++) { /* more than are compared */
+        char name[16];
+        (void)snprintf(name, sizeof name, "a%04d", i);
+        sample(scene, METRIC_COUNTER, name, "", 1, "2026-10-12T10:00");
+    }
+    CHECK_NULL(figure_at(scene, "sum(faild)", PERIOD_DAY, "2026-10-12T00:00", "2026-10-12T12:00"),
+               NULL_NEVER_SEEN, "metric 'faild' was never seen");
+}
+
 static void a_filter_that_matches_nothing_gives_zero(void **state) /* FIG-11 */
 {
     struct scene *scene = *state;
@@ -293,7 +310,8 @@ static void a_label_value_that_stops_leaves_at_its_own_time(void **state) /* FIG
     struct figure left =
         figure_at(scene, "last(mrr)", PERIOD_MONTH, "2026-09-01T00:00", "2026-09-11T18:00");
     CHECK_VALUE(left, 90000);
-    assert_string_equal(left.detail, "left: mrr{plan=\"legacy\"}");
+    assert_string_equal(left.detail,
+                        "left: mrr{plan=\"legacy\"}, 4,100 EUR at 2026-09-10T04:00:00Z");
     CHECK_NULL(figure_at(scene, "last(mrr)", PERIOD_MONTH, "2026-09-01T00:00", "2026-09-12T18:00"),
                NULL_STALE, NULL);
 }
@@ -498,6 +516,7 @@ int main(void)
         SCENE_TEST(the_earlier_of_sample_and_declaration_counts),
         SCENE_TEST(a_metric_declared_just_now_is_known_from_now_on),
         SCENE_TEST(a_metric_never_seen_is_null_with_its_reason),
+        SCENE_TEST(a_typing_error_gets_a_hint),
         SCENE_TEST(a_filter_that_matches_nothing_gives_zero),
         SCENE_TEST(a_sample_at_the_end_belongs_to_the_next_period),
         SCENE_TEST(untyped_samples_have_sums_and_levels),

@@ -191,6 +191,125 @@ static void a_day_is_judged_when_it_has_settled(void **state) /* ALR-2, STA-15 *
     CHECK_CODE(status.last_code, KPI_HIT);
 }
 
+/* Days of 23 and 25 hours, a leap February, weeks from Sunday: figure, span and verdict follow. */
+static void periods_follow_the_calendar_of_the_kpi(void **state) /* FIG-1 */
+{
+    static const struct {
+        enum period_kind kind;
+        int week_start;
+        const char *first; /* the first minute of the period, and the last one */
+        const char *last;
+        const char *settled; /* when it is judged: five minutes after its end */
+        int hours;
+    } CASES[] = {
+        {PERIOD_DAY, 1, "2026-03-29T00:00", "2026-03-29T23:59", "2026-03-30T00:05", 23},
+        {PERIOD_DAY, 1, "2026-10-25T00:00", "2026-10-25T23:59", "2026-10-26T00:05", 25},
+        {PERIOD_WEEK, 1, "2026-10-19T00:00", "2026-10-25T23:59", "2026-10-26T00:05", 7 * 24 + 1},
+        {PERIOD_WEEK, 7, "2026-10-25T00:00", "2026-10-31T23:59", "2026-11-01T00:05", 7 * 24 + 1},
+        {PERIOD_WEEK, 7, "2026-03-22T00:00", "2026-03-28T23:59", "2026-03-29T00:05", 7 * 24},
+        {PERIOD_MONTH, 1, "2027-02-01T00:00", "2027-02-28T23:59", "2027-03-01T00:05", 28 * 24},
+        {PERIOD_MONTH, 1, "2028-02-01T00:00", "2028-02-29T23:59", "2028-03-01T00:05", 29 * 24},
+        {PERIOD_MONTH, 1, "2026-10-01T00:00", "2026-10-31T23:59", "2026-11-01T00:05", 31 * 24 + 1},
+        {PERIOD_YEAR, 1, "2028-01-01T00:00", "2028-12-31T23:59", "2029-01-01T00:05", 366 * 24},
+    };
+    struct scene *scene = *state;
+    struct error err = ERROR_EMPTY;
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        char name[16];
+        char formula[32];
+        (void)snprintf(name, sizeof name, "signup%zu", i);
+        (void)snprintf(formula, sizeof formula, "sum(%s)", name);
+        struct calendar *calendar = calendar_new(STR("Europe/Berlin"), CASES[i].week_start, &err);
+        sample(scene, METRIC_COUNTER, name, "", 1, "2020-01-01T00:00");
+        sample(scene, METRIC_COUNTER, name, "", 10, CASES[i].first);
+        sample(scene, METRIC_COUNTER, name, "", 20, CASES[i].last);
+        post(scene->store, one_sample(METRIC_COUNTER, name, "", 400,
+                                      berlin(scene, CASES[i].first) - MS_PER_MINUTE));
+        post(scene->store, one_sample(METRIC_COUNTER, name, "", 8000,
+                                      berlin(scene, CASES[i].last) + MS_PER_MINUTE));
+        commit(scene->store);
+        struct defined signups = define(scene, formula, "", CASES[i].kind);
+        signups.kpi.calendar = calendar;
+        (void)add_target(&signups, TARGET_AT_LEAST, "30", CASES[i].kind);
+        struct kpi_status status = evaluate(scene, &signups, CASES[i].last);
+        check_value(&status.figure, 30, CASES[i].first);
+        assert_true(status.period.from == berlin(scene, CASES[i].first));
+        assert_int_equal(status.period.to - status.period.from,
+                         CASES[i].hours * (span_ms)MS_PER_HOUR);
+        CHECK_CODE(status.code, KPI_EXCEEDING);
+        status = evaluate(scene, &signups, CASES[i].settled);
+        check_value(&status.last_figure, 30, CASES[i].settled);
+        CHECK_CODE(status.last_code, KPI_HIT);
+        signups.targets[0].to = 31;
+        status = evaluate(scene, &signups, CASES[i].settled);
+        CHECK_CODE(status.last_code, KPI_MISSED);
+        calendar_free(calendar);
+    }
+}
+
+/* A clock that is wrong must not make up figures: what it shows is what is judged. */
+static void a_clock_that_jumps_is_judged_by_what_it_shows(void **state)
+{
+    struct scene *scene = *state;
+    declare(scene, "queue", METRIC_GAUGE, NULL)->stale_after = MS_PER_HOUR;
+    sample(scene, METRIC_GAUGE, "queue", "", 5, "2026-10-12T09:50");
+    sample(scene, METRIC_GAUGE, "queue", "", 25, "2026-10-12T10:00");
+    struct defined queue = define(scene, "last(queue)", "", PERIOD_DAY);
+    (void)add_target(&queue, TARGET_AT_MOST, "10", PERIOD_DAY);
+    static const struct {
+        const char *now;
+        enum truth breached;
+    } CASES[] = {
+        {"2026-10-12T10:01", TRUTH_TRUE},
+        {"2026-10-12T09:55", TRUTH_FALSE},   /* back, before the newest sample */
+        {"2026-10-12T08:00", TRUTH_UNKNOWN}, /* before all of them */
+        {"2020-01-01T00:00", TRUTH_UNKNOWN},
+        {"2031-01-01T00:00", TRUTH_UNKNOWN}, /* ahead: nothing is fresh */
+        {"2026-10-12T10:02", TRUTH_TRUE},    /* and right again */
+    };
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        struct kpi_status status = evaluate(scene, &queue, CASES[i].now);
+        if (status.shown->breached != CASES[i].breached)
+            fail_msg("%s: %d", CASES[i].now, (int)status.shown->breached);
+    }
+}
+
+/* A minute ends five times before it has settled. */
+static void short_periods_are_judged_when_they_have_settled(void **state) /* ALR-2, FIG-29 */
+{
+    struct scene *scene = *state;
+    sample(scene, METRIC_COUNTER, "beat", "", 3, "2026-10-12T10:00");
+    sample(scene, METRIC_COUNTER, "beat", "", 1, "2026-10-12T10:01");
+    struct defined beats = define(scene, "sum(beat)", "", PERIOD_MINUTE);
+    (void)add_target(&beats, TARGET_AT_LEAST, "3", PERIOD_MINUTE);
+    static const struct {
+        const char *now;
+        enum truth breached;
+        const char *judged;
+    } CASES[] = {
+        {"2026-10-12T10:01:30", TRUTH_FALSE, "2026-10-12T10:00"},
+        {"2026-10-12T10:06:59", TRUTH_FALSE, "2026-10-12T10:00"}, /* 10:01 is settling */
+        {"2026-10-12T10:07:00", TRUTH_TRUE, "2026-10-12T10:01"},
+        {"2026-10-12T10:08:30", TRUTH_TRUE, "2026-10-12T10:02"},
+    };
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        struct kpi_status status = evaluate(scene, &beats, CASES[i].now);
+        if (status.shown->breached != CASES[i].breached)
+            fail_msg("%s: %d", CASES[i].now, (int)status.shown->breached);
+        assert_true(status.shown->judged.from == berlin(scene, CASES[i].judged));
+    }
+    /* One that has reached the number need not settle: it is not told that 10:03 failed. */
+    sample(scene, METRIC_COUNTER, "beat", "", 3, "2026-10-12T10:04");
+    struct kpi_status status = evaluate(scene, &beats, "2026-10-12T10:09:30");
+    assert_int_equal(status.shown->breached, TRUTH_FALSE);
+    assert_true(status.shown->judged.from == berlin(scene, "2026-10-12T10:04"));
+    /* However many periods settle at a time, there is an answer. */
+    beats.kpi.settle = 14 * (span_ms)MS_PER_DAY;
+    status = evaluate(scene, &beats, "2026-10-26T10:02:30"); /* DST has ended meanwhile */
+    assert_int_equal(status.shown->breached, TRUTH_TRUE);
+    assert_true(status.shown->judged.from == berlin(scene, "2026-10-12T10:01"));
+}
+
 static void a_stale_source_stops_the_judgement(void **state) /* FIG-12, STA-1 */
 {
     struct scene *scene = *state;
@@ -327,6 +446,9 @@ int main(void)
         SCENE_TEST(a_target_that_is_not_built_is_a_draft_alone),
         SCENE_TEST(the_worst_target_is_shown),
         SCENE_TEST(a_day_is_judged_when_it_has_settled),
+        SCENE_TEST(periods_follow_the_calendar_of_the_kpi),
+        SCENE_TEST(a_clock_that_jumps_is_judged_by_what_it_shows),
+        SCENE_TEST(short_periods_are_judged_when_they_have_settled),
         SCENE_TEST(a_stale_source_stops_the_judgement),
         SCENE_TEST(the_json_has_the_agreed_shape),
         SCENE_TEST(totals_show_what_is_expected_in_their_unit),

@@ -116,6 +116,12 @@ static void standing_targets_have_a_tolerance(void **state) /* STA-5 */
         {TARGET_AT_LEAST, 0.999, 0.00005, 0.9980, KPI_BEHIND},
         {TARGET_AT_LEAST, 0.999, 0.00005, 0.999, KPI_ON_TRACK},
         {TARGET_AT_MOST, 36000, 1800, 10.4 * 3600, KPI_AT_RISK},
+        {TARGET_AT_MOST, 0.02, 0.001, 0.021, KPI_AT_RISK}, /* the edge is within */
+        {TARGET_AT_LEAST, 0.999, 0.00005, 0.99895, KPI_AT_RISK},
+        {TARGET_AT_MOST, 36000, 1800, 37800, KPI_AT_RISK},
+        {TARGET_AT_MOST, 36000, 1800, 37801, KPI_BEHIND},
+        {TARGET_AT_LEAST, -10, 0.5, -10.4, KPI_AT_RISK}, /* NPS -10 */
+        {TARGET_AT_LEAST, -10, 0.5, -10.6, KPI_BEHIND},
         {TARGET_AT_MOST, 0.02, 0.001, NAN, KPI_NO_DATA},
     };
     (void)state;

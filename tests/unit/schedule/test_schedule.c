@@ -211,11 +211,35 @@ static void times_at_the_ends_of_the_scale_have_no_next_run(void **state)
     calendar_free(berlin);
 }
 
+static void short_intervals_are_steady_and_set_times_are_not(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_steady;
+    } cases[] = {
+        {"every 1s", true},  {"every 23h", true},     {"every 24h", false},
+        {"every 1w", false}, {"* * * * *", true},     {"*/5 8-18 * * 1-5", true},
+        {"0 * * * *", true}, {"@hourly", true},       {"0 9 * * *", false},
+        {"@daily", false},   {"0,30 9 * * 1", false},
+    };
+    struct error err = ERROR_EMPTY;
+    struct calendar *calendar = open_calendar("UTC", 1);
+    (void)state;
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct schedule schedule;
+        assert_true(schedule_parse(str_of(cases[i].text), calendar, &arena, &schedule, &err));
+        if (schedule_is_steady(&schedule) != cases[i].is_steady)
+            fail_msg("'%s'", cases[i].text);
+    }
+    calendar_free(calendar);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(schedules_run_when_they_say),
         cmocka_unit_test(mistakes_and_forms_not_built_are_told_apart),
+        cmocka_unit_test(short_intervals_are_steady_and_set_times_are_not),
         cmocka_unit_test(times_at_the_ends_of_the_scale_have_no_next_run),
     };
     return cmocka_run_group_tests(tests, NULL, free_arena);
