@@ -181,7 +181,10 @@ static bool start_store(struct app *app, struct error *err)
 {
     app->store = store_open(&app->config->store, err);
     if (app->store == NULL)
-        return false;
+        return err->kind == ERROR_DENIED && err->hint[0] == '\0'
+                   ? error_hint(err, "'storage: { path: DIRECTORY }' in '%s' names another one",
+                                app->config->path)
+                   : false;
     app->writer = writer_new(app->store, &(struct writer_options){0});
     app->alert_config = app->config->alert;
     app->engine = alert_engine_new(&app->alert_config);
@@ -297,18 +300,18 @@ static void switch_engine(void *arg)
 static bool apply_config(struct app *app, struct config *fresh, struct error *err)
 {
     struct engine_switch request = {app, &fresh->alert};
-    struct web_config web = web_config_of(fresh);
     struct buf restart = BUF_EMPTY;
 
     if (!ingest_reload(app->ingest, &fresh->ingest, err))
         return false;
+    config_keep_started(fresh, app->config, &restart);
+    struct web_config web = web_config_of(fresh);
     thread_call(writer_thread(app->writer), switch_engine, &request);
     evaluator_reload(app->evaluator, &fresh->evaluator);
     dispatcher_reload(app->dispatcher, &fresh->hooks);
     web_reload(app->web, &web);
     post_prune(app);
 
-    config_restart_needed(app->config, fresh, &restart);
     if (restart.len > 0)
         log_warn("restart_needed", "changes=\"%.*s\"", STR_ARGS(buf_view(&restart)));
     buf_fini(&restart);
@@ -432,7 +435,6 @@ static void end_in_time(void)
 
 static void serve(struct app *app)
 {
-    watch_signals(app);
     watch_threads(app);
     log_info("started", "version=%s path=%s kpis=%zu rules=%zu data=%s control=%s", KPID_VERSION,
              app->config->path, app->config->kpis.count, app->config->rules.count,
@@ -459,6 +461,7 @@ bool app_run(struct config *config, struct error *err)
         return error_set_errno(err, "cannot make an event loop");
     }
 
+    watch_signals(&app); /* first: one that comes early must not end kpid half-way */
     bool started = start_parts(&app, err);
     if (started)
         serve(&app);

@@ -2,11 +2,15 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "app.h"
 #include "base/log.h"
 
 enum exit_code { EXIT_DONE = 0, EXIT_FINDING = 1, EXIT_USAGE = 2 };
+
+static const char DEFAULT_PATH[] = "/etc/kpid/kpid.yaml";
 
 enum action { ACTION_RUN, ACTION_CHECK, ACTION_PRINT };
 
@@ -62,21 +66,54 @@ static int print_config(const struct config *config)
     return code;
 }
 
+static int print_error(const struct error *err)
+{
+    (void)fprintf(stderr, "kpid: %s\n", err->text);
+    if (err->hint[0] != '\0')
+        (void)fprintf(stderr, "  hint: %s\n", err->hint);
+    return EXIT_FINDING;
+}
+
 static int run(struct config *config)
 {
     struct error err = ERROR_EMPTY;
+    return app_run(config, &err) ? EXIT_DONE : print_error(&err);
+}
 
-    if (app_run(config, &err))
-        return EXIT_DONE;
-    (void)fprintf(stderr, "kpid: %s\n", err.text);
-    if (err.hint[0] != '\0')
-        (void)fprintf(stderr, "  hint: %s\n", err.hint);
-    return EXIT_FINDING;
+/* A file that is not there is no mistake in it. */
+static int print_unreadable(const char *path)
+{
+    struct error err = ERROR_EMPTY;
+
+    (void)error_set_errno(&err, "cannot read configuration '%s'", path);
+    if (strcmp(path, DEFAULT_PATH) == 0)
+        (void)error_hint(&err, "name your own with -c FILE; README.md and kpid.yaml(5) show some");
+    return print_error(&err);
+}
+
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+static void print_summary(const struct config *config, const char *path, size_t warnings)
+{
+    size_t kpis = config->kpis.count;
+    size_t rules = config->rules.count;
+    size_t hooks = config->hooks.count;
+    size_t listeners = config->ingest.listener_count;
+
+    (void)printf("%s: ok: %zu KPI%s, %zu rule%s, %zu hook%s, %zu listener%s, %zu warning%s\n", path,
+                 kpis, plural(kpis), rules, plural(rules), hooks, plural(hooks), listeners,
+                 plural(listeners), warnings, plural(warnings));
 }
 
 static int load_and_act(const char *path, enum action action)
 {
     struct findings findings = FINDINGS_EMPTY;
+
+    if (access(path, R_OK) != 0)
+        return print_unreadable(path);
     struct config *config = config_load(path, &findings);
     size_t warnings = findings.count - findings.errors;
     size_t errors = findings.errors;
@@ -84,8 +121,7 @@ static int load_and_act(const char *path, enum action action)
     print_findings(&findings);
     findings_fini(&findings);
     if (config == NULL) {
-        (void)fprintf(stderr, "kpid: '%s' has %zu mistake%s\n", path, errors,
-                      errors == 1 ? "" : "s");
+        (void)fprintf(stderr, "kpid: '%s' has %zu mistake%s\n", path, errors, plural(errors));
         return EXIT_FINDING;
     }
     if (action == ACTION_RUN)
@@ -95,9 +131,7 @@ static int load_and_act(const char *path, enum action action)
     if (action == ACTION_PRINT)
         code = print_config(config);
     else
-        (void)printf("%s: ok: %zu KPIs, %zu rules, %zu hooks, %zu listeners, %zu warning%s\n", path,
-                     config->kpis.count, config->rules.count, config->hooks.count,
-                     config->ingest.listener_count, warnings, warnings == 1 ? "" : "s");
+        print_summary(config, path, warnings);
     config_free(config);
     return code;
 }
@@ -113,7 +147,7 @@ int main(int argc, char **argv)
                                             {"version", no_argument, NULL, OPTION_VERSION},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    const char *path = "/etc/kpid/kpid.yaml";
+    const char *path = DEFAULT_PATH;
     enum action action = ACTION_RUN;
     int option = 0;
 

@@ -22,12 +22,17 @@ struct buf;
     X(COUNTER, messages_sent, "Messages accepted by a hook")                                       \
     X(COUNTER, messages_failed, "Attempts to deliver a message that failed")                       \
     X(COUNTER, messages_dead, "Messages given up")                                                 \
+    X(COUNTER, control_accept_failures,                                                            \
+      "Connections of the control interface that could not be had")                                \
     X(COUNTER, http_requests, "Requests answered by the control interface")                        \
     X(COUNTER, connections_accepted, "Stream connections accepted by listeners")                   \
     X(COUNTER, connections_refused, "Stream connections refused at a limit")                       \
+    X(COUNTER, ingest_pauses,                                                                      \
+      "Times an ingest thread stopped reading: too much waited for the store")                     \
     X(COUNTER, reloads, "Configurations loaded by a reload")                                       \
     X(COUNTER, reload_failures, "Reloads refused because of mistakes")                             \
     X(GAUGE, connections, "Stream connections open now")                                           \
+    X(GAUGE, ingest_paused, "Ingest threads that do not read now")                                 \
     X(GAUGE, shard_series, "Series known to the ingest threads")
 
 struct counters {

@@ -189,14 +189,49 @@ static bool parse_slowly(struct str text, double *out)
     return true;
 }
 
+static const double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+/* What nearly all numbers are: a sign, few digits and a point. False: it takes a closer look. */
+static bool parse_short(struct str text, double *out)
+{
+    enum { LEN_MAX = 17 }; /* fewer digits than 64 bits hold */
+    const char *at = text.text;
+    const char *end = at + text.len;
+    uint64_t mantissa = 0;
+    bool negative = false;
+
+    if (text.len == 0 || text.len > LEN_MAX)
+        return false;
+    if (*at == '+' || *at == '-')
+        negative = *at++ == '-';
+    const char *digits = at;
+    for (; at < end && is_digit(*at); at++)
+        mantissa = mantissa * 10 + (unsigned)(*at - '0');
+    ptrdiff_t count = at - digits;
+    ptrdiff_t fraction = 0;
+    if (at < end && *at == '.') {
+        for (digits = ++at; at < end && is_digit(*at); at++)
+            mantissa = mantissa * 10 + (unsigned)(*at - '0');
+        fraction = at - digits;
+    }
+    if (at < end || count + fraction == 0 || mantissa > (UINT64_C(1) << 53))
+        return false;
+    double value = (double)mantissa; /* exact, as below */
+    if (fraction > 0)
+        value /= POWERS[fraction];
+    *out = negative ? -value : value;
+    return true;
+}
+
 bool str_parse_double(struct str text, double *out)
 {
-    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    static const int largest = (int)(sizeof powers / sizeof powers[0]) - 1;
+    static const int largest = (int)(sizeof POWERS / sizeof POWERS[0]) - 1;
     struct decimal decimal;
 
+    if (parse_short(text, out))
+        return true;
     if (!scan_decimal(text, &decimal))
         return false;
     /* A mantissa below 2^53 and a power of ten up to 10^22 are exact doubles, so one IEEE
@@ -206,9 +241,9 @@ bool str_parse_double(struct str text, double *out)
         return parse_slowly(text, out);
     double value = (double)decimal.mantissa;
     if (decimal.exponent >= 0)
-        value *= powers[decimal.exponent];
+        value *= POWERS[decimal.exponent];
     else
-        value /= powers[-decimal.exponent];
+        value /= POWERS[-decimal.exponent];
     *out = decimal.negative ? -value : value;
     return true;
 }

@@ -164,7 +164,7 @@ static bool is_worded_span(struct str text)
     return str_parse_u64(number, &count) && schema_listed(words, str_trim(rest), NULL);
 }
 
-static bool check_span(struct yaml_node *node, const struct schema_key *key, struct error *err)
+static bool check_span(struct yaml_node *node, const struct schema_entry *key, struct error *err)
 {
     char quoted[STR_QUOTED_SIZE];
 
@@ -177,7 +177,7 @@ static bool check_span(struct yaml_node *node, const struct schema_key *key, str
     return error_hint(err, "as 90s, 15m, 1h30m or 14d");
 }
 
-static bool check_choice(struct yaml_node *node, const struct schema_key *key, struct error *err)
+static bool check_choice(struct yaml_node *node, const struct schema_entry *key, struct error *err)
 {
     char quoted[STR_QUOTED_SIZE];
     size_t index = 0;
@@ -205,7 +205,7 @@ static bool check_choice(struct yaml_node *node, const struct schema_key *key, s
     return error_hint(err, "one of %s", list);
 }
 
-bool check_scalar(struct yaml_node *node, const struct schema_key *key, struct error *err)
+bool check_scalar(struct yaml_node *node, const struct schema_entry *key, struct error *err)
 {
     if (key->type != SCHEMA_CHOICE && schema_listed(key->choices, node->text, NULL)) {
         node->whole = -1; /* a word instead of a value */
@@ -268,8 +268,25 @@ struct str check_variant(const struct yaml_node *node, const struct schema_objec
     return kind == NULL || kind->kind != YAML_KIND_TEXT ? STR_EMPTY : kind->text;
 }
 
+/* The first keys of a map, for who does not know that it is one. */
+static void hint_keys(const struct checking *checking, const struct schema_entry *key)
+{
+    enum { SHOWN = 6 };
+    const char *names[NAMES_MAX];
+    struct buf text = BUF_EMPTY;
+
+    if (key->object == NULL)
+        return;
+    size_t count = schema_names(key->object, STR_EMPTY, names, NAMES_MAX);
+    for (size_t i = 0; i < count && i < SHOWN; i++)
+        buf_printf(&text, "%s%s", i == 0 ? "" : ", ", names[i]);
+    (void)finding_hint(checking->findings, "its keys are %.*s%s", STR_ARGS(buf_view(&text)),
+                       count > SHOWN ? ", ..." : "");
+    buf_fini(&text);
+}
+
 static void check_text(const struct checking *checking, struct yaml_node *node,
-                       const struct schema_key *key)
+                       const struct schema_entry *key)
 {
     struct error err = ERROR_EMPTY;
 
@@ -283,6 +300,7 @@ static void check_text(const struct checking *checking, struct yaml_node *node,
     if (key->type == SCHEMA_NONE) {
         (void)mark(node);
         (void)finding_error(checking->findings, node, "a text, where a map is expected");
+        hint_keys(checking, key);
         return;
     }
     if (yaml_is_empty(node) || node->text.len == 0) {
@@ -301,7 +319,7 @@ static void check_text(const struct checking *checking, struct yaml_node *node,
 
 /* One value of a key: a scalar or a map. */
 static void check_one(const struct checking *checking, struct yaml_node *node,
-                      const struct schema_key *key)
+                      const struct schema_entry *key)
 {
     if (node->kind == YAML_KIND_TEXT) {
         check_text(checking, node, key);
@@ -319,7 +337,7 @@ static void check_one(const struct checking *checking, struct yaml_node *node,
 }
 
 static void check_map_key(const struct checking *checking, struct yaml_node *value,
-                          const struct schema_key *key)
+                          const struct schema_entry *key)
 {
     struct error err = ERROR_EMPTY;
 
@@ -335,7 +353,7 @@ static void check_map_key(const struct checking *checking, struct yaml_node *val
 }
 
 static void check_keyed(const struct checking *checking, struct yaml_node *node,
-                        const struct schema_key *key)
+                        const struct schema_entry *key)
 {
     if (yaml_is_empty(node)) {
         node->kind = YAML_KIND_MAP;
@@ -354,7 +372,7 @@ static void check_keyed(const struct checking *checking, struct yaml_node *node,
 }
 
 static void check_list(const struct checking *checking, struct yaml_node *node,
-                       const struct schema_key *key)
+                       const struct schema_entry *key)
 {
     if (node->kind == YAML_KIND_LIST) {
         for (size_t i = 0; i < node->count; i++)
@@ -373,7 +391,7 @@ static void check_list(const struct checking *checking, struct yaml_node *node,
 }
 
 static void check_value(const struct checking *checking, struct yaml_node *node,
-                        const struct schema_key *key)
+                        const struct schema_entry *key)
 {
     struct checking inner = *checking;
 
@@ -416,7 +434,7 @@ static void check_required(const struct checking *checking, struct yaml_node *no
                            const struct schema_object *object)
 {
     for (size_t i = 0; i < object->key_count; i++) {
-        const struct schema_key *key = &object->keys[i];
+        const struct schema_entry *key = &object->keys[i];
         if (!key->required || yaml_get(node, key->name) != NULL)
             continue;
         (void)mark(node);
@@ -430,7 +448,7 @@ static void check_required(const struct checking *checking, struct yaml_node *no
 
 enum lateness { LATENESS_NONE, LATENESS_LATER, LATENESS_DRAFTS };
 
-static enum lateness lateness_of(const struct yaml_node *value, const struct schema_key *key)
+static enum lateness lateness_of(const struct yaml_node *value, const struct schema_entry *key)
 {
     if (key->built == SCHEMA_DRAFTS)
         return LATENESS_DRAFTS;
@@ -444,7 +462,8 @@ static enum lateness lateness_of(const struct yaml_node *value, const struct sch
 }
 
 /* "window", "path seasonal" */
-static void name_late(const struct yaml_node *value, const struct schema_key *key, struct buf *out)
+static void name_late(const struct yaml_node *value, const struct schema_entry *key,
+                      struct buf *out)
 {
     char quoted[STR_QUOTED_SIZE];
 
@@ -463,7 +482,7 @@ struct late_keys {
 enum late_group { LATE_PLAIN, LATE_OWN, LATE_BASE, LATE_GROUPS };
 
 static void note_late(struct late_keys *groups, const struct yaml_node *value,
-                      const struct schema_key *key, const struct schema_object *object)
+                      const struct schema_entry *key, const struct schema_object *object)
 {
     enum lateness lateness = lateness_of(value, key);
     enum late_group group = LATE_PLAIN;
@@ -513,7 +532,7 @@ static void check_object(const struct checking *checking, struct yaml_node *node
         check_required(checking, node, variant);
     for (size_t i = 0; i < node->count; i++) {
         struct yaml_node *value = node->items[i];
-        const struct schema_key *key = schema_find(object, kind, value->key->text);
+        const struct schema_entry *key = schema_find(object, kind, value->key->text);
         if (key == NULL) {
             if (object->variant_key == NULL || variant != NULL)
                 report_unknown(checking, value, object, kind);
@@ -547,7 +566,7 @@ const char *check_draft_reason(const struct yaml_node *node, const struct schema
 
     for (size_t i = 0; i < node->count; i++) {
         const struct yaml_node *value = node->items[i];
-        const struct schema_key *key = schema_find(object, kind, value->key->text);
+        const struct schema_entry *key = schema_find(object, kind, value->key->text);
         if (key == NULL)
             continue;
         if (lateness_of(value, key) == LATENESS_DRAFTS) {

@@ -12,7 +12,7 @@ void check_tree(struct yaml_node *root, struct findings *findings);
 
 /* Notes what a scalar means; false with the words for it when it does not mean anything. For what
  * the check has not seen: defaults. */
-bool check_scalar(struct yaml_node *node, const struct schema_key *key, struct error *err);
+bool check_scalar(struct yaml_node *node, const struct schema_entry *key, struct error *err);
 
 /* Why an object depends on something that is not built yet, as "window" or "path seasonal"; NULL
  * when it does not. Looks into the objects inside it too. The text is in `arena`. */

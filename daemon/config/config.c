@@ -90,28 +90,30 @@ struct config *config_load_text(struct str text, const char *name, struct findin
 /* --- reload ------------------------------------------------------------------------------------
  */
 
-static bool is_same_text(const char *a, const char *b)
+static void say(struct buf *changes, const char *key)
 {
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+    if (changes->len > 0)
+        buf_text(changes, ", ");
+    buf_text(changes, key);
 }
 
-static void say(struct buf *out, const char *key)
+static void keep_text(struct config *fresh, const char **value, const char *old, const char *key,
+                      struct buf *changes)
 {
-    if (out->len > 0)
-        buf_text(out, ", ");
-    buf_text(out, key);
+    if (*value != old && (*value == NULL || old == NULL || strcmp(*value, old) != 0))
+        say(changes, key);
+    *value = old == NULL ? NULL : arena_text(&fresh->arena, str_of(old));
 }
 
-void config_restart_needed(const struct config *old, const struct config *fresh, struct buf *out)
+void config_keep_started(struct config *fresh, const struct config *old, struct buf *changes)
 {
-    if (!is_same_text(old->control_path, fresh->control_path))
-        say(out, "server.control");
-    if (!is_same_text(old->http.listen, fresh->http.listen))
-        say(out, "server.http.listen");
-    if (old->threads != fresh->threads)
-        say(out, "server.threads");
-    if (!is_same_text(old->store.path, fresh->store.path))
-        say(out, "storage.path");
-    if (old->store.max_size_bytes != fresh->store.max_size_bytes)
-        say(out, "storage.max_size");
+    keep_text(fresh, &fresh->control_path, old->control_path, "server.control", changes);
+    keep_text(fresh, &fresh->http.listen, old->http.listen, "server.http.listen", changes);
+    if (fresh->threads != old->threads)
+        say(changes, "server.threads");
+    fresh->threads = old->threads;
+    keep_text(fresh, &fresh->store.path, old->store.path, "storage.path", changes);
+    if (fresh->store.max_size_bytes != old->store.max_size_bytes)
+        say(changes, "storage.max_size");
+    fresh->store.max_size_bytes = old->store.max_size_bytes;
 }

@@ -60,6 +60,7 @@ void config_print(const struct config *config, struct buf *out);
 void config_json_schema(struct buf *out);
 void config_man_keys(struct buf *out);
 
-/* What changed that a reload cannot do (threads, storage.path, server.control, ...), in words;
- * empty when nothing did. */
-void config_restart_needed(const struct config *old, const struct config *fresh, struct buf *out);
+/* What a reload cannot change (threads, storage.path, server.control, ...) stays as it is in `old`;
+ * `changes` names what differs, empty when nothing does. So each reload says it until kpid was
+ * started again. */
+void config_keep_started(struct config *fresh, const struct config *old, struct buf *changes);

@@ -7,17 +7,39 @@ static bool load_secrets(const struct loader *loader, const struct object *objec
     struct yaml_node *node = object_find(object, "secrets");
     size_t count = object_count(node);
     const char **secrets = arena_array(loader->arena, count + 1, sizeof *secrets);
+    bool ok = true;
 
     for (size_t i = 0; i < count; i++) {
         struct str secret = STR_EMPTY;
         struct yaml_node *item = object_item(node, i);
         if (item->is_bad || !loader_secret(loader, item, &secret))
-            return false;
+            ok = false;
         secrets[i] = secret.text;
     }
     hook->secrets = secrets;
     hook->secret_count = count;
-    return true;
+    return ok;
+}
+
+/* Each alone, so that a mistake stands at its place, then together; the address is right. */
+static bool check_secrets(const struct loader *loader, const struct object *object,
+                          const struct hook *hook)
+{
+    struct yaml_node *node = object_find(object, "secrets");
+    bool allow_http = object_bool(object, "allow_http");
+    struct error err = ERROR_EMPTY;
+    bool ok = true;
+
+    for (size_t i = 0; i < hook->secret_count; i++) {
+        struct hook one = *hook;
+        one.secrets = &hook->secrets[i];
+        one.secret_count = 1;
+        if (!hook_check(&one, allow_http, &err))
+            ok = loader_report(loader, object_item(node, i), &err);
+    }
+    if (ok && !hook_check(hook, allow_http, &err))
+        ok = loader_report(loader, node, &err);
+    return ok;
 }
 
 static bool load_hook(struct loader *loader, struct yaml_node *node, struct hook *hook)
@@ -39,15 +61,16 @@ static bool load_hook(struct loader *loader, struct yaml_node *node, struct hook
     if (hook->retry_first <= 0 || hook->retry_max < hook->retry_first || hook->timeout <= 0)
         return finding_error_key(loader->findings, node,
                                  "timeout and retry.first are more than 0s, retry.max is no less");
-    if (url == NULL || !loader_secret(loader, url, &text))
+    bool has_secrets = str_is(object_text(&object, "type"), "webhook");
+    bool has_address = url != NULL && loader_secret(loader, url, &text);
+    if ((has_secrets && !load_secrets(loader, &object, hook)) || !has_address)
         return false;
     hook->url = text.text;
-    bool has_secrets = str_is(object_text(&object, "type"), "webhook");
-    if (has_secrets && !load_secrets(loader, &object, hook))
-        return false;
-    if (!hook_check(hook, object_bool(&object, "allow_http"), &err))
+    struct hook alone = *hook;
+    alone.secret_count = 0;
+    if (!hook_check(&alone, object_bool(&object, "allow_http"), &err))
         return loader_report(loader, url, &err);
-    return true;
+    return !has_secrets || check_secrets(loader, &object, hook);
 }
 
 /* Its type is known and built; if not, that was said. */

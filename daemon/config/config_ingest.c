@@ -22,8 +22,8 @@ static bool check_path(const struct loader *loader, const struct yaml_node *node
 {
     struct sockaddr_un limit;
 
-    if (path.len == 0 || path.text[0] != '/')
-        return finding_error(loader->findings, node, "a Unix socket's path starts with /");
+    if (path.len == 0)
+        return finding_error(loader->findings, node, "a Unix socket needs a path");
     if (path.len >= sizeof limit.sun_path)
         return finding_error(loader->findings, node,
                              "a Unix socket's path is at most %zu bytes long",
@@ -73,7 +73,7 @@ static bool read_mode(const struct loader *loader, const struct object *object, 
 static bool read_listener(const struct loader *loader, const struct object *object,
                           struct listener_config *out)
 {
-    const struct yaml_node *node = object_find(object, "listen");
+    struct yaml_node *node = object_find(object, "listen");
     struct error err = ERROR_EMPTY;
     size_t index = 0;
 
@@ -83,6 +83,11 @@ static bool read_listener(const struct loader *loader, const struct object *obje
     struct str scheme = str_split(&address, ':');
     if (!read_scheme(loader, node, scheme, &index) || !read_mode(loader, object, &out->mode))
         return false;
+    if (SCHEMES[index].is_path && address.len > 0) {
+        loader_anchor(loader, node, scheme.len + 1);
+        address = node->text;
+        (void)str_split(&address, ':');
+    }
     if (SCHEMES[index].is_path && !check_path(loader, node, address))
         return false;
     if (!SCHEMES[index].is_path && !address_check_loopback(address, &err))

@@ -39,6 +39,10 @@ struct object loader_object(const struct loader *loader, struct yaml_node *node,
 bool loader_report(const struct loader *loader, const struct yaml_node *node,
                    const struct error *err);
 
+/* A relative path starts at the folder of the file it stands in. Makes it so in the node, after
+ * `skip` bytes of it, so that --print-config shows what is meant. */
+void loader_anchor(const struct loader *loader, struct yaml_node *node, size_t skip);
+
 /* The secret or plain text of a node. */
 bool loader_secret(const struct loader *loader, struct yaml_node *node, struct str *out);
 

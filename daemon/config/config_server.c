@@ -55,8 +55,11 @@ static void load_threads(const struct loader *loader, const struct object *serve
 
 static void load_control(const struct loader *loader, const struct object *server)
 {
-    const struct yaml_node *node = object_find(server, "control");
+    struct yaml_node *node = object_find(server, "control");
     struct sockaddr_un limit;
+
+    if (node != NULL)
+        loader_anchor(loader, node, 0);
     const char *path = object_copy(server, "control", loader->arena);
 
     if (path == NULL) {
@@ -123,8 +126,11 @@ static void load_storage(const struct loader *loader)
     struct object storage = section(loader, "storage");
     struct object dedupe = object_inside(&storage, "dedupe");
     struct store_options *store = &loader->config->store;
+    struct yaml_node *path = object_find(&storage, "path");
     int64_t size = object_whole(&storage, "max_size");
 
+    if (path != NULL)
+        loader_anchor(loader, path, 0);
     store->path = object_copy(&storage, "path", loader->arena);
     if (store->path == NULL) {
         store->path = system_directory(loader, "STATE_DIRECTORY", "/var/lib/kpid");

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +12,8 @@
 #include <xxhash.h>
 
 #include "base/error.h"
+
+enum { PIPE_PATIENCE_MS = 5000 };
 
 struct including {
     struct arena *arena;
@@ -24,13 +27,20 @@ static struct yaml_node *read_one(const struct including *including, const char 
 /* --- files -------------------------------------------------------------------------------------
  */
 
+/* Of a pipe, as /dev/stdin may be one. It must not stop the daemon for long. */
+static bool has_more(int fd)
+{
+    struct pollfd waiting = {.fd = fd, .events = POLLIN};
+    return poll(&waiting, 1, PIPE_PATIENCE_MS) > 0;
+}
+
 static bool read_bytes(int fd, const char *path, struct buf *out, struct error *err)
 {
     char bytes[16384];
 
     while (out->len <= YAML_FILE_BYTES_MAX) {
         ssize_t got = read(fd, bytes, sizeof bytes);
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && (errno == EINTR || (errno == EAGAIN && has_more(fd))))
             continue;
         if (got < 0)
             return error_set_errno(err, "cannot read '%s'", path);

@@ -38,7 +38,7 @@ static void write_pattern(struct json *json, const char *pattern)
     json_field_text(json, "pattern", pattern);
 }
 
-static void write_scalar_of(struct json *json, const struct schema_key *key)
+static void write_scalar_of(struct json *json, const struct schema_entry *key)
 {
     switch (key->type) {
     case SCHEMA_CHOICE:
@@ -101,7 +101,7 @@ static void write_scalar_of(struct json *json, const struct schema_key *key)
 }
 
 /* A scalar of the key's type, or one of its words. */
-static void write_scalar(struct json *json, const struct schema_key *key)
+static void write_scalar(struct json *json, const struct schema_entry *key)
 {
     if (key->type == SCHEMA_CHOICE || key->choices == NULL) {
         write_scalar_of(json, key);
@@ -127,7 +127,7 @@ static void write_reference(struct json *json, const struct schema_object *objec
 }
 
 /* One value, inside an object that is open: a scalar, a map, or either. */
-static void write_one(struct json *json, const struct schema_key *key)
+static void write_one(struct json *json, const struct schema_entry *key)
 {
     bool has_scalar = key->type != SCHEMA_NONE && key->type != SCHEMA_SECRET;
 
@@ -150,7 +150,7 @@ static void write_one(struct json *json, const struct schema_key *key)
     json_close(json, ']');
 }
 
-static void write_list(struct json *json, const struct schema_key *key, bool nested)
+static void write_list(struct json *json, const struct schema_entry *key, bool nested)
 {
     json_field_text(json, "type", "array");
     json_key(json, "items");
@@ -171,7 +171,7 @@ static void write_list(struct json *json, const struct schema_key *key, bool nes
     json_close(json, '}');
 }
 
-static void write_map(struct json *json, const struct schema_key *key)
+static void write_map(struct json *json, const struct schema_entry *key)
 {
     json_key(json, "type");
     json_open(json, '[');
@@ -191,7 +191,7 @@ static void write_map(struct json *json, const struct schema_key *key)
     json_close(json, '}');
 }
 
-static void write_value(struct json *json, const struct schema_key *key, bool nested)
+static void write_value(struct json *json, const struct schema_entry *key, bool nested)
 {
     switch (key->shape) {
     case SCHEMA_ONE:
@@ -221,7 +221,7 @@ static void write_value(struct json *json, const struct schema_key *key, bool ne
 static void write_keys(struct json *json, const struct schema_object *object)
 {
     for (size_t i = 0; object != NULL && i < object->key_count; i++) {
-        const struct schema_key *key = &object->keys[i];
+        const struct schema_entry *key = &object->keys[i];
         json_key(json, key->name);
         json_open(json, '{');
         json_field_text(json, "description", key->help);

@@ -107,6 +107,22 @@ bool loader_report(const struct loader *loader, const struct yaml_node *node,
     return false;
 }
 
+/* --- paths -------------------------------------------------------------------------------------
+ */
+
+void loader_anchor(const struct loader *loader, struct yaml_node *node, size_t skip)
+{
+    const char *slash = strrchr(node->file, '/');
+    struct str scheme = {node->text.text, skip};
+    struct str path = {node->text.text + skip, node->text.len - skip};
+
+    if (slash == NULL || path.len == 0 || path.text[0] == '/')
+        return;
+    struct str folder = {node->file, (size_t)(slash - node->file) + 1};
+    node->text = str_of(arena_printf(loader->arena, "%.*s%.*s%.*s", STR_ARGS(scheme),
+                                     STR_ARGS(folder), STR_ARGS(path)));
+}
+
 /* --- secrets -----------------------------------------------------------------------------------
  */
 
@@ -124,12 +140,14 @@ bool loader_secret(const struct loader *loader, struct yaml_node *node, struct s
         return finding_hint(loader->findings,
                             "write { env: NAME }, { file: PATH } or { credential: NAME }");
     }
-    const struct yaml_node *named = node->items[0];
+    struct yaml_node *named = node->items[0];
     if (named->is_bad || named->kind != YAML_KIND_TEXT)
         return false;
     for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
         if (!str_is(named->key->text, sources[i]))
             continue;
+        if (i == SECRET_FILE && !secret_is_pasted(named->text))
+            loader_anchor(loader, named, 0);
         if (secret_read((enum secret_source)i, named->text, loader->arena, out, &err))
             return true;
         return loader_report(loader, named, &err);

@@ -1,5 +1,6 @@
 /* The key reference of kpid.yaml(5), in mdoc, from the table. */
 #include <assert.h>
+#include <string.h>
 
 #include "config/config.h"
 #include "config/schema.h"
@@ -19,7 +20,32 @@ static void write_text(struct buf *out, const char *text)
     }
 }
 
-static const char *type_words(const struct schema_key *key)
+/* Each sentence starts a line, as mdoc wants it. */
+static void write_sentences(struct buf *out, const char *text)
+{
+    struct str rest = str_of(text);
+    char line[1024];
+
+    while (rest.len > 0) {
+        size_t len = 0;
+        while (len < rest.len &&
+               !(rest.text[len] == '.' && len + 2 < rest.len && rest.text[len + 1] == ' ' &&
+                 rest.text[len + 2] >= 'A' && rest.text[len + 2] <= 'Z'))
+            len++;
+        len += len < rest.len; /* the full stop */
+        assert(len < sizeof line);
+        memcpy(line, rest.text, len);
+        line[len] = '\0';
+        write_text(out, line);
+        rest = (struct str){rest.text + len, rest.len - len};
+        if (rest.len > 0)
+            rest = (struct str){rest.text + 1, rest.len - 1}; /* the blank */
+        if (rest.len > 0)
+            buf_char(out, '\n');
+    }
+}
+
+static const char *type_words(const struct schema_entry *key)
 {
     switch (key->type) {
     case SCHEMA_NONE:
@@ -63,20 +89,20 @@ static const char *type_words(const struct schema_key *key)
     return "text";
 }
 
-static void write_type(struct buf *out, const struct schema_key *key)
+static void write_type(struct buf *out, const struct schema_entry *key)
 {
     static const char *const shapes[] = {"", "list of ", "one or list of ", "map of ", "map of "};
     bool also_map = key->object != NULL && key->type != SCHEMA_NONE && key->type != SCHEMA_SECRET;
 
     buf_text(out, shapes[key->shape]);
     write_text(out, type_words(key));
-    if (also_map) {
+    if (also_map && strcmp(type_words(key), key->object->name) != 0) {
         buf_text(out, " or ");
         write_text(out, key->object->name);
     }
 }
 
-static void write_choices(struct buf *out, const struct schema_key *key)
+static void write_choices(struct buf *out, const struct schema_entry *key)
 {
     if (key->choices == NULL)
         return;
@@ -90,7 +116,7 @@ static void write_choices(struct buf *out, const struct schema_key *key)
     buf_text(out, ".\n");
 }
 
-static void write_key(struct buf *out, const struct schema_key *key)
+static void write_key(struct buf *out, const struct schema_entry *key)
 {
     const char *fallback = key->fallback != NULL ? key->fallback : key->fallback_words;
 
@@ -98,7 +124,7 @@ static void write_key(struct buf *out, const struct schema_key *key)
     buf_text(out, " Pq ");
     write_type(out, key);
     buf_char(out, '\n');
-    write_text(out, key->help);
+    write_sentences(out, key->help);
     buf_text(out, ".\n");
     write_choices(out, key);
     if (fallback != NULL) {
@@ -117,7 +143,7 @@ static void write_object(const struct schema_object *object, void *arg)
     struct buf *out = arg;
 
     buf_printf(out, ".Ss %s\n", object->name);
-    write_text(out, object->help);
+    write_sentences(out, object->help);
     buf_char(out, '\n');
     if (object->base != NULL) {
         buf_text(out, "Also the keys of\n.Sx ");

@@ -2,11 +2,11 @@
 
 #include <assert.h>
 
-static const struct schema_key *get_key(const struct object *object, const char *name)
+static const struct schema_entry *get_key(const struct object *object, const char *name)
 {
     struct str kind =
         object->node == NULL ? STR_EMPTY : check_variant(object->node, object->schema);
-    const struct schema_key *key = schema_find(object->schema, kind, str_of(name));
+    const struct schema_entry *key = schema_find(object->schema, kind, str_of(name));
 
     assert(key != NULL);
     return key;
@@ -14,7 +14,7 @@ static const struct schema_key *get_key(const struct object *object, const char 
 
 const struct schema_object *object_schema(const char *section)
 {
-    const struct schema_key *key = schema_find(&SCHEMA_ROOT, STR_EMPTY, str_of(section));
+    const struct schema_entry *key = schema_find(&SCHEMA_ROOT, STR_EMPTY, str_of(section));
 
     assert(key != NULL && key->object != NULL);
     return key->object;
@@ -41,7 +41,7 @@ struct yaml_node *object_find(const struct object *object, const char *key)
 
 struct object object_inside(const struct object *object, const char *key)
 {
-    const struct schema_key *found = get_key(object, key);
+    const struct schema_entry *found = get_key(object, key);
     struct yaml_node *own = find_good(object->node, key);
 
     assert(found->object != NULL);
@@ -53,7 +53,7 @@ struct object object_inside(const struct object *object, const char *key)
 static const struct yaml_node *get_scalar(const struct object *object, const char *name,
                                           struct yaml_node *made)
 {
-    const struct schema_key *key = get_key(object, name);
+    const struct schema_entry *key = get_key(object, name);
     const struct yaml_node *found = object_find(object, name);
     struct error err = ERROR_EMPTY;
 

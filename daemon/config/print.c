@@ -130,7 +130,7 @@ static const struct yaml_node *defaults_of(const struct yaml_node *root, const c
 }
 
 /* A map keyed by ids or names, whose values are objects. */
-static void print_keyed(const struct yaml_node *node, const struct schema_key *key,
+static void print_keyed(const struct yaml_node *node, const struct schema_entry *key,
                         const struct yaml_node *defaults, unsigned indent, struct buf *out)
 {
     if (node->count == 0)
@@ -154,7 +154,7 @@ static void print_keyed(const struct yaml_node *node, const struct schema_key *k
 static bool has_fallback(const struct schema_object *object)
 {
     for (size_t i = 0; i < object->key_count; i++) {
-        const struct schema_key *key = &object->keys[i];
+        const struct schema_entry *key = &object->keys[i];
         if (key->built != SCHEMA_BUILT)
             continue;
         if (key->fallback != NULL)
@@ -167,7 +167,7 @@ static bool has_fallback(const struct schema_object *object)
 
 /* The value of a key that this object has by itself or by `defaults:`. What is not built is not
  * copied out of the defaults: one warning is enough. */
-static struct yaml_node *value_of(const struct object *object, const struct schema_key *key)
+static struct yaml_node *value_of(const struct object *object, const struct schema_entry *key)
 {
     struct yaml_node *own = yaml_get(object->node, key->name);
 
@@ -178,7 +178,7 @@ static struct yaml_node *value_of(const struct object *object, const struct sche
 
 /* Keys whose value is in force in another place by now: an inline target and alert, an include.
  * Their defaults would make them anew. */
-static bool is_short_form(const struct object *object, const struct schema_key *key)
+static bool is_short_form(const struct object *object, const struct schema_entry *key)
 {
     if (object->schema == &SCHEMA_ROOT)
         return true;
@@ -187,7 +187,7 @@ static bool is_short_form(const struct object *object, const struct schema_key *
             schema_owner(object->schema, key) != object->schema);
 }
 
-static void print_key(const struct object *object, const struct schema_key *key, unsigned indent,
+static void print_key(const struct object *object, const struct schema_entry *key, unsigned indent,
                       struct buf *out)
 {
     struct yaml_node *value = value_of(object, key);

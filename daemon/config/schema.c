@@ -1,6 +1,6 @@
 #include "config/schema.h"
 
-static const struct schema_key *find_own(const struct schema_object *object, struct str name)
+static const struct schema_entry *find_own(const struct schema_object *object, struct str name)
 {
     for (size_t i = 0; i < object->key_count; i++) {
         if (str_is(name, object->keys[i].name))
@@ -20,10 +20,10 @@ const struct schema_object *schema_variant(const struct schema_object *object, s
     return NULL;
 }
 
-const struct schema_key *schema_find(const struct schema_object *object, struct str kind,
-                                     struct str name)
+const struct schema_entry *schema_find(const struct schema_object *object, struct str kind,
+                                       struct str name)
 {
-    const struct schema_key *found = find_own(object, name);
+    const struct schema_entry *found = find_own(object, name);
     const struct schema_object *variant = schema_variant(object, kind);
 
     if (found == NULL && object->base != NULL)
@@ -34,7 +34,7 @@ const struct schema_key *schema_find(const struct schema_object *object, struct 
 }
 
 const struct schema_object *schema_owner(const struct schema_object *object,
-                                         const struct schema_key *key)
+                                         const struct schema_entry *key)
 {
     const struct schema_object *base = object->base;
     bool is_base = base != NULL && key >= base->keys && key < base->keys + base->key_count;

@@ -52,7 +52,7 @@ enum schema_built {
 
 struct schema_object;
 
-struct schema_key {
+struct schema_entry {
     const char *name;
     const char *help;
     const struct schema_object *object; /* a map is possible (beside a scalar of `type`) */
@@ -72,7 +72,7 @@ struct schema_key {
 struct schema_object {
     const char *name; /* "kpi": for the JSON Schema and the manual */
     const char *help;
-    const struct schema_key *keys;
+    const struct schema_entry *keys;
     size_t key_count;
     const struct schema_object *base; /* its keys belong to this object too; NULL */
     /* Further keys depend on the value of `variant_key`: the variant of that name has them. */
@@ -101,12 +101,12 @@ extern const struct schema_object SCHEMA_LINT;
 extern const struct schema_object SCHEMA_TEST;
 
 /* The key of an object, its base or the variant that `kind` names (may be empty); NULL if none. */
-const struct schema_key *schema_find(const struct schema_object *object, struct str kind,
-                                     struct str name);
+const struct schema_entry *schema_find(const struct schema_object *object, struct str kind,
+                                       struct str name);
 
 /* The object or its base, whichever has the key: it says what depends on it. */
 const struct schema_object *schema_owner(const struct schema_object *object,
-                                         const struct schema_key *key);
+                                         const struct schema_entry *key);
 
 /* The variant of an object; NULL when there is none of that name. */
 const struct schema_object *schema_variant(const struct schema_object *object, struct str kind);

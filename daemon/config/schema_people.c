@@ -3,7 +3,7 @@
 #include "config/schema.h"
 #include "config/schema_macros.h"
 
-static const struct schema_key PERSON_KEYS[] = {
+static const struct schema_entry PERSON_KEYS[] = {
     KEY("name", TEXT, "the full name"),
     KEY("email", TEXT, "the mail address"),
     KEY("slack", TEXT, "the member id in Slack"),
@@ -11,7 +11,7 @@ static const struct schema_key PERSON_KEYS[] = {
 const struct schema_object SCHEMA_PERSON = {
     .name = "person", .help = "Somebody who answers for KPIs.", KEYS(PERSON_KEYS)};
 
-static const struct schema_key TEAM_KEYS[] = {
+static const struct schema_entry TEAM_KEYS[] = {
     KEY("lead", ID, "who leads it"),
     KEY("members", ID, "who is in it", LIST),
     KEY("max_kpis", WHOLE, "more KPIs are a finding"),
@@ -19,7 +19,7 @@ static const struct schema_key TEAM_KEYS[] = {
 const struct schema_object SCHEMA_TEAM = {
     .name = "team", .help = "People who work together.", KEYS(TEAM_KEYS)};
 
-static const struct schema_key COLLECTOR_KEYS[] = {
+static const struct schema_entry COLLECTOR_KEYS[] = {
     KEY("argv", TEXT, "the program and its arguments; no shell", LIST, REQUIRED),
     KEY("schedule", SCHEDULE, "when it runs", REQUIRED, OBJECT(&SCHEMA_SCHEDULE_MAP)),
     KEY("timeout", SPAN, "it is ended after that"),
@@ -33,7 +33,7 @@ const struct schema_object SCHEMA_COLLECTOR = {
 /* --- goals -------------------------------------------------------------------------------------
  */
 
-static const struct schema_key GOAL_KPI_KEYS[] = {
+static const struct schema_entry GOAL_KPI_KEYS[] = {
     KEY("kpi", ID, "the KPI", REQUIRED),
     KEY("role", CHOICE, "whether it moves before or after the goal", ONE_OF("lagging", "leading")),
     KEY("weight", NUMBER, "its part of the goal's score"),
@@ -42,7 +42,7 @@ static const struct schema_key GOAL_KPI_KEYS[] = {
 static const struct schema_object GOAL_KPI_OBJECT = {
     .name = "goal_kpi", .help = "A KPI of a goal.", KEYS(GOAL_KPI_KEYS)};
 
-static const struct schema_key RESULT_KEYS[] = {
+static const struct schema_entry RESULT_KEYS[] = {
     KEY("id", ID, "its id"),
     KEY("title", TEXT, "its name for people", REQUIRED),
     KEY("owner", ID, "who answers for it"),
@@ -51,7 +51,7 @@ static const struct schema_key RESULT_KEYS[] = {
 static const struct schema_object RESULT_OBJECT = {
     .name = "result", .help = "A result that no metric shows.", KEYS(RESULT_KEYS)};
 
-static const struct schema_key ACTION_KEYS[] = {
+static const struct schema_entry ACTION_KEYS[] = {
     KEY("title", TEXT, "what is done", REQUIRED),
     KEY("owner", ID, "who does it"),
     KEY("due", DATE, "until when"),
@@ -61,7 +61,7 @@ static const struct schema_key ACTION_KEYS[] = {
 static const struct schema_object ACTION_OBJECT = {
     .name = "action", .help = "What is done for a goal.", KEYS(ACTION_KEYS)};
 
-static const struct schema_key REVIEW_KEYS[] = {
+static const struct schema_entry REVIEW_KEYS[] = {
     KEY("schedule", SCHEDULE, "when", REQUIRED, OBJECT(&SCHEMA_SCHEDULE_MAP)),
     KEY("who", ID, "who meets", ONE_OR_LIST),
     KEY("overdue_after", SPAN, "it is late after that", .words = true),
@@ -69,7 +69,7 @@ static const struct schema_key REVIEW_KEYS[] = {
 static const struct schema_object REVIEW_OBJECT = {
     .name = "review", .help = "When people look at a goal.", KEYS(REVIEW_KEYS)};
 
-static const struct schema_key GOAL_KEYS[] = {
+static const struct schema_entry GOAL_KEYS[] = {
     KEY("title", TEXT, "its name for people"),
     KEY("why", TEXT, "what it is good for"),
     KEY("owner", ID, "who answers for it"),
@@ -94,7 +94,7 @@ const struct schema_object SCHEMA_GOAL = {
 /* --- faces -------------------------------------------------------------------------------------
  */
 
-static const struct schema_key SMTP_KEYS[] = {
+static const struct schema_entry SMTP_KEYS[] = {
     KEY("host", TEXT, "the mail server", REQUIRED),
     KEY("port", WHOLE, "its port", WORDS("587")),
     KEY("tls", CHOICE, "how it is encrypted", WORDS("starttls"),
@@ -106,7 +106,7 @@ static const struct schema_key SMTP_KEYS[] = {
 const struct schema_object SCHEMA_SMTP = {
     .name = "smtp", .help = "The mail server of e-mail hooks.", KEYS(SMTP_KEYS)};
 
-static const struct schema_key HEARTBEAT_KEYS[] = {
+static const struct schema_entry HEARTBEAT_KEYS[] = {
     KEY("url", TEXT, "what is called", REQUIRED, OBJECT(&SCHEMA_SECRET_SOURCE)),
     KEY("schedule", SCHEDULE, "when", REQUIRED, OBJECT(&SCHEMA_SCHEDULE_MAP)),
     KEY("timeout", SPAN, "of one attempt"),
@@ -115,7 +115,7 @@ static const struct schema_key HEARTBEAT_KEYS[] = {
 const struct schema_object SCHEMA_HEARTBEAT = {
     .name = "heartbeat", .help = "Tells somebody else that kpid lives.", KEYS(HEARTBEAT_KEYS)};
 
-static const struct schema_key DIGEST_KEYS[] = {
+static const struct schema_entry DIGEST_KEYS[] = {
     KEY("schedule", SCHEDULE, "when it goes out", REQUIRED, OBJECT(&SCHEMA_SCHEDULE_MAP)),
     KEY("title", TEXT, "its title"),
     KEY("goals", ID, "goals in it", LIST),
@@ -129,7 +129,7 @@ static const struct schema_key DIGEST_KEYS[] = {
 const struct schema_object SCHEMA_DIGEST = {
     .name = "digest", .help = "A summary on a schedule.", KEYS(DIGEST_KEYS)};
 
-static const struct schema_key BOARD_KEYS[] = {
+static const struct schema_entry BOARD_KEYS[] = {
     KEY("title", TEXT, "its title"),
     KEY("rotate", SPAN, "how long each page stands"),
     KEY("goals", ID, "goals on it", LIST),
@@ -140,7 +140,7 @@ static const struct schema_key BOARD_KEYS[] = {
 const struct schema_object SCHEMA_BOARD = {
     .name = "board", .help = "A page of the dashboard.", KEYS(BOARD_KEYS)};
 
-static const struct schema_key MUTE_KEYS[] = {
+static const struct schema_entry MUTE_KEYS[] = {
     KEY("from", DATE, "the first day"),
     KEY("to", DATE, "the last day"),
     KEY("inside", TEXT, "hours in which it acts, as office.hours"),
@@ -156,7 +156,7 @@ static const struct schema_key MUTE_KEYS[] = {
 const struct schema_object SCHEMA_MUTE = {
     .name = "mute", .help = "A time in which nothing is told.", KEYS(MUTE_KEYS)};
 
-static const struct schema_key ANNOTATION_KEYS[] = {
+static const struct schema_entry ANNOTATION_KEYS[] = {
     KEY("at", DATE, "when"),
     KEY("from", DATE, "the first day"),
     KEY("to", DATE, "the last day"),
@@ -168,7 +168,7 @@ static const struct schema_key ANNOTATION_KEYS[] = {
 const struct schema_object SCHEMA_ANNOTATION = {
     .name = "annotation", .help = "What happened when.", KEYS(ANNOTATION_KEYS)};
 
-static const struct schema_key DIAGNOSIS_KEYS[] = {
+static const struct schema_entry DIAGNOSIS_KEYS[] = {
     KEY("goal", ID, "the goal it is about"),
     KEY("if", CONDITION, "the condition", REQUIRED),
     KEY("then", TEXT, "where to look", REQUIRED),
@@ -176,7 +176,7 @@ static const struct schema_key DIAGNOSIS_KEYS[] = {
 const struct schema_object SCHEMA_DIAGNOSIS = {
     .name = "diagnosis", .help = "If this and that, then look there.", KEYS(DIAGNOSIS_KEYS)};
 
-static const struct schema_key IGNORE_KEYS[] = {
+static const struct schema_entry IGNORE_KEYS[] = {
     KEY("rule", TEXT, "the finding's id, as M06", REQUIRED),
     KEY("on", TEXT, "the object"),
     KEY("because", TEXT, "why", REQUIRED),
@@ -185,7 +185,7 @@ static const struct schema_key IGNORE_KEYS[] = {
 static const struct schema_object IGNORE_OBJECT = {
     .name = "ignore", .help = "A finding that is known.", KEYS(IGNORE_KEYS)};
 
-static const struct schema_key LINT_KEYS[] = {
+static const struct schema_entry LINT_KEYS[] = {
     KEY("level", CHOICE, "how much is asked of KPIs", ONE_OF("basic", "smart")),
     KEY("fail_on", CHOICE, "what makes kpictl lint fail", ONE_OF("info", "warning", "error")),
     KEY("ignore", NONE, "findings that are known", LIST, OBJECT(&IGNORE_OBJECT)),
@@ -193,7 +193,7 @@ static const struct schema_key LINT_KEYS[] = {
 const struct schema_object SCHEMA_LINT = {
     .name = "lint", .help = "What kpictl lint says.", KEYS(LINT_KEYS)};
 
-static const struct schema_key EXPECT_KEYS[] = {
+static const struct schema_entry EXPECT_KEYS[] = {
     KEY("at", DATE, "when"),
     KEY("rule", ID, "the rule"),
     KEY("kpi", ID, "the KPI"),
@@ -204,7 +204,7 @@ static const struct schema_key EXPECT_KEYS[] = {
 static const struct schema_object EXPECTATION_OBJECT = {
     .name = "expectation", .help = "What must be true then.", KEYS(EXPECT_KEYS)};
 
-static const struct schema_key TEST_KEYS[] = {
+static const struct schema_entry TEST_KEYS[] = {
     KEY("name", TEXT, "a sentence", REQUIRED),
     KEY("at", DATE, "when the test ends"),
     KEY("series", TEXT, "metric to a list of VALUE@DATE", NAMES),

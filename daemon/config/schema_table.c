@@ -5,7 +5,7 @@
 /* --- shared ------------------------------------------------------------------------------------
  */
 
-static const struct schema_key SECRET_KEYS[] = {
+static const struct schema_entry SECRET_KEYS[] = {
     KEY("file", TEXT,
         "a file that holds it; only the daemon and its group may read it; the newline at its end "
         "is not part of it"),
@@ -19,7 +19,7 @@ const struct schema_object SCHEMA_SECRET_SOURCE = {
     KEYS(SECRET_KEYS),
 };
 
-static const struct schema_key SCHEDULE_KEYS[] = {
+static const struct schema_entry SCHEDULE_KEYS[] = {
     KEY("cron", TEXT, "five fields as in crontab(5), or \"@daily\" and its like"),
     KEY("every", TEXT, "a duration, as 10s or 15m"),
     KEY("at", TEXT, "an end of a period, as \"month_end + 2 business days 09:30\"", DRAFTS),
@@ -43,7 +43,7 @@ const struct schema_object SCHEMA_SCHEDULE_MAP = {
 /* --- organisation, server, ingest, storage -----------------------------------------------------
  */
 
-static const struct schema_key ORGANISATION_KEYS[] = {
+static const struct schema_entry ORGANISATION_KEYS[] = {
     KEY("name", TEXT, "its name", KEPT),
     KEY("mission", TEXT, "what it is there for", KEPT),
     KEY("currency", TEXT, "the currency of figures without one", KEPT),
@@ -57,7 +57,7 @@ static const struct schema_object ORGANISATION_OBJECT = {
     KEYS(ORGANISATION_KEYS),
 };
 
-static const struct schema_key HTTP_KEYS[] = {
+static const struct schema_entry HTTP_KEYS[] = {
     KEY("listen", TEXT, "a loopback address for the API and metrics, as 127.0.0.1:8640",
         WORDS("none")),
     KEY("base_url", TEXT, "how people reach it; it goes into messages"),
@@ -68,7 +68,7 @@ static const struct schema_object HTTP_OBJECT = {
     KEYS(HTTP_KEYS),
 };
 
-static const struct schema_key AUTH_KEYS[] = {
+static const struct schema_entry AUTH_KEYS[] = {
     KEY("tokens", SECRET, "token to role: ingest, viewer, editor, approver, admin",
         OBJECT(&SCHEMA_SECRET_SOURCE), LATER),
 };
@@ -78,7 +78,7 @@ static const struct schema_object AUTH_OBJECT = {
     KEYS(AUTH_KEYS),
 };
 
-static const struct schema_key LIMITS_KEYS[] = {
+static const struct schema_entry LIMITS_KEYS[] = {
     KEY("series", COUNT, "active series in all; beyond it samples join __other__ of their metric",
         DEFAULT("1000000")),
     KEY("series_per_metric", COUNT, "active series of one metric", WORDS("100000"), LATER),
@@ -95,7 +95,7 @@ static const struct schema_object LIMITS_OBJECT = {
     KEYS(LIMITS_KEYS),
 };
 
-static const struct schema_key SERVER_KEYS[] = {
+static const struct schema_entry SERVER_KEYS[] = {
     KEY("control", TEXT, "the Unix socket for kpictl; a change needs a restart",
         WORDS("kpid.sock in $RUNTIME_DIRECTORY, else in /run/kpid")),
     KEY("http", NONE, "the HTTP interface", OBJECT(&HTTP_OBJECT)),
@@ -110,7 +110,7 @@ static const struct schema_object SERVER_OBJECT = {
     KEYS(SERVER_KEYS),
 };
 
-static const struct schema_key TLS_KEYS[] = {
+static const struct schema_entry TLS_KEYS[] = {
     KEY("cert", TEXT, "the certificate chain"),
     KEY("key", TEXT, "its key"),
     KEY("client_ca", TEXT, "whose clients may connect"),
@@ -121,7 +121,7 @@ static const struct schema_object TLS_OBJECT = {
     KEYS(TLS_KEYS),
 };
 
-static const struct schema_key LISTENER_KEYS[] = {
+static const struct schema_entry LISTENER_KEYS[] = {
     KEY("protocol", CHOICE, "what is spoken there", REQUIRED,
         ONE_OF("statsd", "dogstatsd", "graphite", "graphite_pickle", "influx", "prometheus", "otlp",
                "native", "json"),
@@ -144,7 +144,7 @@ static const struct schema_object LISTENER_OBJECT = {
     .consequence = "this listener is not opened",
 };
 
-static const struct schema_key MAPPING_KEYS[] = {
+static const struct schema_entry MAPPING_KEYS[] = {
     KEY("match", TEXT, "a dotted name; * is one part, ** any number of them", REQUIRED),
     KEY("name", TEXT, "the metric's name; $1 is the first part that * stood for"),
     KEY("labels", TEXT, "label to value", NAMES),
@@ -156,7 +156,7 @@ static const struct schema_object MAPPING_OBJECT = {
     KEYS(MAPPING_KEYS),
 };
 
-static const struct schema_key KEEP_KEYS[] = {
+static const struct schema_entry KEEP_KEYS[] = {
     KEY("bucket_1m", SPAN, "minutes", ONE_OF("forever"), WORDS("14d")),
     KEY("bucket_15m", SPAN, "quarter hours", ONE_OF("forever"), WORDS("400d")),
     KEY("day", SPAN, "days", ONE_OF("forever"), WORDS("forever")),
@@ -169,7 +169,7 @@ static const struct schema_object KEEP_OBJECT = {
     KEYS(KEEP_KEYS),
 };
 
-static const struct schema_key DEDUPE_KEYS[] = {
+static const struct schema_entry DEDUPE_KEYS[] = {
     KEY("max_future", SPAN, "a sample further ahead of the clock is rejected", DEFAULT("10m")),
     KEY("max_past", SPAN, "an older sample is rejected", DEFAULT("400d")),
 };
@@ -179,7 +179,7 @@ static const struct schema_object DEDUPE_OBJECT = {
     KEYS(DEDUPE_KEYS),
 };
 
-static const struct schema_key STORAGE_KEYS[] = {
+static const struct schema_entry STORAGE_KEYS[] = {
     KEY("path", TEXT, "the data directory; a change needs a restart",
         WORDS("$STATE_DIRECTORY, else /var/lib/kpid")),
     KEY("keep", NONE, "how long each level of detail is kept", OBJECT(&KEEP_OBJECT), LATER),
@@ -196,7 +196,7 @@ static const struct schema_object STORAGE_OBJECT = {
 /* --- calendars and metrics ---------------------------------------------------------------------
  */
 
-static const struct schema_key FISCAL_YEAR_KEYS[] = {
+static const struct schema_entry FISCAL_YEAR_KEYS[] = {
     KEY("starts", TEXT, "its first day, as 04-01"),
     KEY("label", CHOICE, "the year it is named after", ONE_OF("start", "end")),
     KEY("weeks", TEXT, "years of whole weeks, as 4-4-5"),
@@ -207,7 +207,7 @@ static const struct schema_object FISCAL_YEAR_OBJECT = {
     KEYS(FISCAL_YEAR_KEYS),
 };
 
-static const struct schema_key HOLIDAY_KEYS[] = {
+static const struct schema_entry HOLIDAY_KEYS[] = {
     KEY("file", TEXT, "an iCalendar file; all-day events count"),
     KEY("date", DATE, "one day, or a day of every year as 12-24"),
     KEY("from", DATE, "the first day"),
@@ -220,7 +220,7 @@ static const struct schema_object HOLIDAY_OBJECT = {
     KEYS(HOLIDAY_KEYS),
 };
 
-static const struct schema_key CALENDAR_KEYS[] = {
+static const struct schema_entry CALENDAR_KEYS[] = {
     KEY("timezone", TEXT, "an IANA zone, as Europe/Berlin", WORDS("that of extends")),
     KEY("week_start", CHOICE, "the first day of a week", DEFAULT("monday"),
         ONE_OF("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")),
@@ -239,7 +239,7 @@ static const struct schema_object CALENDAR_OBJECT = {
     KEYS(CALENDAR_KEYS),
 };
 
-static const struct schema_key ASK_KEYS[] = {
+static const struct schema_entry ASK_KEYS[] = {
     KEY("who", ID, "people", ONE_OR_LIST),
     KEY("schedule", SCHEDULE, "when", OBJECT(&SCHEMA_SCHEDULE_MAP)),
 };
@@ -249,7 +249,7 @@ static const struct schema_object ASK_OBJECT = {
     KEYS(ASK_KEYS),
 };
 
-static const struct schema_key METRIC_KEYS[] = {
+static const struct schema_entry METRIC_KEYS[] = {
     KEY("type", CHOICE, "what its samples are; it beats what the protocol says", REQUIRED,
         ONE_OF("counter", "gauge", "distribution", "unique", "score", "untyped")),
     KEY("unit", TEXT, "of its values: h, ms, EUR, GiB, %, or a noun as customers"),
@@ -279,7 +279,7 @@ static const struct schema_object METRIC_OBJECT = {
 /* --- KPIs and targets --------------------------------------------------------------------------
  */
 
-static const struct schema_key FROM_KEYS[] = {
+static const struct schema_entry FROM_KEYS[] = {
     KEY("value", QUANTITY, "the number"),
     KEY("period", TEXT, "the period whose figure it is, as FY2025"),
     KEY("note", TEXT, "where it comes from"),
@@ -290,7 +290,7 @@ static const struct schema_object FROM_OBJECT = {
     KEYS(FROM_KEYS),
 };
 
-static const struct schema_key PATH_KEYS[] = {
+static const struct schema_entry PATH_KEYS[] = {
     KEY("steps", QUANTITY, "period to the value at its end", NAMES),
 };
 static const struct schema_object PATH_OBJECT = {
@@ -299,7 +299,7 @@ static const struct schema_object PATH_OBJECT = {
     KEYS(PATH_KEYS),
 };
 
-static const struct schema_key THRESHOLDS_KEYS[] = {
+static const struct schema_entry THRESHOLDS_KEYS[] = {
     KEY("on_track", NUMBER, "pace from which a total is on track", DEFAULT("0.95")),
     KEY("at_risk", NUMBER, "pace from which a total is at risk, not behind", DEFAULT("0.75")),
     KEY("quiet", SPAN, "no verdict so long after the start", DRAFTS),
@@ -311,7 +311,7 @@ static const struct schema_object THRESHOLDS_OBJECT = {
     .consequence = "this target is a draft",
 };
 
-static const struct schema_key VERSION_KEYS[] = {
+static const struct schema_entry VERSION_KEYS[] = {
     KEY("since", DATE, "its first day", REQUIRED),
     KEY("to", QUANTITY, "the number since then"),
     KEY("reason", TEXT, "why it changed"),
@@ -324,7 +324,7 @@ static const struct schema_object VERSION_OBJECT = {
 };
 
 /* Keys of a target, inline or in the section targets. */
-static const struct schema_key TARGET_COMMON_KEYS[] = {
+static const struct schema_entry TARGET_COMMON_KEYS[] = {
     KEY("at_least", QUANTITY, "short for kind: at_least, to: NUMBER"),
     KEY("at_most", QUANTITY, "short for kind: at_most, to: NUMBER"),
     KEY("between", QUANTITY, "stay inside: [low, high]", LIST, DRAFTS),
@@ -370,7 +370,7 @@ static const struct schema_object INLINE_TARGET_OBJECT = {
     .consequence = "this target is a draft",
 };
 
-static const struct schema_key TARGET_KEYS[] = {
+static const struct schema_entry TARGET_KEYS[] = {
     KEY("kpi", ID, "the KPI it is for", REQUIRED),
 };
 static const struct schema_object TARGET_OBJECT = {
@@ -381,7 +381,7 @@ static const struct schema_object TARGET_OBJECT = {
     .consequence = "this target is a draft",
 };
 
-static const struct schema_key NO_DATA_KEYS[] = {
+static const struct schema_entry NO_DATA_KEYS[] = {
     KEY("after", SPAN, "how long the figure is unknown before", .words = true),
     KEY("do", CHOICE, "what happens then", ONE_OF("alert", "keep_last", "ok", "ignore")),
 };
@@ -391,7 +391,7 @@ static const struct schema_object NO_DATA_OBJECT = {
     KEYS(NO_DATA_KEYS),
 };
 
-static const struct schema_key ESCALATE_KEYS[] = {
+static const struct schema_entry ESCALATE_KEYS[] = {
     KEY("after", SPAN, "how long it fires before", .words = true),
     KEY("unless", CHOICE, "what stops it", ONE_OF("acked")),
     KEY("hooks", ID, "who is told", ONE_OR_LIST),
@@ -403,7 +403,7 @@ static const struct schema_object ESCALATE_OBJECT = {
 };
 
 /* Keys of a rule, inline or in the section rules. */
-static const struct schema_key ALERT_KEYS[] = {
+static const struct schema_entry ALERT_KEYS[] = {
     KEY("when", CONDITION, "the condition", WORDS("breached, for a rule on a target")),
     KEY("recover", CONDITION, "the condition that ends it", WORDS("when is false")),
     KEY("for", SPAN, "how long the condition holds before it fires",
@@ -423,7 +423,7 @@ static const struct schema_object INLINE_ALERT_OBJECT = {
     .consequence = "this rule never fires",
 };
 
-static const struct schema_key LEADS_KEYS[] = {
+static const struct schema_entry LEADS_KEYS[] = {
     KEY("kpi", ID, "what it leads", REQUIRED),
     KEY("lag", SPAN, "by how long"),
     KEY("expect", CHOICE, "the sign of the correlation", ONE_OF("positive", "negative")),
@@ -435,7 +435,7 @@ static const struct schema_object LEADS_OBJECT = {
     KEYS(LEADS_KEYS),
 };
 
-static const struct schema_key KPI_KEYS[] = {
+static const struct schema_entry KPI_KEYS[] = {
     KEY("value", FORMULA, "the formula, as sum(failed) / sum(requests)", REQUIRED),
     KEY("title", TEXT, "its name for people", WORDS("the id with spaces")),
     KEY("define", TEXT, "what exactly is counted"),
@@ -491,7 +491,7 @@ static const struct schema_object KPI_OBJECT = {
 /* --- rules, defaults and hooks -----------------------------------------------------------------
  */
 
-static const struct schema_key RULE_KEYS[] = {
+static const struct schema_entry RULE_KEYS[] = {
     KEY("kpi", ID, "the KPI it is about"),
     KEY("target", ID, "the target it is about"),
     KEY("metric", METRIC, "the metric it is about", DRAFTS),
@@ -520,7 +520,7 @@ static const struct schema_object RULE_OBJECT = {
     .consequence = "this rule never fires",
 };
 
-static const struct schema_key RETRY_KEYS[] = {
+static const struct schema_entry RETRY_KEYS[] = {
     KEY("first", SPAN, "after the first failure; it doubles from there", DEFAULT("5s")),
     KEY("max", SPAN, "at most between two attempts", DEFAULT("1h")),
     KEY("give_up", SPAN, "after the first attempt; the message is then dead", DEFAULT("24h")),
@@ -532,7 +532,7 @@ static const struct schema_object RETRY_OBJECT = {
     KEYS(RETRY_KEYS),
 };
 
-static const struct schema_key HOOK_DEFAULTS_KEYS[] = {
+static const struct schema_entry HOOK_DEFAULTS_KEYS[] = {
     KEY("timeout", SPAN, "of one attempt", DEFAULT("20s")),
     KEY("retry", NONE, "what happens when a receiver does not take a message",
         OBJECT(&RETRY_OBJECT)),
@@ -544,7 +544,7 @@ static const struct schema_object HOOK_DEFAULTS_OBJECT = {
     KEYS(HOOK_DEFAULTS_KEYS),
 };
 
-static const struct schema_key KPI_DEFAULTS_KEYS[] = {
+static const struct schema_entry KPI_DEFAULTS_KEYS[] = {
     KEY("period", CHOICE, "as in a KPI", DEFAULT("day"),
         ONE_OF("minute", "hour", "day", "week", "month", "quarter", "half", "year", "fiscal_month",
                "fiscal_quarter", "fiscal_half", "fiscal_year"),
@@ -564,7 +564,7 @@ static const struct schema_object KPI_DEFAULTS_OBJECT = {
     .consequence = "KPIs that use it are drafts",
 };
 
-static const struct schema_key RULE_DEFAULTS_KEYS[] = {
+static const struct schema_entry RULE_DEFAULTS_KEYS[] = {
     KEY("for", SPAN, "as in a rule", .words = true),
     KEY("hold", SPAN, "as in a rule", .words = true),
     KEY("severity", CHOICE, "as in a rule", ONE_OF("info", "warning", "critical")),
@@ -587,7 +587,7 @@ static const struct schema_object RULE_DEFAULTS_OBJECT = {
     .consequence = "rules that use it never fire",
 };
 
-static const struct schema_key DEFAULTS_KEYS[] = {
+static const struct schema_entry DEFAULTS_KEYS[] = {
     KEY("hooks", ID, "who is told by KPIs and rules without hooks", ONE_OR_LIST),
     KEY("kpi", NONE, "what KPIs have that do not say it themselves", OBJECT(&KPI_DEFAULTS_OBJECT)),
     KEY("rule", NONE, "what rules have that do not say it themselves",
@@ -601,7 +601,7 @@ static const struct schema_object DEFAULTS_OBJECT = {
     KEYS(DEFAULTS_KEYS),
 };
 
-static const struct schema_key SLACK_KEYS[] = {
+static const struct schema_entry SLACK_KEYS[] = {
     KEY("url", SECRET, "the incoming webhook", REQUIRED, OBJECT(&SCHEMA_SECRET_SOURCE)),
     KEY("chart", BOOL, "draw the figure's history", LATER),
     KEY("mention", TEXT, "severity to a person who is called", NAMES, LATER),
@@ -609,13 +609,13 @@ static const struct schema_key SLACK_KEYS[] = {
 static const struct schema_object SLACK_OBJECT = {
     .name = "slack", .help = "A channel in Slack.", KEYS(SLACK_KEYS)};
 
-static const struct schema_key TEAMS_KEYS[] = {
+static const struct schema_entry TEAMS_KEYS[] = {
     KEY("url", SECRET, "the workflow's address", REQUIRED, OBJECT(&SCHEMA_SECRET_SOURCE)),
 };
 static const struct schema_object TEAMS_OBJECT = {
     .name = "teams", .help = "A channel in Microsoft Teams.", KEYS(TEAMS_KEYS)};
 
-static const struct schema_key CHAT_KEYS[] = {
+static const struct schema_entry CHAT_KEYS[] = {
     KEY("url", SECRET, "the incoming webhook", REQUIRED, OBJECT(&SCHEMA_SECRET_SOURCE)),
     KEY("username", TEXT, "the name messages come from"),
     KEY("channel", TEXT, "another channel than the webhook's"),
@@ -627,7 +627,7 @@ static const struct schema_object MATTERMOST_OBJECT = {
 static const struct schema_object GOOGLECHAT_OBJECT = {
     .name = "googlechat", .help = "A space in Google Chat.", KEYS(CHAT_KEYS)};
 
-static const struct schema_key TELEGRAM_KEYS[] = {
+static const struct schema_entry TELEGRAM_KEYS[] = {
     KEY("token", SECRET, "the bot's token", REQUIRED, OBJECT(&SCHEMA_SECRET_SOURCE)),
     KEY("chat_id", TEXT, "the chat", REQUIRED),
     KEY("thread_id", TEXT, "the topic in it"),
@@ -635,13 +635,13 @@ static const struct schema_key TELEGRAM_KEYS[] = {
 static const struct schema_object TELEGRAM_OBJECT = {
     .name = "telegram", .help = "A chat in Telegram.", KEYS(TELEGRAM_KEYS)};
 
-static const struct schema_key PAGERDUTY_KEYS[] = {
+static const struct schema_entry PAGERDUTY_KEYS[] = {
     KEY("routing_key", SECRET, "of the service", REQUIRED, OBJECT(&SCHEMA_SECRET_SOURCE)),
 };
 static const struct schema_object PAGERDUTY_OBJECT = {
     .name = "pagerduty", .help = "A service in PagerDuty.", KEYS(PAGERDUTY_KEYS)};
 
-static const struct schema_key NTFY_KEYS[] = {
+static const struct schema_entry NTFY_KEYS[] = {
     KEY("url", TEXT, "the server", REQUIRED, OBJECT(&SCHEMA_SECRET_SOURCE)),
     KEY("topic", TEXT, "the topic", REQUIRED),
     KEY("token", SECRET, "an access token", OBJECT(&SCHEMA_SECRET_SOURCE)),
@@ -649,7 +649,7 @@ static const struct schema_key NTFY_KEYS[] = {
 static const struct schema_object NTFY_OBJECT = {
     .name = "ntfy", .help = "A topic of ntfy.", KEYS(NTFY_KEYS)};
 
-static const struct schema_key EMAIL_KEYS[] = {
+static const struct schema_entry EMAIL_KEYS[] = {
     KEY("to", TEXT, "who gets it", ONE_OR_LIST, REQUIRED),
     KEY("cc", TEXT, "who gets a copy", ONE_OR_LIST),
     KEY("subject", TEMPLATE, "the subject"),
@@ -657,14 +657,14 @@ static const struct schema_key EMAIL_KEYS[] = {
 static const struct schema_object EMAIL_OBJECT = {
     .name = "email", .help = "An e-mail by the section smtp.", KEYS(EMAIL_KEYS)};
 
-static const struct schema_key EXEC_KEYS[] = {
+static const struct schema_entry EXEC_KEYS[] = {
     KEY("argv", TEXT, "the program and its arguments; no shell", LIST, REQUIRED),
     KEY("env", TEXT, "environment variables it may see", LIST),
 };
 static const struct schema_object EXEC_HOOK_OBJECT = {
     .name = "exec", .help = "A program that gets the event on its input.", KEYS(EXEC_KEYS)};
 
-static const struct schema_key WEBHOOK_KEYS[] = {
+static const struct schema_entry WEBHOOK_KEYS[] = {
     KEY("url", TEXT, "where to post; a secret source too", REQUIRED, OBJECT(&SCHEMA_SECRET_SOURCE)),
     KEY("format", CHOICE, "what is posted", DEFAULT("standard"),
         ONE_OF("standard", "alertmanager", "template"), SOME("alertmanager", "template")),
@@ -680,7 +680,7 @@ static const struct schema_object WEBHOOK_OBJECT = {
     .consequence = "this hook sends nothing",
     KEYS(WEBHOOK_KEYS)};
 
-static const struct schema_key ALERTMANAGER_KEYS[] = {
+static const struct schema_entry ALERTMANAGER_KEYS[] = {
     KEY("url", TEXT, "its address", REQUIRED, OBJECT(&SCHEMA_SECRET_SOURCE)),
 };
 static const struct schema_object ALERTMANAGER_OBJECT = {
@@ -688,7 +688,7 @@ static const struct schema_object ALERTMANAGER_OBJECT = {
     .help = "Alerts into a Prometheus Alertmanager.",
     KEYS(ALERTMANAGER_KEYS)};
 
-static const struct schema_key HOOK_KEYS[] = {
+static const struct schema_entry HOOK_KEYS[] = {
     KEY("type", CHOICE, "what it is", REQUIRED,
         ONE_OF("slack", "webhook", "teams", "discord", "mattermost", "googlechat", "telegram",
                "pagerduty", "ntfy", "email", "exec", "alertmanager"),
@@ -726,7 +726,7 @@ static const struct schema_object HOOK_OBJECT = {
 /* --- the file ----------------------------------------------------------------------------------
  */
 
-static const struct schema_key ROOT_KEYS[] = {
+static const struct schema_entry ROOT_KEYS[] = {
     KEY("kpid", WHOLE, "the version of the language: 1", KEPT),
     KEY("include", TEXT, "files to read too; patterns as conf.d/*.yaml, relative to this file",
         ONE_OR_LIST, KEPT),

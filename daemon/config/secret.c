@@ -93,18 +93,32 @@ static bool read_file(const char *path, struct arena *arena, struct str *out, st
     return ok;
 }
 
+bool secret_is_pasted(struct str name)
+{
+    static const char address[] = "://";
+
+    return str_starts_with(name, "whsec_") ||
+           (name.len > 0 && memmem(name.text, name.len, address, sizeof address - 1) != NULL);
+}
+
 bool secret_read(enum secret_source source, struct str name, struct arena *arena, struct str *out,
                  struct error *err)
 {
     char *wanted = arena_text(arena, name);
 
+    if (secret_is_pasted(name)) {
+        (void)error_set(err, ERROR_INVALID, "a secret does not stand here in words");
+        return error_hint(err, "write the name of the variable, file or credential that holds it");
+    }
     if (source == SECRET_FILE)
         return read_file(wanted, arena, out, err);
     if (source == SECRET_ENV) {
         /* Nobody changes the environment: NOLINTNEXTLINE(concurrency-mt-unsafe) */
         const char *value = getenv(wanted);
-        if (value == NULL)
-            return error_set(err, ERROR_NOT_FOUND, "environment variable '%s' is not set", wanted);
+        if (value == NULL) {
+            (void)error_set(err, ERROR_NOT_FOUND, "environment variable '%s' is not set", wanted);
+            return error_hint(err, "set it where kpid is started, as %s=... kpid -c FILE", wanted);
+        }
         return take(str_of(value), "environment variable", wanted, arena, out, err);
     }
     /* As above: NOLINTNEXTLINE(concurrency-mt-unsafe) */

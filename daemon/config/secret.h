@@ -9,6 +9,10 @@ enum secret_source { SECRET_FILE, SECRET_ENV, SECRET_CREDENTIAL };
 
 enum { SECRET_BYTES_MAX = 64 * 1024 };
 
+/* Whether the secret itself was written where the name of its source belongs. Such a text is never
+ * quoted. */
+bool secret_is_pasted(struct str name);
+
 /* Reads a secret into `arena`; one newline at its end is left out. A file (and a credential, which
  * is a file in $CREDENTIALS_DIRECTORY) is refused if others than its owner and the daemon's group
  * can read it, if it is no regular file, empty or too long. The error never quotes the secret. */

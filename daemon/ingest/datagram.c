@@ -62,8 +62,7 @@ static void take_datagram(struct intake *intake, const struct mmsghdr *header)
     intake_reject(intake, REJECT_truncated, (struct str){bytes.text + whole, bytes.len - whole});
 }
 
-/* Reads one batch; false when nothing is left for now. */
-static bool read_batch(struct listener_part *part)
+bool datagram_read_batch(struct listener_part *part)
 {
     struct datagram_slots *slots = part->worker->datagram_slots;
 
@@ -86,14 +85,9 @@ void datagram_on_readable(evutil_socket_t fd, short events, void *arg)
     (void)events;
 
     /* Bounded, so that one busy socket cannot keep the others and the flush timer waiting. */
-    for (int i = 0; i < BATCHES_PER_WAKEUP && read_batch(part); i++) {
-    }
-}
-
-void datagram_drain(struct listener_part *part, mono_ms until)
-{
-    while (read_batch(part) && clock_mono() < until) {
-    }
+    bool more = true;
+    for (int i = 0; i < BATCHES_PER_WAKEUP && more && !part->worker->is_paused; i++)
+        more = datagram_read_batch(part);
 }
 
 void datagram_count_drops(struct listener_part *part)

@@ -13,8 +13,8 @@ void datagram_slots_free(struct datagram_slots *slots); /* NULL is fine */
 /* libevent's callback: a bounded number of batches of the part `arg`. */
 void datagram_on_readable(evutil_socket_t fd, short events, void *arg);
 
-/* Reads until nothing waits, at the latest until `until`. */
-void datagram_drain(struct listener_part *part, mono_ms until);
+/* Reads one batch; false when nothing is left for now. */
+bool datagram_read_batch(struct listener_part *part);
 
 /* Adds what the kernel has dropped since the last call to the part's counts. */
 void datagram_count_drops(struct listener_part *part);

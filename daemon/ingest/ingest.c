@@ -52,12 +52,14 @@ static void free_list(struct listener_list *list)
     }
 }
 
+/* `replaced`: the listener that has the path now, NULL if none of ours. */
 static struct listener *open_listener(struct ingest *ingest, const struct listener_config *config,
-                                      struct error *err)
+                                      const struct listener *replaced, struct error *err)
 {
     struct listener_sockets sockets;
 
-    if (!listener_open(&sockets, config, ingest->threads, err))
+    if (replaced == NULL ? !listener_open(&sockets, config, ingest->threads, err)
+                         : !listener_open_beside(&sockets, config, err))
         return NULL;
     struct listener *listener = memory_zero(1, sizeof *listener);
     listener->protocol = config->protocol;
@@ -94,6 +96,7 @@ static bool is_same(const struct listener *listener, const struct listener_confi
 struct plan {
     const struct ingest_config *config;
     struct listener **listeners; /* one for each of the config's */
+    struct listener **replaced;  /* the one that a new one takes the path from, or NULL */
     bool *is_new;
 };
 
@@ -102,12 +105,14 @@ static struct plan plan_new(const struct ingest_config *config)
     size_t count = config->listener_count;
     return (struct plan){.config = config,
                          .listeners = memory_zero(count + 1, sizeof(struct listener *)),
+                         .replaced = memory_zero(count + 1, sizeof(struct listener *)),
                          .is_new = memory_zero(count + 1, sizeof(bool))};
 }
 
 static void plan_free(struct plan *plan)
 {
     free(plan->listeners);
+    free(plan->replaced);
     free(plan->is_new);
 }
 
@@ -133,6 +138,42 @@ static struct listener *find_unchanged(struct ingest *ingest, const struct plan 
     return NULL;
 }
 
+/* Whoever of ours has the path of a Unix socket that is to be opened: another transport had it, for
+ * else it would not have changed. */
+static struct listener *find_replaced(struct ingest *ingest, const struct listener_config *config)
+{
+    struct listener *listener = NULL;
+
+    if (!transport_is_unix(config->transport))
+        return NULL;
+    TAILQ_FOREACH(listener, &ingest->listeners, link)
+    {
+        if (strcmp(listener->sockets.path, config->address) == 0)
+            return listener;
+    }
+    return NULL;
+}
+
+/* The new ones take the paths over, all or none of them. */
+static bool plan_swap(struct plan *plan, struct error *err)
+{
+    size_t done = 0;
+    bool ok = true;
+
+    for (; done < plan->config->listener_count && ok; done++) {
+        struct listener *replaced = plan->replaced[done];
+        ok = replaced == NULL ||
+             listener_swap(&plan->listeners[done]->sockets, &replaced->sockets, err);
+    }
+    for (size_t i = 0; i + 1 < done && !ok; i++) {
+        struct error ignored;
+        if (plan->replaced[i] != NULL)
+            (void)listener_swap(&plan->listeners[i]->sockets, &plan->replaced[i]->sockets,
+                                &ignored);
+    }
+    return ok;
+}
+
 static void close_new(struct plan *plan)
 {
     for (size_t i = 0; i < plan->config->listener_count; i++) {
@@ -152,12 +193,14 @@ static bool plan_open(struct ingest *ingest, struct plan *plan, struct error *er
         plan->listeners[i] = find_unchanged(ingest, plan, wanted);
         if (plan->listeners[i] != NULL)
             continue;
-        plan->listeners[i] = open_listener(ingest, wanted, err);
+        plan->replaced[i] = find_replaced(ingest, wanted);
+        plan->listeners[i] = open_listener(ingest, wanted, plan->replaced[i], err);
         ok = plan->is_new[i] = plan->listeners[i] != NULL;
     }
     for (size_t i = 0; i < config->listener_count && ok; i++)
         ok = plan->is_new[i] ||
              listener_set_mode(&plan->listeners[i]->sockets, config->listeners[i].mode, err);
+    ok = ok && plan_swap(plan, err);
     if (!ok)
         close_new(plan);
     return ok;
@@ -231,8 +274,10 @@ static void change_workers(struct ingest *ingest, const struct plan *plan)
         if (!plan->is_new[i])
             TAILQ_REMOVE(&ingest->listeners, listener, link);
         TAILQ_INSERT_HEAD(&ingest->listeners, listener, link);
+    }
+    for (size_t i = 0; i < plan->config->listener_count; i++) {
         if (plan->is_new[i])
-            log_opened(listener);
+            log_opened(plan->listeners[i]);
     }
 }
 
@@ -341,8 +386,8 @@ static void fill_facts(const struct ingest *ingest, const struct listener_part *
     (void)snprintf(out->listen, sizeof out->listen, "%s", listener->sockets.listen);
     for (unsigned i = 0; i < ingest->threads; i++) {
         const struct listener_counts *counts = &listener->counts[i];
-        /* Handed over first: read the other way round it could be ahead of what was received. */
-        out->handed_over += atomic_load_explicit(&counts->handed_over, memory_order_acquire);
+        /* Settled first: read the other way round it could be ahead of what was received. */
+        out->handed_over += atomic_load_explicit(&counts->settled, memory_order_acquire);
         out->received += atomic_load_explicit(&counts->received, memory_order_relaxed);
         out->kernel_drops += atomic_load_explicit(&counts->kernel_drops, memory_order_relaxed);
         out->connections += atomic_load_explicit(&counts->connections, memory_order_relaxed);

@@ -53,6 +53,10 @@ struct ingest_options {
     unsigned threads;    /* 1 to 64; a change needs a restart */
     uint64_t seed;       /* of hashes: random per start */
     span_ms flush_every; /* between hand-overs to the writer; 0: 1 s */
+    /* What all threads together may hold for a sink that has no room, in bytes; 0: 256 MiB. Beyond
+     * its share a thread does not read: streams wait, and the kernel drops datagrams and counts
+     * them. */
+    size_t pending_bytes_max;
     struct delta_sink sink;
 };
 
@@ -62,25 +66,28 @@ struct ingest *ingest_start(const struct ingest_options *options,
                             const struct ingest_config *config, struct error *err);
 
 /* Opens what is new, keeps every unchanged socket, closes what is gone (a removed stream listener
- * stops accepting; its connections are read to their end). When a new listener cannot be opened
+ * stops accepting; its connections are read to their end). A Unix socket's path may change between
+ * stream and datagrams: there is always one of them on it. When a new listener cannot be opened
  * nothing changes. When it returns true the old configuration is no longer used. */
 bool ingest_reload(struct ingest *ingest, const struct ingest_config *config, struct error *err);
 
 /* Stops accepting, reads what waits in the sockets (bounded: `drain_ms`), hands the last deltas
  * over and ends the threads. Call it before writer_stop. */
 void ingest_stop(struct ingest *ingest, span_ms drain_ms);
-void ingest_free(struct ingest *ingest); /* stops it; NULL is fine */
+
+/* Stops it; NULL is fine. The sink is done with all deltas by now: they tell their listeners. */
+void ingest_free(struct ingest *ingest);
 
 /* What people are shown of a listener, beside the committed ledger. From any thread between start
  * and stop; the config's texts are copied. */
 struct listener_facts {
     char name[256];
     const char *protocol;
-    char listen[200];      /* "udp:127.0.0.1:8125" with the real port */
-    uint64_t received;     /* in samples, committed or not, since start */
-    uint64_t handed_over;  /* of these, given to the sink: received - handed_over is pending */
-    uint64_t kernel_drops; /* datagrams the kernel dropped since start (SO_MEMINFO) */
-    uint64_t connections;  /* open now */
+    char listen[200];              /* "udp:127.0.0.1:8125" with the real port */
+    uint64_t received;             /* in samples, committed or not, since start */
+    uint64_t handed_over;          /* of these, the sink's for good: the others are pending */
+    uint64_t kernel_drops;         /* datagrams the kernel dropped since start (SO_MEMINFO) */
+    uint64_t connections;          /* open now */
     unsigned receive_buffer_bytes; /* as granted */
 };
 

@@ -1,51 +1,24 @@
 #include "ingest/ingest_worker.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/counters.h"
 #include "base/memory.h"
 #include "ingest/datagram.h"
 #include "ingest/stream.h"
 
-enum { DEFAULT_FLUSH_MS = 1000, MAILBOX_CAPACITY = 64, LEAVE_MS = 1000 };
-
-/* --- the intake --------------------------------------------------------------------------------
- */
-
-struct intake *worker_begin(struct listener_part *part)
-{
-    struct intake *intake = &part->worker->intake;
-
-    intake_begin(intake, &part->ledger, part->listener->protocol, clock_wall_us());
-    return intake;
-}
-
-/* What was received and waits for a hand-over is in the ledger; what was handed over is counted. */
-static void show_received(struct listener_part *part)
-{
-    uint64_t handed_over = atomic_load_explicit(&part->counts->handed_over, memory_order_relaxed);
-    atomic_store_explicit(&part->counts->received, handed_over + part->ledger.received,
-                          memory_order_relaxed);
-}
-
-void worker_end(struct listener_part *part, const char *peer)
-{
-    struct intake *intake = &part->worker->intake;
-
-    intake_end(intake);
-    show_received(part);
-    if (intake->rejected == 0)
-        return;
-    if (peer == NULL || peer[0] == '\0')
-        peer = intake->peer_text;
-    log_repeated(&part->rejected_log, clock_mono(), "lines_rejected", intake->rejected,
-                 "listener=\"%s\" reason=%s%s%s example=\"%s\"", part->name,
-                 reject_reason_name(intake->reason), peer[0] == '\0' ? "" : " peer=", peer,
-                 intake->example);
-}
+enum {
+    DEFAULT_FLUSH_MS = 1000,
+    MAILBOX_CAPACITY = 64,
+    LEAVE_MS = 1000,
+    DEFAULT_PENDING_BYTES = 256 << 20,
+    DESCRIPTORS_KEPT = 64,
+};
 
 /* --- listeners ---------------------------------------------------------------------------------
  */
@@ -63,6 +36,13 @@ struct listener_part *worker_find_part(struct ingest_worker *worker,
     return NULL;
 }
 
+static void read_again(struct listener_part *part)
+{
+    int rc = event_add(part->readable, NULL);
+    assert(rc == 0);
+    (void)rc;
+}
+
 static void start_reading(struct listener_part *part)
 {
     struct event_base *base = thread_base(part->worker->thread);
@@ -71,10 +51,9 @@ static void start_reading(struct listener_part *part)
     part->readable = event_new(base, part->fd, EV_READ | EV_PERSIST,
                                is_stream ? stream_on_acceptable : datagram_on_readable, part);
     part->accept_again = evtimer_new(base, stream_on_accept_again, part);
-    bool ok = part->readable != NULL && part->accept_again != NULL &&
-              event_add(part->readable, NULL) == 0;
-    assert(ok);
-    (void)ok;
+    assert(part->readable != NULL && part->accept_again != NULL);
+    if (!part->worker->is_paused)
+        read_again(part);
 }
 
 static void stop_reading(struct listener_part *part)
@@ -115,25 +94,31 @@ static void free_part(struct listener_part *part)
     free(part);
 }
 
-/* Takes what waits in the socket of a part. */
-static void drain_part(struct listener_part *part, mono_ms until)
+/* Takes some of what waits in the socket of a part; false when there is no more. */
+static bool take_some(struct listener_part *part)
 {
     if (part->readable == NULL)
-        return;
-    if (transport_is_stream(part->listener->sockets.transport)) {
-        stream_accept_waiting(part, until);
-        return;
-    }
-    datagram_drain(part, until);
-    datagram_count_drops(part);
+        return false;
+    if (transport_is_stream(part->listener->sockets.transport))
+        return stream_accept_some(part);
+    return datagram_read_batch(part);
+}
+
+static void count_drops(struct listener_part *part)
+{
+    if (part->readable != NULL && !transport_is_stream(part->listener->sockets.transport))
+        datagram_count_drops(part);
 }
 
 void worker_remove_listener(struct ingest_worker *worker, struct listener *listener)
 {
     struct listener_part *part = worker_find_part(worker, listener);
+    mono_ms until = clock_mono() + LEAVE_MS;
 
     assert(part != NULL);
-    drain_part(part, clock_mono() + LEAVE_MS);
+    while (take_some(part) && clock_mono() < until) {
+    }
+    count_drops(part);
     stop_reading(part);
     part->fd = -1; /* main closes it when no worker reads it any more; flush frees the part */
 }
@@ -153,29 +138,153 @@ static bool has_counts(const struct ingest_worker *worker)
     return false;
 }
 
-/* Nothing is in the shard that is not in a ledger, so without counts there is nothing to hand over.
- * Every ledger balances between callbacks, so samples and their counts go together. */
-static void hand_over(struct ingest_worker *worker)
+/* Whose samples a delta holds; one for each of its ledgers, in its arena. */
+struct origin {
+    struct listener *listener;
+    struct listener_counts *counts;
+    uint64_t received;
+};
+
+/* On the sink's thread: they are pending no more, committed or lost. */
+static void on_settled(struct delta *delta, const struct error *err)
+{
+    const struct origin *origins = delta->on_done_arg;
+    (void)err; /* the sink says what was lost */
+
+    for (size_t i = 0; i < delta->ledger_count; i++) {
+        (void)atomic_fetch_add_explicit(&origins[i].counts->settled, origins[i].received,
+                                        memory_order_release);
+        (void)atomic_fetch_sub(&origins[i].listener->users, 1);
+    }
+}
+
+/* Moves the counts of all listeners into the delta. */
+static void hand_over_ledgers(struct ingest_worker *worker, struct delta *delta)
 {
     struct listener_part *part = NULL;
+    struct origin *origins = NULL;
+    size_t capacity = 0;
 
-    if (!has_counts(worker))
-        return;
-    struct delta *delta = shard_take_delta(worker->shard);
     TAILQ_FOREACH(part, &worker->parts, link)
     {
         if (ledger_is_empty(&part->ledger))
             continue;
         assert(ledger_balances(&part->ledger));
+        origins =
+            arena_grow(&delta->arena, origins, delta->ledger_count, &capacity, sizeof *origins);
+        origins[delta->ledger_count] =
+            (struct origin){part->listener, part->counts, part->ledger.received};
         delta_add_ledger(delta, str_of(part->name), &part->ledger);
-        (void)atomic_fetch_add_explicit(&part->counts->handed_over, part->ledger.received,
-                                        memory_order_release);
+        (void)atomic_fetch_add(&part->listener->users, 1);
+        part->handed_over += part->ledger.received;
         part->ledger = (struct ledger){0};
     }
+    delta->on_done = on_settled;
+    delta->on_done_arg = origins;
+    delta->keep_trying = true;
+}
+
+/* Nothing is in the shard that is not in a ledger, so without counts there is nothing to hand over.
+ * Every ledger balances between callbacks, so samples and their counts go together. */
+static void hand_over(struct ingest_worker *worker)
+{
+    if (!has_counts(worker))
+        return;
+    struct delta *delta = shard_take_delta(worker->shard);
+    hand_over_ledgers(worker, delta);
     bool taken = worker->sink.post(delta, worker->sink.arg);
     assert(taken); /* nobody waits for an answer, so the sink takes it always */
     (void)taken;
 }
+
+/* --- the budget --------------------------------------------------------------------------------
+ */
+
+static void set_reading(struct ingest_worker *worker, bool reads)
+{
+    struct listener_part *part = NULL;
+
+    worker->is_paused = !reads;
+    TAILQ_FOREACH(part, &worker->parts, link)
+    {
+        if (part->readable == NULL)
+            continue;
+        if (reads) {
+            read_again(part);
+        } else {
+            (void)event_del(part->readable);
+            (void)event_del(part->accept_again);
+        }
+    }
+    stream_set_reading(worker, reads);
+}
+
+/* Samples of many minutes, sketches and new keys make the shard grow while the sink has no room (a
+ * disk that is full for hours). Past its budget it is handed over at once, or nothing more is read:
+ * streams wait, and what the kernel drops of datagrams is counted there. */
+static void keep_budget(struct ingest_worker *worker)
+{
+    size_t pending = shard_pending_bytes(worker->shard);
+
+    if (pending <= worker->pending_bytes_max || worker->is_paused)
+        return;
+    if (worker->sink.has_room(worker->sink.arg)) {
+        hand_over(worker);
+        return;
+    }
+    set_reading(worker, false);
+    COUNTER_ADD(ingest_pauses, 1);
+    COUNTER_ADD(ingest_paused, 1);
+    log_repeated(&worker->pause_log, clock_mono(), "reading_paused", 1,
+                 "thread=%s pending_bytes=%zu reason=\"the store takes nothing\"",
+                 thread_name(worker->thread), pending);
+}
+
+static void end_pause(struct ingest_worker *worker)
+{
+    if (!worker->is_paused)
+        return;
+    COUNTER_SUB(ingest_paused, 1);
+    set_reading(worker, true);
+}
+
+/* --- the intake --------------------------------------------------------------------------------
+ */
+
+struct intake *worker_begin(struct listener_part *part)
+{
+    struct intake *intake = &part->worker->intake;
+
+    intake_begin(intake, &part->ledger, part->listener->protocol, clock_wall_us());
+    return intake;
+}
+
+/* What was received and waits for a hand-over is in the ledger. */
+static void show_received(struct listener_part *part)
+{
+    atomic_store_explicit(&part->counts->received, part->handed_over + part->ledger.received,
+                          memory_order_relaxed);
+}
+
+void worker_end(struct listener_part *part, const char *peer)
+{
+    struct intake *intake = &part->worker->intake;
+
+    intake_end(intake);
+    show_received(part);
+    keep_budget(part->worker);
+    if (intake->rejected == 0)
+        return;
+    if (peer == NULL || peer[0] == '\0')
+        peer = intake->peer_text;
+    log_repeated(&part->rejected_log, clock_mono(), "lines_rejected", intake->rejected,
+                 "listener=\"%s\" reason=%s%s%s example=\"%s\"", part->name,
+                 reject_reason_name(intake->reason), peer[0] == '\0' ? "" : " peer=", peer,
+                 intake->example);
+}
+
+/* --- the flush timer ----------------------------------------------------------------------------
+ */
 
 static void show_series(struct ingest_worker *worker)
 {
@@ -190,8 +299,7 @@ static void tick_part(struct listener_part *part, mono_ms now)
     log_repeat_tick(&part->rejected_log, now);
     log_repeat_tick(&part->refused_log, now);
     log_repeat_tick(&part->accept_log, now);
-    if (part->readable != NULL && !transport_is_stream(part->listener->sockets.transport))
-        datagram_count_drops(part);
+    count_drops(part);
 }
 
 static void on_flush(evutil_socket_t fd, short events, void *arg)
@@ -202,10 +310,14 @@ static void on_flush(evutil_socket_t fd, short events, void *arg)
     (void)fd;
     (void)events;
 
-    stream_expire(worker, now);
-    if (worker->sink.has_room(worker->sink.arg)) /* else the shard goes on merging */
+    if (!worker->is_paused)
+        stream_expire(worker, now);
+    if (worker->sink.has_room(worker->sink.arg)) { /* else the shard goes on merging */
         hand_over(worker);
+        end_pause(worker);
+    }
     show_series(worker);
+    log_repeat_tick(&worker->pause_log, now);
     for (struct listener_part *part = TAILQ_FIRST(&worker->parts); part != NULL; part = next) {
         next = TAILQ_NEXT(part, link);
         tick_part(part, now);
@@ -216,6 +328,18 @@ static void on_flush(evutil_socket_t fd, short events, void *arg)
 
 /* --- life --------------------------------------------------------------------------------------
  */
+
+/* A flood of connections must not take the descriptors that the store, a reload and the control
+ * socket need; descriptors are given from the lowest on. */
+static int descriptors_for_connections(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    int all = (int)limit.rlim_cur;
+    return all - (all / 4 < DESCRIPTORS_KEPT ? all / 4 : DESCRIPTORS_KEPT);
+}
 
 struct ingest_worker *worker_new(unsigned index, const struct ingest_options *options,
                                  const struct worker_settings *settings,
@@ -231,6 +355,10 @@ struct ingest_worker *worker_new(unsigned index, const struct ingest_options *op
     worker->index = index;
     worker->seed = options->seed;
     worker->sink = options->sink;
+    worker->pending_bytes_max =
+        (options->pending_bytes_max > 0 ? options->pending_bytes_max : DEFAULT_PENDING_BYTES) /
+        options->threads;
+    worker->descriptors_max = descriptors_for_connections();
     worker->connections_in_all = connections_in_all;
     (void)snprintf(name, sizeof name, "ingest-%u", index);
     worker->thread = thread_new(name, MAILBOX_CAPACITY, worker, NULL);
@@ -249,7 +377,9 @@ void worker_free(struct ingest_worker *worker)
     if (worker == NULL)
         return;
     thread_stop(worker->thread);
-    stream_drain(worker, 0);
+    stream_end_all(worker);
+    if (worker->is_paused)
+        COUNTER_SUB(ingest_paused, 1);
     for (struct listener_part *part = TAILQ_FIRST(&worker->parts); part != NULL; part = next) {
         next = TAILQ_NEXT(part, link);
         free_part(part);
@@ -298,13 +428,21 @@ void worker_set(struct ingest_worker *worker, const struct worker_settings *sett
 void worker_drain(struct ingest_worker *worker, mono_ms until)
 {
     struct listener_part *part = NULL;
+    bool more = !worker->is_paused; /* else there is no room for what waits */
 
+    /* In turns, so that nobody who sends for ever keeps what others have said out. */
+    while (more && clock_mono() < until) {
+        more = false;
+        TAILQ_FOREACH(part, &worker->parts, link)
+        more = take_some(part) || more;
+        more = stream_read_some(worker, until) || more;
+    }
     TAILQ_FOREACH(part, &worker->parts, link)
     {
-        drain_part(part, until);
+        count_drops(part);
         stop_reading(part);
     }
-    stream_drain(worker, until);
+    stream_end_all(worker);
     hand_over(worker);
     show_series(worker);
     TAILQ_FOREACH(part, &worker->parts, link)

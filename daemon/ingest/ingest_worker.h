@@ -16,11 +16,12 @@
 struct connection;     /* stream.h */
 struct datagram_slots; /* datagram.h */
 
-/* What others are shown of one listener on one thread. That thread alone writes it; threads' counts
- * lie apart, so that they do not take a cache line from each other. */
+/* What others are shown of one listener on one thread. That thread alone writes it, but for what
+ * the sink is done with; threads' counts lie apart, so that they do not take a cache line from each
+ * other. */
 struct listener_counts {
     _Atomic uint64_t received;
-    _Atomic uint64_t handed_over;
+    _Atomic uint64_t settled; /* of these, committed or lost with a word */
     _Atomic uint64_t kernel_drops;
     _Atomic uint64_t connections;
     char apart[96];
@@ -38,7 +39,7 @@ struct listener {
     unsigned reader; /* unixgram: the worker that reads it */
 
     /* shared */
-    _Atomic unsigned users; /* workers that have a part of it */
+    _Atomic unsigned users; /* workers that have a part of it, and deltas under way */
     struct listener_counts counts[INGEST_THREADS_MAX];
 };
 
@@ -55,6 +56,7 @@ struct listener_part {
     struct event *readable;     /* NULL when another worker reads it, and once it is closed */
     struct event *accept_again; /* after accept has failed for want of descriptors */
     struct ledger ledger;       /* since the last hand-over */
+    uint64_t handed_over;       /* samples received before */
     uint64_t connections;       /* open now */
     uint32_t kernel_drops_seen; /* the socket's own count */
     struct log_repeat rejected_log;
@@ -80,6 +82,8 @@ struct ingest_worker {
     uint64_t seed;
     struct thread *thread;
     struct delta_sink sink;
+    size_t pending_bytes_max;           /* of the shard, while the sink has no room */
+    int descriptors_max;                /* connections leave those from here on to others */
     _Atomic size_t *connections_in_all; /* shared by all workers */
     struct event *flush_timer;
 
@@ -91,9 +95,12 @@ struct ingest_worker {
     struct part_list parts;
     struct connection_list connections; /* the one that spoke longest ago first */
     size_t connection_count;
+    size_t tail_bytes; /* of lines without an end */
     struct datagram_slots *datagram_slots;
     char *stream_buffer;
     size_t stream_buffer_lines; /* the line_bytes_max it was made for */
+    bool is_paused;             /* nothing is read: the shard is past its budget */
+    struct log_repeat pause_log;
 
     struct message drain_message; /* main sends it once */
     mono_ms drain_until;
@@ -120,7 +127,8 @@ void worker_remove_listener(struct ingest_worker *worker, struct listener *liste
 struct listener_part *worker_find_part(struct ingest_worker *worker,
                                        const struct listener *listener);
 
-/* Takes all that waits until `until`, ends every connection and hands the last delta over. */
+/* Takes what waits, in turns, until there is no more or `until`; ends every connection and hands
+ * the last delta over. */
 void worker_drain(struct ingest_worker *worker, mono_ms until);
 
 /* For datagram.c and stream.c: the intake begins and ends with the part's ledger; the end shows the

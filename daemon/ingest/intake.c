@@ -55,8 +55,13 @@ static void hand_to_shard(struct intake *intake)
 
 static void take_statsd(struct intake *intake, struct str text)
 {
+    if (intake->count == INTAKE_SAMPLES)
+        hand_to_shard(intake);
+    if (statsd_parse_plain(text, &intake->samples[intake->count], intake->ledger)) {
+        intake->count++;
+        return;
+    }
     struct statsd_line line = statsd_line_of(text);
-
     while (line.more) {
         if (intake->count == INTAKE_SAMPLES)
             hand_to_shard(intake);

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -247,6 +248,8 @@ static bool open_unix(struct listener_sockets *sockets, const union address *add
     const char *path = address->local.sun_path;
     struct stat status;
 
+    if (mode == 0)
+        mode = DEFAULT_MODE;
     if (!clear_path(address, err))
         return false;
     int fd = open_socket(address, sockets->transport, err);
@@ -299,7 +302,7 @@ bool listener_open(struct listener_sockets *out, const struct listener_config *c
     if (local ? !parse_path(config->address, &address, err)
               : !parse_host_port(config->address, &address, err))
         return false;
-    if (local ? !open_unix(out, &address, config->mode == 0 ? DEFAULT_MODE : config->mode, err)
+    if (local ? !open_unix(out, &address, config->mode, err)
               : !open_inet(out, config->address, &address, threads, err)) {
         listener_close(out);
         return false;
@@ -307,6 +310,44 @@ bool listener_open(struct listener_sockets *out, const struct listener_config *c
     format_listen(out, &address);
     if (out->transport == TRANSPORT_UDP)
         out->receive_buffer_bytes = granted_buffer(out->fds[0]);
+    return true;
+}
+
+bool listener_open_beside(struct listener_sockets *out, const struct listener_config *config,
+                          struct error *err)
+{
+    union address address;
+    union address beside;
+    char path[sizeof out->path];
+
+    *out = (struct listener_sockets){.transport = config->transport};
+    if (!parse_path(config->address, &address, err))
+        return false;
+    int len = snprintf(path, sizeof path, "%s.new", config->address);
+    if (len < 0 || (size_t)len >= sizeof path) {
+        (void)error_set(err, ERROR_CONFLICT,
+                        "cannot change the kind of socket '%s' while it is open", config->address);
+        return error_hint(err, "its path is too long for a second one beside it; restart kpid");
+    }
+    if (!parse_path(path, &beside, err))
+        return false;
+    if (!open_unix(out, &beside, config->mode, err)) {
+        listener_close(out);
+        return false;
+    }
+    format_listen(out, &address);
+    return true;
+}
+
+bool listener_swap(struct listener_sockets *one, struct listener_sockets *other, struct error *err)
+{
+    char path[sizeof one->path];
+
+    if (renameat2(AT_FDCWD, one->path, AT_FDCWD, other->path, RENAME_EXCHANGE) != 0)
+        return error_set_errno(err, "cannot replace the socket '%s'", other->path);
+    memcpy(path, one->path, sizeof path);
+    memcpy(one->path, other->path, sizeof path);
+    memcpy(other->path, path, sizeof path);
     return true;
 }
 

@@ -15,7 +15,7 @@ struct listener_sockets {
     char listen[200];              /* "udp:127.0.0.1:8125" with the real port */
     unsigned receive_buffer_bytes; /* of a UDP socket, as granted; else 0 */
     /* of a Unix socket's file, so that only our own is removed */
-    char path[108];
+    char path[108]; /* where it is now */
     uint64_t device;
     uint64_t inode;
 };
@@ -29,6 +29,15 @@ enum { RECEIVE_BUFFER_BYTES = 8 << 20 };
  * beside each other. On failure nothing stays open. */
 bool listener_open(struct listener_sockets *out, const struct listener_config *config,
                    unsigned threads, struct error *err);
+
+/* The same for a Unix socket whose path another listener of ours still has: its file is made beside
+ * it, as PATH.new, until listener_swap. */
+bool listener_open_beside(struct listener_sockets *out, const struct listener_config *config,
+                          struct error *err);
+
+/* Each of two Unix sockets gets the other's path, at once: there is always one of them on it. The
+ * same call undoes it. */
+bool listener_swap(struct listener_sockets *one, struct listener_sockets *other, struct error *err);
 
 /* Sets the mode of a Unix socket's file; other sockets have none. */
 bool listener_set_mode(const struct listener_sockets *sockets, unsigned mode, struct error *err);

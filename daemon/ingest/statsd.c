@@ -1,5 +1,6 @@
 #include "ingest/statsd.h"
 
+#include <endian.h>
 #include <math.h>
 #include <string.h>
 
@@ -42,6 +43,47 @@ static const unsigned char NAME_CLASS[256] = {
     [':'] = NAME_ENDS,      ['|'] = NAME_ENDS,      [','] = NAME_TAGS_OPEN,
     [';'] = NAME_TAGS_OPEN, ['#'] = NAME_TAGS_OPEN, ['['] = NAME_TAGS_OPEN,
 };
+
+/* Sixteen bytes at a time: a vector in every compiler that knows the attribute. */
+typedef unsigned char bytes16 __attribute__((vector_size(16)));
+
+/* The index of the first byte that ends a name or opens tags in the 16 bytes; 16 when none does. */
+static size_t name_end_in_16(const char *text)
+{
+    bytes16 bytes;
+    uint64_t halves[2];
+
+    memcpy(&bytes, text, sizeof bytes);
+    bytes16 ends = (bytes16)((bytes == ':') | (bytes == '|') | (bytes == ',') | (bytes == ';') |
+                             (bytes == '#') | (bytes == '['));
+    memcpy(halves, &ends, sizeof halves);
+    if (halves[0] != 0)
+        return (size_t)__builtin_ctzll(le64toh(halves[0])) / 8;
+    return halves[1] == 0 ? 16 : 8 + (size_t)__builtin_ctzll(le64toh(halves[1])) / 8;
+}
+
+/* The index of the first byte of a class; the length when there is none. */
+static size_t name_end(struct str text)
+{
+    size_t at = 0;
+
+    if (text.len < sizeof(bytes16)) {
+        while (at < text.len && NAME_CLASS[(unsigned char)text.text[at]] == 0)
+            at++;
+        return at;
+    }
+    for (;;) {
+        size_t end = name_end_in_16(text.text + at);
+        if (end < sizeof(bytes16))
+            return at + end;
+        if (at + sizeof(bytes16) == text.len)
+            return text.len;
+        /* The last ones overlap with those before, among which nothing was found. */
+        at += sizeof(bytes16);
+        if (at > text.len - sizeof(bytes16))
+            at = text.len - sizeof(bytes16);
+    }
+}
 
 static bool opens_tags(char c)
 {
@@ -112,11 +154,9 @@ static enum reject_reason start(struct statsd_line *line)
 {
     struct str text = line->text;
     size_t opened = text.len;
-    size_t at = 0;
 
     line->started = true;
-    while (at < text.len && NAME_CLASS[(unsigned char)text.text[at]] == 0)
-        at++;
+    size_t at = name_end(text);
     if (at < text.len && opens_tags(text.text[at])) {
         opened = at;
         while (at < text.len && NAME_CLASS[(unsigned char)text.text[at]] != NAME_ENDS)
@@ -172,7 +212,7 @@ static bool take_rate(struct str text, struct statsd_form *form)
 
     if (!str_parse_double(text, &rate) || !(rate >= RATE_MIN) || rate > 1)
         return false;
-    form->weight = (uint64_t)llround((double)WEIGHT_ONE / rate);
+    form->weight = (uint64_t)((double)WEIGHT_ONE / rate + 0.5);
     return true;
 }
 
@@ -287,6 +327,63 @@ static bool emit(struct statsd_line *line, struct str text, const struct statsd_
         reject(line, why, ledger);
         return false;
     }
+    ledger->received++;
+    return true;
+}
+
+/* What stands after the type of a plain line: "|@rate", "|#tags", both in this order, or nothing.
+ */
+static bool take_plain_fields(struct str fields, struct statsd_form *form, struct sample *out)
+{
+    out->tags = STR_EMPTY;
+    out->tag_style = TAGS_NONE;
+    if (fields.len > 1 && fields.text[1] == '@') {
+        size_t end = find(fields, 1, '|');
+        if (!take_rate(cut(fields, 2, end), form))
+            return false;
+        fields = cut(fields, end, fields.len);
+    }
+    if (fields.len == 0)
+        return true;
+    if (fields.len < 3 || fields.text[1] != '#' || find(fields, 2, '|') < fields.len)
+        return false;
+    out->tags = cut(fields, 2, fields.len);
+    out->tag_style = TAGS_COLON;
+    return true;
+}
+
+bool statsd_parse_plain(struct str text, struct sample *out, struct ledger *ledger)
+{
+    struct statsd_form form = {.weight = WEIGHT_ONE, .why = REJECT_NONE};
+
+    if (text.len > 0 && text.text[text.len - 1] == '\r')
+        text.len--;
+    size_t colon = name_end(text);
+    if (colon == 0 || colon == text.len || text.text[colon] != ':')
+        return false;
+    size_t bar = colon + 1;
+    while (bar < text.len && text.text[bar] != '|')
+        bar++;
+    size_t end = bar + 2;
+    if (end < text.len && text.text[end] == 's')
+        end++;
+    if (end > text.len || (end < text.len && text.text[end] != '|') ||
+        !take_type(cut(text, bar + 1, end), &form) || form.kind == METRIC_UNIQUE)
+        return false;
+    if (end == text.len) {
+        out->tags = STR_EMPTY;
+        out->tag_style = TAGS_NONE;
+    } else if (!take_plain_fields(cut(text, end, text.len), &form, out)) {
+        return false;
+    }
+    out->name = cut(text, 0, colon);
+    out->kind = form.kind;
+    out->form = SAMPLE_VALUE;
+    out->text = cut(text, colon + 1, bar);
+    out->weight = WEIGHT_ONE;
+    out->at = WALL_NONE;
+    if (take_value(out->text, &form, out) != REJECT_NONE)
+        return false;
     ledger->received++;
     return true;
 }

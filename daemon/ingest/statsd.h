@@ -43,6 +43,13 @@ struct statsd_line {
     bool packed;
 };
 
+/* The short way for what nearly all lines are: one number, a name without tags in it, and behind
+ * the type at most a rate and then tags. True: `out` holds the line's one sample, which was counted
+ * as received. False: nothing was counted, the line goes the long way, which alone says what is
+ * wrong.
+ */
+bool statsd_parse_plain(struct str text, struct sample *out, struct ledger *ledger);
+
 /* One line without its newline; a '\r' at the end is fine (S1). An empty line has nothing `more`.
  */
 struct statsd_line statsd_line_of(struct str text);

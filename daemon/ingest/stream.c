@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/counters.h"
@@ -16,6 +17,8 @@ enum {
     READ_BYTES_MIN = 4 * 1024,
     READ_BYTES_PER_TURN = 8 * 1024 * 1024, /* of all connections together, where that is enough */
     TAIL_BYTES_MIN = 256,
+    TAIL_BYTES_FREE = 4 * 1024,         /* every connection may keep so much of a line */
+    TAILS_BYTES_MAX = 64 * 1024 * 1024, /* of all connections of a worker that keep more */
 };
 
 struct connection {
@@ -47,27 +50,40 @@ static char *read_area(struct ingest_worker *worker)
 
 static void forget_tail(struct connection *connection)
 {
+    connection->part->worker->tail_bytes -= connection->tail_capacity;
     free(connection->tail);
     connection->tail = NULL;
     connection->tail_len = 0;
     connection->tail_capacity = 0;
 }
 
-/* Keeps the beginning of a line; false when it is longer than a line may be. */
+/* Makes room for a tail of `len` bytes; false when too many connections keep long ones: as many as
+ * there may be, with lines as long as they may be, would be too much. */
+static bool reserve_tail(struct connection *connection, size_t len)
+{
+    struct ingest_worker *worker = connection->part->worker;
+    size_t capacity = connection->tail_capacity * 2;
+
+    if (len <= connection->tail_capacity)
+        return true;
+    capacity = capacity < TAIL_BYTES_MIN ? TAIL_BYTES_MIN : capacity;
+    capacity = capacity < len ? len : capacity;
+    size_t more = capacity - connection->tail_capacity;
+    if (capacity > TAIL_BYTES_FREE && worker->tail_bytes + more > TAILS_BYTES_MAX)
+        return false;
+    connection->tail = memory_grow(connection->tail, capacity, 1);
+    connection->tail_capacity = capacity;
+    worker->tail_bytes += more;
+    return true;
+}
+
+/* Keeps the beginning of a line; false when it is longer than a line may be now. */
 static bool keep_tail(struct connection *connection, struct str bytes)
 {
-    size_t limit = connection->part->worker->settings.line_bytes_max;
     size_t len = connection->tail_len + bytes.len;
 
-    if (len > limit)
+    if (len > connection->part->worker->settings.line_bytes_max || !reserve_tail(connection, len))
         return false;
-    if (len > connection->tail_capacity) {
-        size_t capacity = connection->tail_capacity * 2;
-        capacity = capacity < TAIL_BYTES_MIN ? TAIL_BYTES_MIN : capacity;
-        capacity = capacity < len ? len : capacity;
-        connection->tail = memory_grow(connection->tail, capacity, 1);
-        connection->tail_capacity = capacity;
-    }
     if (bytes.len > 0)
         memcpy(connection->tail + connection->tail_len, bytes.text, bytes.len);
     connection->tail_len = len;
@@ -161,26 +177,39 @@ static enum reading read_once(struct connection *connection, size_t size)
     return ok ? READING_MORE : READING_BROKEN;
 }
 
-/* One read a wakeup. Its size makes many busy connections take turns, so that a loop over all of
- * them stays short and the flush timer is not kept waiting. */
-static void on_readable(evutil_socket_t fd, short events, void *arg)
+/* One read, and what follows from it; the connection may be gone afterwards. Its size makes many
+ * busy connections take turns, so that a loop over all of them stays short and the flush timer is
+ * not kept waiting. */
+static enum reading take_turn(struct connection *connection, mono_ms now)
 {
-    struct connection *connection = arg;
     struct ingest_worker *worker = connection->part->worker;
     size_t share = READ_BYTES_PER_TURN / worker->connection_count;
-    (void)fd;
-    (void)events;
 
     share = share < READ_BYTES_MIN ? READ_BYTES_MIN : share;
     share = share > READ_BYTES_MAX ? READ_BYTES_MAX : share;
     enum reading reading = read_once(connection, share);
     if (reading == READING_ENDED || reading == READING_BROKEN) {
         end_connection(connection, reading == READING_ENDED);
-        return;
+    } else if (reading == READING_MORE) {
+        connection->active_at = now;
+        TAILQ_REMOVE(&worker->connections, connection, link);
+        TAILQ_INSERT_TAIL(&worker->connections, connection, link);
     }
-    connection->active_at = clock_mono();
-    TAILQ_REMOVE(&worker->connections, connection, link);
-    TAILQ_INSERT_TAIL(&worker->connections, connection, link);
+    return reading;
+}
+
+static void on_readable(evutil_socket_t fd, short events, void *arg)
+{
+    (void)fd;
+    (void)events;
+    (void)take_turn(arg, clock_mono());
+}
+
+static void read_again(struct connection *connection)
+{
+    int rc = event_add(connection->readable, NULL);
+    assert(rc == 0);
+    (void)rc;
 }
 
 static void add_connection(struct listener_part *part, int fd, const struct sockaddr *peer)
@@ -198,9 +227,9 @@ static void add_connection(struct listener_part *part, int fd, const struct sock
     (void)peer_format(peer, connection->peer);
     connection->readable =
         event_new(thread_base(worker->thread), fd, EV_READ | EV_PERSIST, on_readable, connection);
-    int rc = connection->readable == NULL ? -1 : event_add(connection->readable, NULL);
-    assert(rc == 0);
-    (void)rc;
+    assert(connection->readable != NULL);
+    if (!worker->is_paused)
+        read_again(connection);
     TAILQ_INSERT_TAIL(&worker->connections, connection, link);
     worker->connection_count++;
     part->connections++;
@@ -218,7 +247,7 @@ void stream_on_accept_again(evutil_socket_t fd, short events, void *arg)
     (void)fd;
     (void)events;
 
-    if (part->readable != NULL)
+    if (part->readable != NULL && !part->worker->is_paused)
         (void)event_add(part->readable, NULL);
 }
 
@@ -238,11 +267,28 @@ static void pause_accepting(struct listener_part *part, int why)
     (void)event_add(part->accept_again, &second);
 }
 
-/* Accepts one; false when none waits or none can be had. */
-static bool accept_one(struct listener_part *part)
+/* Counts the connection in. False, and it is refused: there are too many, or too few descriptors
+ * would be left for the store, a reload and people. */
+static bool let_in(struct listener_part *part, int fd)
 {
     struct ingest_worker *worker = part->worker;
     size_t limit = worker->settings.connections_max;
+    size_t before = atomic_fetch_add_explicit(worker->connections_in_all, 1, memory_order_relaxed);
+    bool out_of_descriptors = fd >= worker->descriptors_max;
+
+    if (before < limit && !out_of_descriptors)
+        return true;
+    (void)atomic_fetch_sub_explicit(worker->connections_in_all, 1, memory_order_relaxed);
+    COUNTER_ADD(connections_refused, 1);
+    log_repeated(&part->refused_log, clock_mono(), "connections_refused", 1,
+                 "listener=\"%s\" limit=%s open=%zu", part->name,
+                 before < limit ? "descriptors" : "server.limits.connections", before);
+    return false;
+}
+
+/* Accepts one; false when none waits or none can be had. */
+static bool accept_one(struct listener_part *part)
+{
     union {
         struct sockaddr any;
         struct sockaddr_in6 v6;
@@ -259,16 +305,19 @@ static bool accept_one(struct listener_part *part)
             pause_accepting(part, errno);
         return errno == ECONNABORTED || errno == EINTR;
     }
-    if (atomic_fetch_add_explicit(worker->connections_in_all, 1, memory_order_relaxed) >= limit) {
-        (void)atomic_fetch_sub_explicit(worker->connections_in_all, 1, memory_order_relaxed);
-        COUNTER_ADD(connections_refused, 1);
-        log_repeated(&part->refused_log, clock_mono(), "connections_refused", 1,
-                     "listener=\"%s\" limit=%zu", part->name, limit);
+    if (let_in(part, fd))
+        add_connection(part, fd, &peer.any);
+    else
         (void)close(fd);
-        return true;
-    }
-    add_connection(part, fd, &peer.any);
     return true;
+}
+
+bool stream_accept_some(struct listener_part *part)
+{
+    bool more = true;
+    for (int i = 0; i < ACCEPTS_PER_WAKEUP && more; i++)
+        more = accept_one(part);
+    return more;
 }
 
 void stream_on_acceptable(evutil_socket_t fd, short events, void *arg)
@@ -277,26 +326,72 @@ void stream_on_acceptable(evutil_socket_t fd, short events, void *arg)
     (void)fd;
     (void)events;
 
-    for (int i = 0; i < ACCEPTS_PER_WAKEUP && accept_one(part); i++) {
-    }
+    (void)stream_accept_some(part);
 }
 
-void stream_accept_waiting(struct listener_part *part, mono_ms until)
+/* --- all of them -------------------------------------------------------------------------------
+ */
+
+bool stream_read_some(struct ingest_worker *worker, mono_ms until)
 {
-    while (accept_one(part) && clock_mono() < until) {
+    size_t turns = worker->connection_count;
+    struct connection *next = NULL;
+    bool more = false;
+
+    /* Who had something to say goes to the end of the list, so the turns are counted. */
+    for (struct connection *c = TAILQ_FIRST(&worker->connections); turns > 0; c = next, turns--) {
+        mono_ms now = clock_mono();
+        next = TAILQ_NEXT(c, link);
+        if (now >= until)
+            return true;
+        more = take_turn(c, now) == READING_MORE || more;
     }
+    return more;
 }
 
-void stream_drain(struct ingest_worker *worker, mono_ms until)
+/* A tail of which more waits is no line. */
+static void reject_cut_tail(struct connection *connection)
+{
+    if (connection->tail_len == 0)
+        return;
+    intake_reject(worker_begin(connection->part), REJECT_truncated, tail_of(connection));
+    worker_end(connection->part, connection->peer);
+}
+
+void stream_end_all(struct ingest_worker *worker)
 {
     struct connection *next = NULL;
+    size_t cut = 0;
+    uint64_t cut_bytes = 0;
 
     for (struct connection *c = TAILQ_FIRST(&worker->connections); c != NULL; c = next) {
-        enum reading reading = READING_MORE;
+        int unread = 0;
+        bool whole = ioctl(c->fd, FIONREAD, &unread) != 0 || unread <= 0;
         next = TAILQ_NEXT(c, link);
-        while (reading == READING_MORE && clock_mono() < until)
-            reading = read_once(c, READ_BYTES_MAX);
-        end_connection(c, reading != READING_BROKEN);
+        if (!whole) {
+            reject_cut_tail(c);
+            cut++;
+            cut_bytes += (uint64_t)unread;
+        }
+        end_connection(c, whole);
+    }
+    if (cut > 0)
+        log_warn("connections_cut", "connections=%zu unread_bytes=%llu reason=stop", cut,
+                 (unsigned long long)cut_bytes);
+}
+
+void stream_set_reading(struct ingest_worker *worker, bool reads)
+{
+    mono_ms now = clock_mono();
+    struct connection *connection = NULL;
+
+    TAILQ_FOREACH(connection, &worker->connections, link)
+    {
+        connection->active_at = now;
+        if (reads)
+            read_again(connection);
+        else
+            (void)event_del(connection->readable);
     }
 }
 
@@ -309,6 +404,8 @@ void stream_expire(struct ingest_worker *worker, mono_ms now)
         next = TAILQ_NEXT(c, link);
         if (timeout <= 0 || now - c->active_at < timeout)
             return; /* so have all that come after it */
-        end_connection(c, true);
+        /* What it says at this moment may wait behind the timer that calls this. */
+        if (take_turn(c, now) == READING_WAITS)
+            end_connection(c, true);
     }
 }

@@ -76,6 +76,19 @@ bool delta_is_empty(const struct delta *delta)
     return delta->cell_count == 0 && delta->series_count == 0 && delta->ledger_count == 0;
 }
 
+bool delta_is_waited_for(const struct delta *delta)
+{
+    return delta->on_done != NULL && !delta->keep_trying;
+}
+
+size_t delta_size_bytes(const struct delta *delta)
+{
+    return sizeof *delta + delta->arena.total_bytes +
+           delta->series_capacity * sizeof *delta->series +
+           delta->cell_capacity * sizeof *delta->cells +
+           delta->ledger_capacity * sizeof *delta->ledgers + delta->sketch_bytes;
+}
+
 bool gauge_changes_add(struct gauge_changes *changes, double change, wall_ms at, uint64_t arrival)
 {
     double total = changes->total + change + 0.0;

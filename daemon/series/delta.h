@@ -59,8 +59,10 @@ struct delta {
     size_t cell_count, cell_capacity;
     struct delta_ledger *ledgers;
     size_t ledger_count, ledger_capacity;
-    delta_done_fn on_done; /* NULL: nobody waits; then a failed commit is tried until it holds */
+    size_t sketch_bytes;   /* held by the cells' sketches, as told by who put them in */
+    delta_done_fn on_done; /* NULL: nobody wants to know */
     void *on_done_arg;
+    bool keep_trying; /* `on_done` is no answer to anybody: see delta_is_waited_for */
 };
 
 struct delta *delta_new(void);
@@ -73,6 +75,12 @@ struct delta_cell *delta_add_cell(struct delta *delta, uint32_t series, int64_t 
 void delta_add_ledger(struct delta *delta, struct str listener, const struct ledger *counts);
 
 bool delta_is_empty(const struct delta *delta);
+
+/* Whether somebody waits for the answer. Else a commit that fails is tried until it holds. */
+bool delta_is_waited_for(const struct delta *delta);
+
+/* Bytes it holds, for limits. */
+size_t delta_size_bytes(const struct delta *delta);
 
 /* Makes room for so many series and cells in all, so that a sender that knows them asks once. */
 void delta_reserve(struct delta *delta, size_t series, size_t cells);

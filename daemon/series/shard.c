@@ -777,6 +777,7 @@ struct delta *shard_take_delta(struct shard *shard)
         hand_over_current(shard, delta, record);
     }
     free(others);
+    delta->sketch_bytes = shard->owned_bytes;
     forget_cells(shard);
     return delta;
 }

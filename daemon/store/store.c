@@ -520,8 +520,8 @@ bool store_has_room(struct store *store, struct error *err)
     if (usage.used_bytes <= usage.max_bytes)
         return true;
     (void)error_set(err, ERROR_FULL,
-                    "data directory '%s' is full: it holds %llu bytes, storage.max_size is %llu",
-                    store->path, (unsigned long long)usage.used_bytes,
-                    (unsigned long long)usage.max_bytes);
+                    "the store is full: it holds %llu bytes, storage.max_size is %llu, in '%s'",
+                    (unsigned long long)usage.used_bytes, (unsigned long long)usage.max_bytes,
+                    store->path); /* the path last: a log line may cut it */
     return error_hint(err, "raise storage.max_size, or keep less");
 }

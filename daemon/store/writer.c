@@ -15,6 +15,7 @@
 
 enum {
     DEFAULT_CAPACITY = 1024,
+    DEFAULT_WAITING_BYTES = 256 << 20,
     DEFAULT_RETRY_MS = 1000,
     STOP_DEADLINE_MS = 3000,
     STOP_RETRY_NS = 100 * 1000 * 1000,
@@ -33,13 +34,15 @@ struct writer {
     struct store *store;
     struct thread *thread;
     size_t capacity;
+    size_t waiting_bytes_max;
     span_ms retry_ms;
     struct event *retry_timer; /* NULL while the writer is freed */
     struct event *log_timer;
 
     /* shared */
-    _Atomic size_t waiting; /* deltas posted and neither committed nor refused */
-    _Atomic bool failing;   /* input is not taken: the last commit failed, or the store is full */
+    _Atomic size_t waiting;       /* deltas posted and neither committed nor refused */
+    _Atomic size_t waiting_bytes; /* that they hold */
+    _Atomic bool failing; /* input is not taken: the last commit failed, or the store is full */
 
     /* writer's thread only; the caller's of writer_stop when that has ended */
     struct queue deltas;
@@ -93,9 +96,15 @@ static struct message *queue_take(struct queue *queue)
 
 /* --- answers --- */
 
-static void finish_delta(struct writer *writer, struct delta *delta, const struct error *err)
+static void forget_waiting(struct writer *writer, const struct delta *delta)
 {
     (void)atomic_fetch_sub(&writer->waiting, 1);
+    (void)atomic_fetch_sub(&writer->waiting_bytes, delta_size_bytes(delta));
+}
+
+static void finish_delta(struct writer *writer, struct delta *delta, const struct error *err)
+{
+    forget_waiting(writer, delta);
     if (delta->on_done != NULL)
         delta->on_done(delta, err);
     delta_free(delta);
@@ -135,7 +144,7 @@ static void refuse_deltas(struct writer *writer, size_t first, const struct erro
     queue_init(&writer->deltas);
     for (size_t i = 0; i < count; i++) {
         struct delta *delta = (struct delta *)queue_take(&all);
-        if (i < first || delta->on_done == NULL)
+        if (i < first || !delta_is_waited_for(delta))
             queue_push(&writer->deltas, &delta->message);
         else
             finish_delta(writer, delta, err);
@@ -454,6 +463,8 @@ struct writer *writer_new(struct store *store, const struct writer_options *opti
     writer->store = store;
     writer->capacity =
         options->mailbox_capacity == 0 ? DEFAULT_CAPACITY : options->mailbox_capacity;
+    writer->waiting_bytes_max =
+        options->waiting_bytes == 0 ? DEFAULT_WAITING_BYTES : options->waiting_bytes;
     writer->retry_ms = options->retry_ms == 0 ? DEFAULT_RETRY_MS : options->retry_ms;
     queue_init(&writer->deltas);
     queue_init(&writer->jobs);
@@ -556,7 +567,8 @@ struct thread *writer_thread(struct writer *writer)
 
 bool writer_has_room(struct writer *writer)
 {
-    return !atomic_load(&writer->failing) && atomic_load(&writer->waiting) < writer->capacity;
+    return !atomic_load(&writer->failing) && atomic_load(&writer->waiting) < writer->capacity &&
+           atomic_load(&writer->waiting_bytes) < writer->waiting_bytes_max;
 }
 
 bool writer_is_failing(struct writer *writer)
@@ -567,8 +579,10 @@ bool writer_is_failing(struct writer *writer)
 bool writer_post_delta(struct writer *writer, struct delta *delta)
 {
     size_t before = atomic_fetch_add(&writer->waiting, 1);
-    if (delta->on_done != NULL && before >= writer->capacity) {
-        (void)atomic_fetch_sub(&writer->waiting, 1);
+    size_t bytes_before = atomic_fetch_add(&writer->waiting_bytes, delta_size_bytes(delta));
+    if (delta_is_waited_for(delta) &&
+        (before >= writer->capacity || bytes_before >= writer->waiting_bytes_max)) {
+        forget_waiting(writer, delta);
         return false;
     }
     delta->message.on_message = on_delta;

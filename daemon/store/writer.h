@@ -17,6 +17,7 @@ struct writer;
 
 struct writer_options {
     size_t mailbox_capacity; /* deltas posted and not yet committed; 0: a sensible default */
+    size_t waiting_bytes;    /* the same in bytes, beyond which there is no room; 0: 256 MiB */
     span_ms retry_ms;        /* between tries of a failed commit; 0: 1 s */
 };
 
@@ -32,16 +33,17 @@ void writer_free(struct writer *writer); /* stops it; NULL is fine */
 struct thread *writer_thread(struct writer *writer);
 
 /* Whether a delta that nobody waits for should be handed over now: a shard whose answer is no keeps
- * merging. From any thread. */
+ * merging. It is no while the store fails, and while too many deltas or bytes wait for a disk that
+ * hangs. From any thread. */
 bool writer_has_room(struct writer *writer);
 
 /* Whether input is not stored now: the last commit failed, or the store is full. From any thread.
  */
 bool writer_is_failing(struct writer *writer);
 
-/* The delta is the writer's from here on, which takes no ledger without a listener's name. With
- * `on_done` it is refused (false, and stays the caller's) when too many wait; without it, it is
- * always taken. From any thread. */
+/* The delta is the writer's from here on, which takes no ledger without a listener's name. One that
+ * is waited for is refused (false, and stays the caller's) when too much waits; another is always
+ * taken. From any thread. */
 bool writer_post_delta(struct writer *writer, struct delta *delta);
 
 /* Work that runs on the writer's thread inside its transaction: alert transitions, outbox, marks.

@@ -6,6 +6,26 @@
 #include "alert/outbox.h"
 #include "web/web_private.h"
 
+/* The same as a person reads it, for tables. */
+static void write_shown(struct json *json, const struct rule *rule, const struct alert_state *state)
+{
+    const struct kpi *kpi = rule->kpi;
+    double near = rule->target == NULL ? NAN : rule->target->to;
+    bool has_value = state->phase != ALERT_INACTIVE && isfinite(state->value);
+    char value[UNIT_TEXT_SIZE];
+    char since[CLOCK_TEXT_SIZE];
+
+    json_key(json, "shown");
+    json_open(json, '{');
+    json_field_text(json, "value",
+                    has_value ? unit_format(&kpi->unit, state->value, near, value) : NULL);
+    json_field_text(json, "since",
+                    state->since == WALL_NONE
+                        ? NULL
+                        : calendar_format_short(kpi->calendar, state->since, since));
+    json_close(json, '}');
+}
+
 static void write_alert(struct json *json, const struct rule *rule, const struct alert_state *state)
 {
     const struct kpi *kpi = rule->kpi;
@@ -22,6 +42,7 @@ static void write_alert(struct json *json, const struct rule *rule, const struct
     json_field_text(json, "unit", kpi->unit.name[0] == '\0' ? NULL : kpi->unit.name);
     json_field_text(json, "severity", severity_name(rule->severity));
     json_field_text(json, "kpi", kpi->id);
+    write_shown(json, rule, state);
     if (rule->not_built != NULL)
         json_field_text(json, "not_built", rule->not_built);
     json_close(json, '}');

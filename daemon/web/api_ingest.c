@@ -166,8 +166,19 @@ void push_flush_refused(struct web *web)
     web->refused = (struct ledger){0};
 }
 
-static bool parse(struct web *web, struct http_request *request, struct push *out,
-                  struct error *err)
+static enum metric_kind known_kind(struct str metric, void *arg)
+{
+    struct metric_facts facts;
+
+    query_metric(arg, metric, &facts);
+    for (int kind = 1; kind <= METRIC_KIND_MAX; kind++)
+        if (facts.kinds == 1U << kind)
+            return (enum metric_kind)kind;
+    return 0;
+}
+
+static bool parse(struct web *web, struct http_request *request, struct read_txn *txn,
+                  struct push *out, struct error *err)
 {
     int64_t now_us = clock_wall_us();
     uint64_t arrival = web->last_arrival + 1;
@@ -175,6 +186,8 @@ static bool parse(struct web *web, struct http_request *request, struct push *ou
     if (now_us > 0 && (uint64_t)now_us > arrival)
         arrival = (uint64_t)now_us;
     const struct push_rules rules = {.metrics = web->config.kpis->metrics,
+                                     .kind_of = known_kind,
+                                     .kind_arg = txn,
                                      .calendar = web->config.calendar,
                                      .max_future = web->config.max_future,
                                      .max_past = web->config.max_past,
@@ -193,7 +206,12 @@ bool api_push(struct web *web, struct http_request *request, struct error *err)
     static const char *const known[] = {NULL};
     struct push push;
 
-    if (!http_request_read_query(request, known, err) || !parse(web, request, &push, err))
+    if (!http_request_read_query(request, known, err))
+        return false;
+    struct read_txn *txn = read_txn_begin(web->options.store, err);
+    bool ok = txn != NULL && parse(web, request, txn, &push, err);
+    read_txn_end(txn);
+    if (!ok)
         return false;
     struct ledger counts = {.received = push.samples, .stored = push.samples};
     delta_add_ledger(push.delta, PUSH_LISTENER, &counts);
@@ -209,6 +227,11 @@ bool api_push(struct web *web, struct http_request *request, struct error *err)
         return true;
     delta_free(push.delta);
     free(waiting);
+    if (writer_is_failing(web->options.writer)) {
+        (void)error_set(err, ERROR_UNAVAILABLE,
+                        "nothing was stored: the store is full or cannot be written");
+        return error_hint(err, "kpid's log says why");
+    }
     (void)error_set(err, ERROR_UNAVAILABLE, "the writer is busy, nothing was stored");
     return error_hint(err, "try again in a second");
 }

@@ -79,6 +79,7 @@ bool api_status(struct web *web, struct http_request *request, struct error *err
     answer.json = json_to(&answer.body);
     json_open(&answer.json, '{');
     answer_time(&answer.json, "data_as_of", web->config.calendar, query_newest(answer.txn));
+    json_field_text(&answer.json, "timezone", calendar_zone(web->config.calendar));
     json_key(&answer.json, "kpis");
     json_open(&answer.json, '[');
     for (size_t i = 0; i < kpis->count; i++) {

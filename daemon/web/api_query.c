@@ -233,6 +233,7 @@ static bool write_answer(struct web *web, struct http_request *request,
     json_field_text(json, "expr", http_request_query(request, "expr"));
     json_field_text(json, "unit",
                     query->formula.unit.name[0] == '\0' ? NULL : query->formula.unit.name);
+    json_field_text(json, "timezone", calendar_zone(query->calendar));
     json_key(json, "points");
     json_open(json, '[');
     if (!write_points(web, query, answer, &coverage, err))

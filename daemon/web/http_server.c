@@ -54,6 +54,7 @@ struct http_server {
     bool accepting;
     bool stopped;
     struct log_repeat accept_failures;
+    uint64_t failures_seen;
 };
 
 struct http_request {
@@ -118,6 +119,20 @@ static struct connection *find_connection(struct http_server *server, struct evh
     return NULL;
 }
 
+static void resume_after_failures(struct http_server *server, mono_ms now)
+{
+    uint64_t failures = COUNTER_GET(control_accept_failures);
+    if (failures == server->failures_seen)
+        return;
+    log_repeated(&server->accept_failures, now, "accept_failed", failures - server->failures_seen,
+                 "listener=control hint=\"too many open files: raise the limit of descriptors\"");
+    server->failures_seen = failures;
+    for (size_t i = 0; i < FACES && server->accepting && !server->stopped; i++) {
+        if (server->faces[i].listener != NULL)
+            (void)evconnlistener_enable(server->faces[i].listener);
+    }
+}
+
 static void on_tick(evutil_socket_t fd, short events, void *arg)
 {
     struct http_server *server = arg;
@@ -133,6 +148,7 @@ static void on_tick(evutil_socket_t fd, short events, void *arg)
     }
     if (sweep(server) < HTTP_CONNECTIONS_MAX)
         set_accepting(server, true);
+    resume_after_failures(server, now);
     log_repeat_tick(&server->accept_failures, now);
 }
 
@@ -161,17 +177,14 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
     return stream;
 }
 
-/* Out of descriptors: accepting pauses until the next tick instead of spinning. */
+/* Out of descriptors: accepting pauses until the next tick instead of spinning. libevent calls this
+ * with evhttp's argument, not with ours, so the tick finds the failures in the process's counter.
+ */
 static void on_accept_failure(struct evconnlistener *listener, void *arg)
 {
-    struct http_server *server = ((struct face *)arg)->server;
-    char words[100];
-    (void)listener;
-
-    log_repeated(&server->accept_failures, clock_mono(), "accept_failed", 1,
-                 "listener=control reason=\"%s\"",
-                 error_errno_words(EVUTIL_SOCKET_ERROR(), words, sizeof words));
-    set_accepting(server, false);
+    (void)arg;
+    COUNTER_ADD(control_accept_failures, 1);
+    (void)evconnlistener_disable(listener);
 }
 
 static void request_free(struct http_request *request)

@@ -12,7 +12,7 @@
 
 #include "base/str.h"
 
-enum { BACKLOG = 128, SOCKET_MODE = 0660 };
+enum { BACKLOG = 128, SOCKET_MODE = 0660, FOLDER_MODE = 0755 };
 
 static bool unix_address(const char *path, struct sockaddr_un *out, struct error *err)
 {
@@ -52,6 +52,28 @@ static bool remove_stale(const struct sockaddr_un *address, struct error *err)
     return true;
 }
 
+/* Makes the directory of the socket, as the data directory is made; its own one alone, so that a
+ * path with a typing error does not become a tree. What bind says covers the rest. */
+static void make_folder(const char *path)
+{
+    char folder[sizeof((struct sockaddr_un *)NULL)->sun_path];
+    const char *slash = strrchr(path, '/');
+
+    if (slash == NULL || slash == path || (size_t)(slash - path) >= sizeof folder)
+        return;
+    memcpy(folder, path, (size_t)(slash - path));
+    folder[slash - path] = '\0';
+    (void)mkdir(folder, FOLDER_MODE);
+}
+
+static bool refuse_path(const char *path, struct error *err)
+{
+    (void)error_set_errno(err, "cannot listen on '%s'", path);
+    if (err->kind == ERROR_DENIED || err->kind == ERROR_NOT_FOUND)
+        (void)error_hint(err, "'server: { control: PATH }' in the configuration names another one");
+    return false;
+}
+
 bool http_socket_open_unix(struct http_socket *out, const char *path, struct error *err)
 {
     struct sockaddr_un address;
@@ -60,13 +82,14 @@ bool http_socket_open_unix(struct http_socket *out, const char *path, struct err
     *out = (struct http_socket){.fd = -1};
     if (!unix_address(path, &address, err) || !remove_stale(&address, err))
         return false;
+    make_folder(path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return error_set_errno(err, "cannot open a socket");
     /* Before bind, so that the file is never open to others; after it, whatever the umask. */
     if (fchmod(fd, SOCKET_MODE) != 0 ||
         bind(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
-        (void)error_set_errno(err, "cannot listen on '%s'", path);
+        (void)refuse_path(path, err);
         (void)close(fd);
         return false;
     }

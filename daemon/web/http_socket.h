@@ -13,7 +13,7 @@ struct http_socket {
 };
 
 /* A listening Unix socket, its file with mode 0660. A file that is there is replaced if it is a
- * socket and nobody answers on it. */
+ * socket and nobody answers on it. The directory it is in is made if it is not there. */
 bool http_socket_open_unix(struct http_socket *out, const char *path, struct error *err);
 
 /* A listening TCP socket on 127.0.0.0/8 or ::1; port 0 takes any. */

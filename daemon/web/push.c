@@ -116,8 +116,12 @@ static bool read_kind(struct builder *builder, const json_t *sample, struct push
                             : error_hint(err, "did you mean '%s'?", near);
     }
     const struct metric_definition *metric = metric_find(builder->rules->metrics, out->name);
-    if (metric != NULL && metric->has_kind)
+    if (metric != NULL && metric->has_kind) {
         out->kind = metric->kind;
+    } else if (type == NULL && builder->rules->kind_of != NULL) {
+        enum metric_kind known = builder->rules->kind_of(out->name, builder->rules->kind_arg);
+        out->kind = known == 0 ? METRIC_UNTYPED : known;
+    }
     return true;
 }
 

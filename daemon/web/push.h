@@ -2,9 +2,11 @@
  *
  *   {"samples":[{"name", "value", "labels":{name:value}, "type", "at"}, ...]}
  *
- * `value` is a number or the text of one, for uniques the member's text. `type` is a metric kind,
- * "untyped" without; a declared one beats it (FIG-8). `at` is ISO 8601, else the sample's time is
- * its arrival (FIG-3). All or nothing: one bad sample refuses the body. Pure, on any thread. */
+ * `value` is a number or the text of one, for uniques the member's text. `type` is a metric kind; a
+ * declared one beats it (FIG-8). Without both it is the only kind that the metric has so far, for
+ * two kinds under one name have no figure, and else "untyped". `at` is ISO 8601, else the sample's
+ * time is its arrival (FIG-3). All or nothing: one bad sample refuses the body. Pure, on any
+ * thread. */
 #pragma once
 
 #include "base/calendar.h"
@@ -14,9 +16,14 @@
 
 enum { PUSH_SAMPLES_MAX = 10000, PUSH_MEMBER_MAX = 1024 };
 
+/* The only kind of a metric that is not declared; 0 when it has none or several. */
+typedef enum metric_kind (*push_kind_fn)(struct str metric, void *arg);
+
 struct push_rules {
     const struct metric_table *metrics; /* NULL is fine */
-    const struct calendar *calendar;    /* of times without an offset */
+    push_kind_fn kind_of;               /* NULL is fine */
+    void *kind_arg;
+    const struct calendar *calendar; /* of times without an offset */
     span_ms max_future;
     span_ms max_past;
     wall_ms now;

@@ -1,6 +1,7 @@
 """Any bytes on any socket: an error that says what, a counter, nothing else changes."""
 
 import random
+import resource
 import socket
 
 import pytest
@@ -127,3 +128,16 @@ def test_half_open_connections_and_garbage_on_the_control_socket_disturb_nobody(
     assert daemon.value("sum(orders)") == 3
     for connection in idle:
         connection.close()
+
+
+def test_out_of_descriptors_the_control_socket_waits_and_comes_back(kpid, tmp_path):
+    daemon = start(kpid, tmp_path)
+    before = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (4, before[1]))
+    with socket.socket(socket.AF_UNIX) as waiting:
+        waiting.connect(str(daemon.control))
+        waiting.sendall(b"GET /healthz HTTP/1.1\r\nHost: kpid\r\nConnection: close\r\n\r\n")
+        wait_until(lambda: "accept_failed" in daemon.log(), "the log line")
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, before)
+        waiting.settimeout(60)
+        assert waiting.recv(100).startswith(b"HTTP/1.1 200")

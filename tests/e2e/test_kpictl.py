@@ -1,7 +1,14 @@
 """kpictl: shapes that others build on, exit codes, words."""
 
+import fcntl
 import json
+import os
+import pty
+import re
+import socket
+import struct
 import subprocess
+import termios
 
 import pytest
 
@@ -128,3 +135,151 @@ def test_a_watched_status_ends_by_itself_after_its_count(kpid):
     daemon = kpid(BODY)
     done = daemon.kpictl("status", "--watch=0.2", "--count", "3")
     assert done.stdout.count("signups") == 3
+
+
+SHORT = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC"
+ALERTS = BODY.replace("target: { at_most: 2% }", "target: { at_most: 2% }, evaluate: every 1s") + """
+  warm: { value: last(temp), unit: "°C" }
+calendars: { default: { timezone: UTC } }
+"""
+
+
+def test_tables_show_times_and_figures_as_people_read_them(kpid):
+    daemon = kpid(ALERTS)
+    daemon.kpictl("push", "requests=397", "--type", "counter")
+    daemon.kpictl("push", "failed=101", "--type", "counter")
+    daemon.kpictl("push", "temp=21.5", "--type", "gauge")
+    alerts = wait_until(lambda: daemon.ask("alerts")["alerts"], "the alert")
+    assert {"rule", "by", "state", "since", "value", "severity"} <= set(alerts[0])
+    assert alerts[0]["shown"]["value"] == "25.44 %"
+    assert re.fullmatch(SHORT, alerts[0]["shown"]["since"])
+    assert alerts[0]["since"].endswith("+00:00")
+    assert re.search(rf"^errors +firing +{SHORT} +25.44 % +warning$", daemon.kpictl("alerts").stdout, re.MULTILINE)
+    status = daemon.kpictl("status").stdout
+    assert re.search(rf"^data as of {SHORT}$", status, re.MULTILINE)
+    assert "21.5 °C" in status
+    assert "T" not in status.splitlines()[2].replace("TARGET", "")
+    card = daemon.kpictl("show", "errors").stdout
+    assert re.search(rf"^  period +\d{{4}}-\d\d-\d\d, {SHORT} to {SHORT}$", card, re.MULTILINE)
+    points = daemon.kpictl("query", "sum(failed)", "--tz", "Asia/Tokyo", "--step", "day").stdout
+    assert re.search(r"^\d{4}-\d\d-\d\d 00:00 JST +\d{4}-\d\d-\d\d \d\d:\d\d JST +101$", points, re.MULTILINE)
+    assert daemon.ask("query", "sum(failed)", "--tz", "Asia/Tokyo")["points"][0]["from"].endswith("T00:00:00+09:00")
+
+
+def test_the_output_is_utf8_in_any_locale_and_has_no_colours_outside_terminals(kpid):
+    daemon = kpid(ALERTS)
+    daemon.kpictl("push", "temp=21.5", "--type", "gauge")
+    for locale in ("C", "POSIX", "C.UTF-8", "nonsense"):
+        done = subprocess.run([BUILD / "kpictl", "--socket", daemon.control, "status"], capture_output=True, check=True,
+                              env={**os.environ, "LC_ALL": locale})
+        assert "21.5 °C".encode() in done.stdout and b"\x1b" not in done.stdout
+
+
+def in_terminal(arguments, environment):
+    """What a command prints on a terminal of 60 columns."""
+    mine, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    process = subprocess.Popen(arguments, stdout=its, stdin=its, env={**os.environ, **environment})
+    os.close(its)
+    text = b""
+    while True:
+        try:
+            chunk = os.read(mine, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        text += chunk
+    os.close(mine)
+    assert process.wait(60) == 0
+    return text.decode()
+
+
+def test_colours_are_for_terminals_whose_owner_wants_them(kpid):
+    daemon = kpid(ALERTS)
+    daemon.kpictl("push", "requests=397", "--type", "counter")
+    daemon.kpictl("push", "failed=101", "--type", "counter")
+    status = [BUILD / "kpictl", "--socket", daemon.control, "status"]
+    colored = in_terminal(status, {"TERM": "xterm", "NO_COLOR": ""})
+    assert "\x1b[31mbehind" in colored and "errors" in colored
+    plain = in_terminal(status, {"TERM": "xterm", "NO_COLOR": "1"})
+    assert "\x1b" not in plain and "behind" in plain
+
+
+@pytest.mark.parametrize("pause", [["--watch=0.1"], ["--watch", "0.1"], ["--watch", "--count=2"]])
+def test_watch_takes_fractions_of_a_second(kpid, pause):
+    daemon = kpid(BODY)
+    shown = daemon.kpictl("status", *pause, "--count", "2").stdout
+    assert shown.count("data as of") == 2
+
+
+def test_watch_says_what_it_takes(kpid):
+    daemon = kpid(BODY)
+    for wrong in ("--watch=0", "--watch=-1", "--watch=1e9", "--watch=soon"):
+        done = daemon.kpictl("status", wrong, check=False)
+        assert done.returncode == 2 and "a number of seconds from 0.1 to 3600" in done.stderr
+
+
+def test_a_push_joins_the_type_that_its_metric_has(kpid):
+    daemon = kpid(BODY.replace("metrics:\n  signup: { type: counter }\n", ""))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.sendto(b"signup:1|c", ("127.0.0.1", daemon.port("udp")))
+    wait_until(lambda: daemon.value("sum(signup)") == 1, "the counter")
+    daemon.kpictl("push", "signup=3", "plan=pro")
+    assert daemon.value("sum(signup)") == 4
+
+
+def test_a_push_that_would_lose_something_is_wrong_usage(kpid):
+    daemon = kpid(BODY)
+    for wrong in (["signup=1", "a=b", "a=c"], [b"signup\xff=1"], ["signup=1", b"a=\xff"]):
+        done = subprocess.run([BUILD / "kpictl", "--socket", daemon.control, "push", *wrong], capture_output=True,
+                              text=True, check=False)
+        assert done.returncode == 2 and done.stderr.startswith("kpictl: "), done
+    assert daemon.stored() == 0
+    assert daemon.kpictl("push", "a name with spaces=3", "Ort=Köln 東京").returncode == 0
+    assert daemon.value('sum("a name with spaces"{Ort="Köln 東京"})') == 3
+
+
+def test_a_draft_says_why_it_is_one(kpid):
+    daemon = kpid("ingest: []\nkpis:\n  own: { value: sum(a), state: draft }\n"
+                  "  later: { value: sum(a), window: 90d }\n  off: { value: sum(a), state: retired }\n")
+    assert re.search(r"^own: draft\n  reason +\S", daemon.kpictl("show", "own").stdout)
+    assert re.search(r"^later: draft\n  reason +not built yet: window$", daemon.kpictl("show", "later").stdout,
+                     re.MULTILINE)
+    assert re.search(r"^off: paused\n  reason +retired$", daemon.kpictl("show", "off").stdout, re.MULTILINE)
+
+
+def test_an_empty_kpid_says_so_in_every_command(kpid):
+    daemon = kpid("ingest: []\n")
+    assert daemon.kpictl("status").stdout == ("no KPIs: add some under 'kpis:' in kpid.yaml\n"
+                                              "data as of never: no samples yet\n")
+    assert daemon.ask("status")["data_as_of"] is None and daemon.ask("status")["kpis"] == []
+    assert daemon.kpictl("alerts").stdout == "no alerts\n"
+    assert daemon.kpictl("alerts", "--all").stdout == "no rules\n"
+    assert daemon.kpictl("hooks").stdout == "no hooks\n"
+    assert daemon.kpictl("ingest").stdout == "no listeners\n0 series\n"
+    assert "never seen" in daemon.kpictl("query", "sum(x)").stdout
+    assert daemon.kpictl("show", "x", check=False).returncode == 4
+    assert daemon.kpictl("status", "--check").returncode == 0
+
+
+def test_mistakes_in_a_query_are_refused_with_what_is_wrong(kpid):
+    daemon = kpid(BODY)
+    for arguments, words in {
+        ("--tz", "Mars/X"): "unknown time zone 'Mars/X'",
+        ("--from", "yesterday"): "'from' is not a time: 'yesterday'",
+        ("--from", "2026-13-01"): "'from' is not a time",
+        ("--from", "2026-12-01", "--to", "2026-11-01"): "'from' is not before 'to'",
+        ("--from", "2020-01-01", "--step", "1m"): "more than 10000 points",
+        ("--step", "30s"): "not a number of whole minutes",
+        ("--step", "fortnight"): "not a number of whole minutes",
+    }.items():
+        done = daemon.kpictl("query", "sum(signup)", *arguments, check=False)
+        assert done.returncode == 4 and words in done.stderr, (arguments, done)
+        assert done.stdout == ""
+
+
+def test_version_and_help_need_no_kpid():
+    for arguments in (["--version"], ["version"], ["help"], ["--help"], ["help", "query"], ["status", "-h"]):
+        done = subprocess.run([BUILD / "kpictl", *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and done.stdout and not done.stderr, arguments

@@ -56,6 +56,26 @@ static size_t parse(struct str text, size_t max, struct ledger *ledger)
     return count;
 }
 
+/* What goes the short way is one sample, the same as by the long way. */
+static void compare_ways(struct str text, size_t count)
+{
+    struct statsd_line line = statsd_line_of(text);
+    struct ledger ledger = {0};
+    struct sample plain;
+    struct sample sample;
+
+    if (!statsd_parse_plain(text, &plain, &ledger))
+        return;
+    check_sample(&plain, text);
+    require(count == 1 && ledger.received == 1);
+    require(statsd_parse(&line, &sample, 1, &ledger) == 1);
+    require(plain.kind == sample.kind && plain.form == sample.form);
+    require(memcmp(&plain.value, &sample.value, sizeof plain.value) == 0);
+    require(plain.weight == sample.weight && plain.tag_style == sample.tag_style);
+    require(str_equal(plain.name, sample.name) && str_equal(plain.tags, sample.tags));
+    require(str_equal(plain.text, sample.text));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str rest = {(const char *)data, size};
@@ -72,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(one_by_one.received == count + rejected);
         require(parse(line, 7, &together) == count);
         require(memcmp(&one_by_one, &together, sizeof together) == 0);
+        compare_ways(line, count);
     }
     return 0;
 }

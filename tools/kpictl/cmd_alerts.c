@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/str.h"
 #include "command.h"
 #include "listing.h"
 
@@ -11,22 +10,15 @@ static const struct listing_column COLUMNS[] = {
     {"RULE", false}, {"STATE", false}, {"SINCE", false}, {"VALUE", true}, {"SEVERITY", false},
 };
 
-enum { COLUMN_COUNT = sizeof COLUMNS / sizeof COLUMNS[0], STATE_COLUMN = 1, VALUE_SIZE = 96 };
+enum { COLUMN_COUNT = sizeof COLUMNS / sizeof COLUMNS[0], STATE_COLUMN = 1 };
 
 static void add_alert(struct listing *listing, const json_t *alert)
 {
-    const json_t *value = json_object_get(alert, "value");
+    const json_t *shown = json_object_get(alert, "shown");
     const char *state = field_text(alert, "state", "");
-    char digits[STR_DOUBLE_SIZE];
-    char text[VALUE_SIZE] = "-";
-
-    if (json_is_number(value)) {
-        size_t len = str_format_double(json_number_value(value), digits);
-        (void)snprintf(text, sizeof text, "%.*s %s", (int)len, digits,
-                       field_text(alert, "unit", ""));
-    }
     const char *const cells[COLUMN_COUNT] = {
-        field_text(alert, "rule", ""),     state, field_text(alert, "since", "-"), text,
+        field_text(alert, "rule", ""),     state,
+        field_text(shown, "since", "-"),   field_text(shown, "value", "-"),
         field_text(alert, "severity", ""),
     };
     listing_add(listing, cells);

@@ -36,19 +36,22 @@ static void write_period(struct json *json, struct listing *listing,
     char name[CALENDAR_LABEL_SIZE];
     char from[CLOCK_TEXT_SIZE];
     char to[CLOCK_TEXT_SIZE];
+    char from_shown[CLOCK_TEXT_SIZE];
+    char to_shown[CLOCK_TEXT_SIZE];
     char days[NUMBER_SIZE] = "-";
     int count = business_days(calendar, period);
 
     if (count >= 0)
         (void)snprintf(days, sizeof days, "%d", count);
-    const char *const cells[COLUMN_COUNT] = {calendar_label(calendar, period, name),
-                                             calendar_format(calendar, period->from, from),
-                                             calendar_format(calendar, period->to, to), days};
+    const char *const cells[COLUMN_COUNT] = {
+        calendar_label(calendar, period, name),
+        calendar_format_short(calendar, period->from, from_shown),
+        calendar_format_short(calendar, period->to, to_shown), days};
     listing_add(listing, cells);
     json_open(json, '{');
     json_field_text(json, "name", name);
-    json_field_text(json, "from", from);
-    json_field_text(json, "to", to);
+    json_field_text(json, "from", calendar_format(calendar, period->from, from));
+    json_field_text(json, "to", calendar_format(calendar, period->to, to));
     json_key(json, "business_days");
     if (count >= 0)
         json_i64(json, count);

@@ -14,10 +14,36 @@ static bool split(const struct invocation *invocation, const char *text, struct 
 
     *name = str_split(&rest, '=');
     *value = rest;
+    if (!str_is_utf8(str_of(text))) {
+        char quoted[STR_QUOTED_SIZE];
+        (void)usage_error(invocation, "not UTF-8: '%s'", str_quoted(str_of(text), quoted));
+        return false;
+    }
     if (name->len > 0 && name->len < len)
         return true;
     (void)usage_error(invocation, "not of the form NAME=VALUE: '%s'", text);
     return false;
+}
+
+/* The labels after the sample; none may stand twice. */
+static bool write_labels(const struct invocation *invocation, struct json *json)
+{
+    struct str names[OPERANDS_MAX];
+    struct str value;
+
+    for (size_t i = 1; i < invocation->operand_count; i++) {
+        if (!split(invocation, invocation->operands[i], &names[i], &value))
+            return false;
+        for (size_t j = 1; j < i; j++) {
+            if (!str_equal(names[i], names[j]))
+                continue;
+            (void)usage_error(invocation, "label '%.*s' stands twice", STR_ARGS(names[i]));
+            return false;
+        }
+        json_key_str(json, names[i]);
+        json_str(json, value);
+    }
+    return true;
 }
 
 static bool write_body(const struct invocation *invocation, struct buf *body)
@@ -38,15 +64,13 @@ static bool write_body(const struct invocation *invocation, struct buf *body)
         json_field_text(&json, "type", option(invocation, "type"));
     if (option(invocation, "at") != NULL)
         json_field_text(&json, "at", option(invocation, "at"));
+    if (option(invocation, "id") != NULL)
+        json_field_text(&json, "id", option(invocation, "id"));
     if (invocation->operand_count > 1) {
         json_key(&json, "labels");
         json_open(&json, '{');
-        for (size_t i = 1; i < invocation->operand_count; i++) {
-            if (!split(invocation, invocation->operands[i], &name, &value))
-                return false;
-            json_key_str(&json, name);
-            json_str(&json, value);
-        }
+        if (!write_labels(invocation, &json))
+            return false;
         json_close(&json, '}');
     }
     json_close(&json, '}');
@@ -85,6 +109,7 @@ const struct command COMMAND_PUSH = {
     .operands_min = 1,
     .operands_max = OPERANDS_MAX,
     .options = {{"at", 0, OPTION_TEXT, "T", "its time (now)"},
+                {"id", 0, OPTION_TEXT, "ID", "a repeat with it counts once (not built yet)"},
                 {"type", 0, OPTION_TEXT, "TYPE",
                  "counter, gauge, distribution, unique, score or untyped (untyped)"}},
     .run = run,

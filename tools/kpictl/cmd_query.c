@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/calendar.h"
 #include "command.h"
 #include "kpi_text.h"
 #include "listing.h"
@@ -17,15 +18,19 @@ static void print_points(const json_t *answer)
     const json_t *coverage = json_object_get(answer, "coverage");
     const char *newest = field_text(coverage, "newest", NULL);
     const char *note = NULL;
+    struct calendar *calendar = kpi_calendar(answer);
+    char from[KPI_TEXT_SIZE];
+    char to[KPI_TEXT_SIZE];
     char value[KPI_TEXT_SIZE];
     size_t i = 0;
     json_t *point = NULL;
 
     json_array_foreach(json_object_get(answer, "points"), i, point)
     {
-        const char *const cells[COLUMN_COUNT] = {field_text(point, "from", ""),
-                                                 field_text(point, "to", ""),
-                                                 kpi_value_text(point, value)};
+        const char *const cells[COLUMN_COUNT] = {
+            kpi_time_text(calendar, field_text(point, "from", NULL), from),
+            kpi_time_text(calendar, field_text(point, "to", NULL), to),
+            kpi_value_text(point, value)};
         listing_add(listing, cells);
         if (note == NULL)
             note = field_text(point, "detail", NULL);
@@ -34,9 +39,10 @@ static void print_points(const json_t *answer)
     if (note != NULL)
         (void)printf("note: %s\n", note);
     if (newest != NULL)
-        (void)printf("newest sample %s\n", newest);
+        (void)printf("newest sample %s\n", kpi_time_text(calendar, newest, from));
     if (!json_is_true(json_object_get(coverage, "complete")))
         (void)printf("not complete: part of the range is not heard or not kept\n");
+    calendar_free(calendar);
     listing_free(listing);
 }
 

@@ -2,7 +2,9 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/calendar.h"
 #include "command.h"
 #include "kpi_text.h"
 
@@ -38,17 +40,27 @@ static void print_card(const json_t *kpi)
     const json_t *last = json_object_get(kpi, "last");
     const json_t *coverage = json_object_get(kpi, "coverage");
     const json_t *runs = json_object_get(kpi, "evaluate");
+    const char *id = field_text(kpi, "id", "");
+    const char *title = field_text(kpi, "title", "");
+    const char *reason = field_text(kpi, "reason", NULL);
+    const char *detail = field_text(kpi, "detail", NULL);
+    struct calendar *calendar = kpi_calendar(kpi);
     char value[KPI_TEXT_SIZE];
     char words[KPI_TEXT_SIZE];
+    char from[KPI_TEXT_SIZE];
+    char to[KPI_TEXT_SIZE];
 
-    (void)printf("%s: %s: %s\n", field_text(kpi, "id", ""), field_text(kpi, "title", ""),
+    (void)printf("%s: %s%s%s\n", id, strcmp(id, title) == 0 ? "" : title,
+                 strcmp(id, title) == 0 ? "" : ": ",
                  kpi_words(field_text(kpi, "status", ""), words));
-    line("reason", field_text(kpi, "reason", NULL));
+    line("reason", reason);
     line("value", kpi_value_text(kpi, value));
-    line("detail", field_text(kpi, "detail", NULL));
+    if (reason == NULL || detail == NULL || strcmp(reason, detail) != 0)
+        line("detail", detail);
     line("as of", field_text(shown, "as_of", NULL));
     (void)printf("  %-10s %s, %s to %s\n", "period", field_text(period, "name", "-"),
-                 field_text(period, "from", "-"), field_text(period, "to", "-"));
+                 kpi_time_text(calendar, field_text(period, "from", NULL), from),
+                 kpi_time_text(calendar, field_text(period, "to", NULL), to));
     print_targets(kpi);
     line("expected", field_text(shown, "expected", NULL));
     (void)printf("  %-10s %s: %s", "last", field_text(json_object_get(last, "period"), "name", "-"),
@@ -58,11 +70,14 @@ static void print_card(const json_t *kpi)
     line("define", field_text(kpi, "define", NULL));
     line("why", field_text(kpi, "why", NULL));
     line("owner", field_text(kpi, "owner", NULL));
-    line("judged", field_text(runs, "last_run", NULL));
-    line("next", field_text(runs, "next_run", NULL));
+    if (runs != NULL) {
+        line("judged", kpi_time_text(calendar, field_text(runs, "last_run", NULL), from));
+        line("next", kpi_time_text(calendar, field_text(runs, "next_run", NULL), to));
+    }
     line("data", json_is_true(json_object_get(coverage, "complete"))
                      ? "complete"
                      : "not complete: part of the period is not heard or not kept");
+    calendar_free(calendar);
 }
 
 static enum exit_code run(const struct invocation *invocation)

@@ -127,7 +127,7 @@ static bool take_value(const struct invocation *invocation, const struct command
 {
     const char *next =
         arguments->at + 1 < arguments->count ? arguments->values[arguments->at + 1] : NULL;
-    uint64_t number = 0;
+    double number = 0;
 
     if (option->value == OPTION_FLAG && *value != NULL) {
         (void)usage_error(invocation, "'--%s' takes no value", option->name);
@@ -139,8 +139,8 @@ static bool take_value(const struct invocation *invocation, const struct command
         (void)usage_error(invocation, "'--%s' needs a value: %s", option->name, option->value_name);
         return false;
     }
-    if (option->value == OPTION_TEXT ||
-        (option->value == OPTION_MAYBE && next != NULL && str_parse_u64(str_of(next), &number))) {
+    if (option->value == OPTION_TEXT || (option->value == OPTION_MAYBE && next != NULL &&
+                                         str_parse_double(str_of(next), &number))) {
         *value = next;
         arguments->at++;
     } else {
@@ -154,6 +154,10 @@ static bool read_option(struct invocation *out, struct arguments *arguments)
     const char *argument = arguments->values[arguments->at];
     const char *value = NULL;
 
+    if (out->command == NULL && strcmp(argument, "--version") == 0) {
+        out->command = &COMMAND_VERSION;
+        return true;
+    }
     for (size_t i = 0; i < GLOBAL_COUNT; i++) {
         if (!is_option(&GLOBAL_OPTIONS[i], argument, &value))
             continue;

@@ -14,6 +14,14 @@ struct listing {
     size_t columns;
 };
 
+/* https://no-color.org: whoever sets it to anything wants none. */
+static bool wants_color(void)
+{
+    /* One thread alone: NOLINTNEXTLINE(concurrency-mt-unsafe) */
+    const char *refusal = getenv("NO_COLOR");
+    return isatty(STDOUT_FILENO) == 1 && (refusal == NULL || refusal[0] == '\0');
+}
+
 struct listing *listing_new(const struct listing_column *columns, size_t count)
 {
     struct listing *listing = memory_zero(1, sizeof *listing);
@@ -21,7 +29,7 @@ struct listing *listing_new(const struct listing_column *columns, size_t count)
     listing->table = scols_new_table();
     assert(listing->table != NULL);
     listing->columns = count;
-    (void)scols_table_enable_colors(listing->table, isatty(STDOUT_FILENO) == 1);
+    (void)scols_table_enable_colors(listing->table, wants_color());
     (void)scols_table_set_column_separator(listing->table, "  ");
     for (size_t i = 0; i < count; i++) {
         struct libscols_column *column = scols_table_new_column(

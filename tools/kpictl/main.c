@@ -7,8 +7,9 @@
 int main(int argc, char **argv)
 {
     struct invocation invocation;
-    /* For the widths of characters alone: numbers stay as they are in every locale. */
-    locale_t characters = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
+    /* For the widths of characters alone: numbers stay as they are. What kpid sends is UTF-8, also
+     * where no locale is set, as in containers. */
+    locale_t characters = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 
     if (characters != (locale_t)0)
         (void)uselocale(characters);

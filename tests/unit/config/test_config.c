@@ -426,11 +426,15 @@ static void what_a_reload_cannot_change_is_named(void **state)
         load_good("server: { threads: 3, control: /tmp/x.sock }\nstorage: { path: /tmp/y }", "");
     struct buf words = BUF_EMPTY;
 
-    config_restart_needed(old, same, &words);
+    config_keep_started(same, old, &words);
     assert_int_equal(words.len, 0);
-    config_restart_needed(old, fresh, &words);
+    config_keep_started(fresh, old, &words);
     buf_char(&words, '\0');
     assert_string_equal(words.bytes, "server.control, server.threads, storage.path");
+    assert_string_equal(fresh->control_path, old->control_path);
+    assert_ptr_not_equal(fresh->control_path, old->control_path);
+    assert_int_equal(fresh->threads, old->threads);
+    assert_string_equal(fresh->store.path, old->store.path);
     assert_true(old->hash != fresh->hash);
     buf_fini(&words);
     config_free(old);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "config/secret.h"
@@ -167,25 +169,136 @@ static void secrets_that_others_can_read_are_refused(void **state)
 static void mistakes_of_secrets_stand_at_their_place(void **state)
 {
     (void)state;
+    assert_int_equal(setenv("KPID_TEST_GOOD", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", 1), 0);
+    assert_int_equal(setenv("KPID_TEST_BAD", "hunter2", 1), 0);
     write_file("s.yaml",
                "hooks:\n"
                "  a: { type: slack, url: { env: KPID_TEST_NOT_SET } }\n"
                "  b: { type: slack, url: { env: A, file: b } }\n"
                "  c: { type: webhook, url: \"http://example.com/\" }\n"
                "  d: { type: webhook, url: \"https://example.com/\", secrets: [ plain ] }\n"
-               "  e: { type: webhook, url: \"http://127.0.0.1:9/\" }\n",
+               "  e: { type: webhook, url: \"http://127.0.0.1:9/\" }\n"
+               "  f:\n"
+               "    type: webhook\n"
+               "    url: { env: KPID_TEST_NOT_SET }\n"
+               "    secrets: [ { file: s.yaml/x }, { credential: ../x } ]\n"
+               "  g:\n"
+               "    type: webhook\n"
+               "    url: https://example.com/\n"
+               "    secrets: [ { env: KPID_TEST_GOOD }, { env: KPID_TEST_BAD } ]\n",
                0600);
     assert_null(load(
         "s.yaml",
         "s.yaml:2:33: error: hooks.a.url.env: environment variable 'KPID_TEST_NOT_SET' is not "
         "set\n"
+        "  hint: set it where kpid is started, as KPID_TEST_NOT_SET=... kpid -c FILE\n"
         "s.yaml:3:26: error: hooks.b.url: a secret has one source\n"
         "  hint: write { env: NAME }, { file: PATH } or { credential: NAME }\n"
         "s.yaml:4:28: error: hooks.c.url: the url of hook 'c' is not https: 'http://example.com/ "
         "#2a1b40'\n"
         "  hint: messages would travel unencrypted; 'allow_http: true' allows it\n"
         "s.yaml:5:63: error: hooks.d.secrets[0]: a secret does not stand here in words\n"
-        "  hint: write { env: NAME }, { file: PATH } or { credential: NAME }\n"));
+        "  hint: write { env: NAME }, { file: PATH } or { credential: NAME }\n"
+        "s.yaml:9:17: error: hooks.f.url.env: environment variable 'KPID_TEST_NOT_SET' is not "
+        "set\n"
+        "  hint: set it where kpid is started, as KPID_TEST_NOT_SET=... kpid -c FILE\n"
+        "s.yaml:10:24: error: hooks.f.secrets[0].file: cannot open secret file 's.yaml/x': Not a "
+        "directory\n"
+        "s.yaml:10:50: error: hooks.f.secrets[1].credential: no credential '../x': "
+        "$CREDENTIALS_DIRECTORY is not set\n"
+        "  hint: systemd sets it for units with LoadCredential=\n"
+        "s.yaml:14:41: error: hooks.g.secrets[1]: a webhook's secret is not 'whsec_' and the base64 "
+        "of 24 to 64 bytes\n"
+        "  hint: one is made by: echo \"whsec_$(openssl rand -base64 32)\"\n"));
+}
+
+static void a_secret_in_the_place_of_its_source_is_not_quoted(void **state)
+{
+    static const char *const pasted[] = {
+        "{ env: https://hooks.example.com/hunter2 }", "{ file: https://hooks.example.com/hunter2 }",
+        "{ credential: https://hooks.example.com/hunter2 }", "{ env: whsec_hunter2 }"};
+    (void)state;
+
+    for (size_t i = 0; i < TEST_COUNT(pasted); i++) {
+        char text[200];
+        (void)snprintf(text, sizeof text, "hooks: { a: { type: slack, url: %s } }", pasted[i]);
+        struct findings findings = FINDINGS_EMPTY;
+        assert_null(config_load_text(str_of(text), "kpid.yaml", &findings));
+        char *said = findings_text(&findings);
+        assert_non_null(strstr(said, "a secret does not stand here in words"));
+        assert_null(strstr(said, "hunter2"));
+        free(said);
+        findings_fini(&findings);
+    }
+}
+
+static void relative_paths_start_at_the_folder_of_their_file(void **state)
+{
+    char expected[300];
+    (void)state;
+
+    write_file("paths.yaml",
+               "include: conf.d/paths.yaml\n"
+               "server: { control: kpid.sock }\n"
+               "ingest: [ { protocol: statsd, listen: \"unix:in.sock\" },\n"
+               "          { protocol: statsd, listen: \"unixgram:/run/in.sock\" } ]\n",
+               0600);
+    write_file("conf.d/paths.yaml",
+               "storage: { path: ../data }\n"
+               "hooks: { a: { type: slack, url: { file: secret } } }\n",
+               0600);
+    write_file("conf.d/secret", "https://hooks.example.com/hunter2\n", 0600);
+    struct config *config = load("paths.yaml", "");
+    assert_non_null(config);
+    assert_string_equal(config->control_path, path_of("kpid.sock"));
+    (void)snprintf(expected, sizeof expected, "%s/conf.d/../data", folder);
+    assert_string_equal(config->store.path, expected);
+    assert_string_equal(config->ingest.listeners[0].address, path_of("in.sock"));
+    assert_string_equal(config->ingest.listeners[1].address, "/run/in.sock");
+    assert_string_equal(config->hooks.hooks[0].url, "https://hooks.example.com/hunter2");
+
+    struct buf printed = BUF_EMPTY;
+    config_print(config, &printed);
+    char *text = buf_take_text(&printed);
+    (void)snprintf(expected, sizeof expected, "path: %s/conf.d/../data\n", folder);
+    assert_non_null(strstr(text, expected));
+    (void)snprintf(expected, sizeof expected, "file: %s/conf.d/secret\n", folder);
+    assert_non_null(strstr(text, expected));
+    assert_null(strstr(text, "hunter2"));
+    free(text);
+    config_free(config);
+}
+
+static void a_pipe_is_waited_for(void **state)
+{
+    int ends[2];
+    char path[40];
+    (void)state;
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    (void)snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        /* Written in two parts: between them there is nothing to read. */
+        struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+        (void)close(ends[0]);
+        bool ok = write(ends[1], "kpis: { a: ", 11) == 11 && nanosleep(&pause, NULL) == 0 &&
+                  write(ends[1], "sum(x) }\n", 9) == 9;
+        _exit(ok ? 0 : 1);
+    }
+    assert_int_equal(close(ends[1]), 0);
+    struct findings findings = FINDINGS_EMPTY;
+    struct config *config = config_load(path, &findings);
+    assert_int_equal(findings.count, 0);
+    assert_non_null(config);
+    assert_int_equal(config->kpis.count, 1);
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(close(ends[0]), 0);
+    findings_fini(&findings);
+    config_free(config);
 }
 
 static int make_folder(void **state)
@@ -197,9 +310,11 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     static const char *const names[] = {
-        "main.yaml", "more.yaml", "conf.d/1.yaml", "conf.d/2.yaml", "conf.d/3.txt",
-        "one.yaml",  "two.yaml",  "loop.yaml",     "secret",        "open",
-        "group",     "empty",     "lines",         "s.yaml"};
+        "main.yaml",    "more.yaml", "conf.d/1.yaml", "conf.d/2.yaml",
+        "conf.d/3.txt", "one.yaml",  "two.yaml",      "loop.yaml",
+        "secret",       "open",      "group",         "empty",
+        "lines",        "s.yaml",    "paths.yaml",    "conf.d/paths.yaml",
+        "conf.d/secret"};
     (void)state;
 
     for (size_t i = 0; i < TEST_COUNT(names); i++)
@@ -216,6 +331,9 @@ int main(void)
         cmocka_unit_test(secrets_come_from_files_environment_and_credentials),
         cmocka_unit_test(secrets_that_others_can_read_are_refused),
         cmocka_unit_test(mistakes_of_secrets_stand_at_their_place),
+        cmocka_unit_test(a_secret_in_the_place_of_its_source_is_not_quoted),
+        cmocka_unit_test(relative_paths_start_at_the_folder_of_their_file),
+        cmocka_unit_test(a_pipe_is_waited_for),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

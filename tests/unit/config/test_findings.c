@@ -109,7 +109,7 @@ static void every_mistake_is_told_in_one_run_and_in_order(void **state)
         "  - { protocol: statds, listen: \"udp:127.0.0.1:8125\" }\n"
         "  - { protocol: statsd, listen: \"udp:0.0.0.0:8125\" }\n"
         "  - { protocol: statsd, listen: \"upd:127.0.0.1:8125\" }\n"
-        "  - { protocol: statsd, listen: \"unix:relative\" }\n"
+        "  - { protocol: statsd, listen: \"unix:\" }\n"
         "calendars: { x: { timezone: Europe/Berln }, y: { week_start: monday } }\n"
         "metrics:\n"
         "  a: { type: countr }\n"
@@ -146,7 +146,7 @@ static void every_mistake_is_told_in_one_run_and_in_order(void **state)
         "  hint: listen on 127.0.0.1, [::1] or a Unix socket\n"
         "kpid.yaml:5:33: error: ingest[2].listen: unknown scheme 'upd'\n"
         "  hint: did you mean 'udp'?\n"
-        "kpid.yaml:6:33: error: ingest[3].listen: a Unix socket's path starts with /\n"
+        "kpid.yaml:6:33: error: ingest[3].listen: a Unix socket needs a path\n"
         "kpid.yaml:7:29: error: calendars.x.timezone: unknown time zone 'Europe/Berln'\n"
         "  hint: did you mean 'Europe/Berlin'?\n"
         "kpid.yaml:7:45: error: calendars.y: 'timezone' is missing\n"
@@ -222,6 +222,20 @@ static void objects_that_contradict_each_other_are_refused(void **state)
     expect_all(cases, TEST_COUNT(cases));
 }
 
+static void a_text_where_a_map_belongs_names_the_keys_of_the_map(void **state)
+{
+    (void)state;
+    expect_findings("kpis: { a: { value: sum(x), target: 100 } }\n"
+                    "server: { http: 127.0.0.1:8640 }\n"
+                    "metrics: 5\n",
+                    "kpid.yaml:1:37: error: kpis.a.target: a text, where a map is expected\n"
+                    "  hint: its keys are at_least, at_most, between, hold, increase_to, "
+                    "decrease_to, ...\n"
+                    "kpid.yaml:2:17: error: server.http: a text, where a map is expected\n"
+                    "  hint: its keys are listen, base_url\n"
+                    "kpid.yaml:3:10: error: metrics: a text, where a map is expected\n");
+}
+
 static void a_flood_of_mistakes_is_cut_and_counted(void **state)
 {
     struct findings findings = FINDINGS_EMPTY;
@@ -245,6 +259,7 @@ int main(void)
         cmocka_unit_test(deep_and_long_files_are_refused),
         cmocka_unit_test(every_mistake_is_told_in_one_run_and_in_order),
         cmocka_unit_test(objects_that_contradict_each_other_are_refused),
+        cmocka_unit_test(a_text_where_a_map_belongs_names_the_keys_of_the_map),
         cmocka_unit_test(a_flood_of_mistakes_is_cut_and_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,7 +137,7 @@ static void check_object(const struct schema_object *object, void *arg)
     assert_non_null(object->name);
     assert_non_null(object->help);
     for (size_t i = 0; i < object->key_count; i++) {
-        const struct schema_key *key = &object->keys[i];
+        const struct schema_entry *key = &object->keys[i];
         assert_non_null(key->name);
         assert_true(key->help != NULL && key->help[0] != '\0');
         if (key->help[strlen(key->help) - 1] == '.') /* the manual puts it */

@@ -132,6 +132,7 @@ static inline bool collector_post(struct delta *delta, void *arg)
         collector_add_ledger(collector, &delta->ledgers[i]);
     (void)pthread_cond_broadcast(&collector->changed);
     (void)pthread_mutex_unlock(&collector->lock);
+    delta->on_done(delta, NULL);
     delta_free(delta);
     return true;
 }

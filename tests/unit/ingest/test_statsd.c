@@ -1,8 +1,10 @@
 /* The rules S1 to S17 of wire-formats.md, each with the vectors it names. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "ingest/statsd.h"
+#include "series/random.h"
 #include "test.h"
 
 enum { SAMPLES_MAX = 16 };
@@ -413,6 +415,122 @@ static void a_line_of_very_many_values_is_parsed_in_parts(void **state)
     assert_int_equal(ledger.received, VALUES);
 }
 
+/* --- the short way -----------------------------------------------------------------------------
+ */
+
+static void assert_same_text(struct str one, struct str other)
+{
+    assert_int_equal(one.len, other.len);
+    if (one.len > 0)
+        assert_ptr_equal(one.text, other.text);
+}
+
+/* Whether the line went the short way; then it is what the long way makes of it. */
+static bool compare_ways(struct str text)
+{
+    struct sample samples[SAMPLES_MAX];
+    struct sample plain;
+    struct ledger ledger;
+    struct ledger plain_ledger = {0};
+
+    if (!statsd_parse_plain(text, &plain, &plain_ledger)) {
+        assert_true(ledger_is_empty(&plain_ledger));
+        return false;
+    }
+    assert_int_equal(parse(text, 1, samples, &ledger), 1);
+    assert_memory_equal(&ledger, &plain_ledger, sizeof ledger);
+    assert_same_text(plain.name, samples[0].name);
+    assert_same_text(plain.tags, samples[0].tags);
+    assert_same_text(plain.text, samples[0].text);
+    assert_int_equal(plain.tag_style, samples[0].tag_style);
+    assert_int_equal(plain.kind, samples[0].kind);
+    assert_int_equal(plain.form, samples[0].form);
+    assert_memory_equal(&plain.value, &samples[0].value, sizeof plain.value);
+    assert_int_equal(plain.weight, samples[0].weight);
+    assert_int_equal(plain.at, samples[0].at);
+    return true;
+}
+
+static void what_nearly_all_lines_are_goes_the_short_way(void **state)
+{
+    (void)state;
+    static const char *const short_ones[] = {
+        "a:1|c",
+        "a:1|c\r",
+        "orders:17|c",
+        "shop.checkout.duration:120.5|ms",
+        "shop.checkout.duration:120.5|ms|@0.1",
+        "a.name.of.sixteen:1|h",
+        "queue:+5|g",
+        "queue:-5|g|@0.5",
+        "signup:1|c|#plan:pro,region:eu",
+        "signup:1|c|@0.25|#plan:pro:x\r",
+    };
+    static const char *const long_ones[] = {
+        "",           "a",
+        ":1|c",       "a:1",
+        "a:|c",       "a:1|",
+        "a:1|s",      "a:1|cs",
+        "a:1:2|c",    "a:1|c:2|c",
+        "a:1|ms:2|c", "a,k=v:1|c",
+        "a[k=v]:1|c", "a:-1|ms",
+        "a:1|c|@0",   "a:1|c|@0.1:2|c",
+        "a:1|c|#",    "a:1|c|#a:b|@0.1",
+        "a:1|c|c:id", "a:1e999|c",
+        "a: 1|c",     "a:1|c |@0.1",
+        "a:1|x",      "a:1|c|@0.1|@0.1",
+    };
+
+    for (size_t i = 0; i < TEST_COUNT(short_ones); i++) {
+        if (!compare_ways(str_of(short_ones[i])))
+            fail_msg("'%s' went the long way", short_ones[i]);
+    }
+    for (size_t i = 0; i < TEST_COUNT(long_ones); i++) {
+        if (compare_ways(str_of(long_ones[i])))
+            fail_msg("'%s' went the short way", long_ones[i]);
+    }
+}
+
+static void the_short_way_is_the_long_way(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"a",   "name.with.sixteen",
+                                         ":",   "|",
+                                         ":",   "|",
+                                         "1",   "-2.5",
+                                         "+7",  "c",
+                                         "g",   "ms",
+                                         "h",   "s",
+                                         "@",   "#",
+                                         "0.1", ",",
+                                         ";",   "=",
+                                         "k:v", "[",
+                                         "]",   "\r",
+                                         " ",   "1e3",
+                                         "|c",  "|@",
+                                         "|#",  "a:1|c"};
+    enum { LINES = 200000, PIECES_MAX = 10, LINE_SIZE = 256 };
+    uint64_t seed = 1;
+    int went_short = 0;
+
+    for (int i = 0; i < LINES; i++) {
+        char text[LINE_SIZE];
+        size_t len = 0;
+        for (uint64_t n = random_below(&seed, PIECES_MAX); n > 0; n--) {
+            const char *piece = pieces[random_below(&seed, TEST_COUNT(pieces))];
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s", piece);
+        }
+        /* At the end of its memory, so that a sanitizer sees who reads on. */
+        char *line = malloc(len + 1);
+        assert_non_null(line);
+        memcpy(line, text, len);
+        line = realloc(line, len == 0 ? 1 : len);
+        went_short += compare_ways((struct str){line, len});
+        free(line);
+    }
+    assert_true(went_short > LINES / 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +551,8 @@ int main(void)
         cmocka_unit_test(what_is_not_etsy_is_rejected_with_its_reason),
         cmocka_unit_test(the_reason_of_a_rejection_is_told),
         cmocka_unit_test(a_line_of_very_many_values_is_parsed_in_parts),
+        cmocka_unit_test(what_nearly_all_lines_are_goes_the_short_way),
+        cmocka_unit_test(the_short_way_is_the_long_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

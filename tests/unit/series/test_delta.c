@@ -16,6 +16,40 @@ static void a_new_delta_is_empty(void **state)
     delta_free(NULL);
 }
 
+static void on_done(struct delta *delta, const struct error *err)
+{
+    (void)delta;
+    (void)err;
+}
+
+static void it_is_waited_for_when_its_end_is_an_answer(void **state)
+{
+    (void)state;
+    struct delta *delta = delta_new();
+    assert_false(delta_is_waited_for(delta));
+    delta->on_done = on_done;
+    assert_true(delta_is_waited_for(delta));
+    delta->keep_trying = true;
+    assert_false(delta_is_waited_for(delta));
+    delta_free(delta);
+}
+
+static void its_size_follows_what_it_holds(void **state)
+{
+    (void)state;
+    enum { CELLS = 1000 };
+    struct delta *delta = delta_new();
+    size_t empty = delta_size_bytes(delta);
+    assert_true(empty >= sizeof *delta);
+    for (int i = 0; i < CELLS; i++)
+        (void)delta_add_cell(delta, 0, i);
+    size_t with_cells = delta_size_bytes(delta);
+    assert_true(with_cells >= empty + CELLS * sizeof(struct delta_cell));
+    delta->sketch_bytes = 5000;
+    assert_int_equal(delta_size_bytes(delta), with_cells + 5000);
+    delta_free(delta);
+}
+
 static void it_copies_keys_and_listeners_and_owns_sketches(void **state)
 {
     (void)state;
@@ -134,6 +168,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_delta_is_empty),
         cmocka_unit_test(it_copies_keys_and_listeners_and_owns_sketches),
+        cmocka_unit_test(it_is_waited_for_when_its_end_is_an_answer),
+        cmocka_unit_test(its_size_follows_what_it_holds),
         cmocka_unit_test(it_grows),
         cmocka_unit_test(changes_resolve_to_the_levels_they_mean),
         cmocka_unit_test(two_changes_of_an_unknown_gauge_start_at_zero),

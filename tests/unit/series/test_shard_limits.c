@@ -35,8 +35,10 @@ static void pending_bytes_follow_the_sketches(void **state)
     }
     assert_true(shard_pending_bytes(shard) > DISTINCT_REGISTERS);
     assert_true(shard_pending_bytes(shard) < DISTINCT_REGISTERS + 1000);
-    delta_free(shard_take_delta(shard));
+    struct delta *delta = shard_take_delta(shard);
+    assert_true(delta->sketch_bytes >= DISTINCT_REGISTERS);
     assert_int_equal(shard_pending_bytes(shard), 0);
+    delta_free(delta);
     shard_free(shard);
 }
 

@@ -503,6 +503,35 @@ static void a_full_mailbox_refuses_who_waits_and_takes_who_does_not(void **state
     assert_true(writer_has_room(fixture->writer));
 }
 
+static void too_many_bytes_leave_no_room_and_come_back(void **state)
+{
+    struct fixture *fixture = *state;
+    struct answer waits = {0};
+    struct answer kept = {0};
+    const struct writer_options options = {.mailbox_capacity = 8, .waiting_bytes = 1};
+    writer_free(fixture->writer);
+    fixture->writer = writer_new(fixture->store, &options);
+
+    assert_true(writer_has_room(fixture->writer));
+    struct delta *first = one_sample(METRIC_COUNTER, "orders", "", 1, AT(MINUTE, 0));
+    wait_for_answer(first, &kept);
+    first->keep_trying = true;
+    post(fixture, first);
+    assert_false(writer_has_room(fixture->writer));
+    struct delta *refused = one_sample(METRIC_COUNTER, "orders", "", 1, AT(MINUTE, 1));
+    wait_for_answer(refused, &waits);
+    assert_false(writer_post_delta(fixture->writer, refused));
+    delta_free(refused);
+    post(fixture, one_sample(METRIC_COUNTER, "orders", "", 1, AT(MINUTE, 2)));
+    commit(fixture);
+
+    assert_int_equal(waits.calls, 0);
+    assert_int_equal(kept.calls, 1);
+    assert_true(kept.ok);
+    assert_same(sum_of(fixture, "orders"), 2);
+    assert_true(writer_has_room(fixture->writer));
+}
+
 static void stopping_commits_what_was_posted(void **state)
 {
     struct fixture *fixture = *state;
@@ -541,6 +570,7 @@ static void a_full_store_refuses_input_and_still_takes_jobs(void **state)
 {
     struct fixture *fixture = *state;
     struct answer waits = {0};
+    struct answer kept = {0};
     fixture_close(fixture);
     fixture->max_size = 300 * 1024;
     fixture_open(fixture);
@@ -557,14 +587,19 @@ static void a_full_store_refuses_input_and_still_takes_jobs(void **state)
     assert_true(writer_is_failing(fixture->writer));
 
     struct delta *delta = one_sample(METRIC_COUNTER, "orders", "", 1, AT(MINUTE, 0));
+    struct delta *patient = one_sample(METRIC_COUNTER, "orders", "", 1, AT(MINUTE, 0));
     struct put_job job = {.key = "mark", .value = "1"};
     wait_for_answer(delta, &waits);
     post(fixture, delta);
+    wait_for_answer(patient, &kept);
+    patient->keep_trying = true;
+    post(fixture, patient);
     post_put(fixture, &job);
     commit(fixture);
     assert_true(job.answer.ok);
     assert_true(has_record(fixture, "mark", "1"));
     assert_int_equal(waits.calls, 1);
+    assert_int_equal(kept.calls, 0);
     assert_false(waits.ok);
     assert_int_equal(waits.err.kind, ERROR_FULL);
     assert_non_null(strstr(waits.err.text, "is full: it holds"));
@@ -574,6 +609,8 @@ static void a_full_store_refuses_input_and_still_takes_jobs(void **state)
     double before = sum_of(fixture, "orders");
     assert_same(before, posted - 1);
     writer_free(fixture->writer); /* says how much is lost */
+    assert_int_equal(kept.calls, 1);
+    assert_false(kept.ok);
     store_close(fixture->store);
     fixture->max_size = BIG_SIZE;
     fixture_open(fixture);
@@ -687,6 +724,7 @@ int main(void)
         STORE_TEST(a_job_sees_the_deltas_of_its_group),
         STORE_TEST(a_waiting_delta_is_answered_after_the_commit),
         STORE_TEST(a_full_mailbox_refuses_who_waits_and_takes_who_does_not),
+        STORE_TEST(too_many_bytes_leave_no_room_and_come_back),
         STORE_TEST(stopping_commits_what_was_posted),
         STORE_TEST(the_counters_count),
         STORE_TEST(a_full_store_refuses_input_and_still_takes_jobs),

@@ -139,6 +139,33 @@ static void a_declared_type_beats_the_senders(void **state)
     delta_free(push.delta);
 }
 
+static enum metric_kind kind_of(struct str metric, void *arg)
+{
+    (void)arg;
+    return str_is(metric, "signup") ? METRIC_COUNTER : 0;
+}
+
+static void a_sample_without_a_type_takes_the_only_one_its_metric_has(void **state)
+{
+    static const struct {
+        const char *body;
+        enum metric_kind kind;
+    } cases[] = {
+        {"{\"samples\":[{\"name\":\"signup\",\"value\":3}]}", METRIC_COUNTER},
+        {"{\"samples\":[{\"name\":\"signup\",\"value\":3,\"type\":\"untyped\"}]}", METRIC_UNTYPED},
+        {"{\"samples\":[{\"name\":\"other\",\"value\":3}]}", METRIC_UNTYPED},
+        {"{\"samples\":[{\"name\":\"stock\",\"value\":3}]}", METRIC_GAUGE},
+    };
+    struct scene *scene = *state;
+
+    scene->rules.kind_of = kind_of;
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct push push = parse(scene, cases[i].body);
+        assert_int_equal(series_key_kind(push.delta->series[0].key), cases[i].kind);
+        delta_free(push.delta);
+    }
+}
+
 #define ONE(sample) "{\"samples\":[" sample "]}"
 
 static void one_bad_sample_refuses_the_body(void **state)
@@ -322,6 +349,7 @@ int main(void)
         cmocka_unit_test(samples_become_cells_of_their_minutes),
         cmocka_unit_test(labels_are_sorted_into_the_key),
         cmocka_unit_test(a_declared_type_beats_the_senders),
+        cmocka_unit_test(a_sample_without_a_type_takes_the_only_one_its_metric_has),
         cmocka_unit_test(one_bad_sample_refuses_the_body),
         cmocka_unit_test(the_edges_of_the_allowed_times_are_taken),
         cmocka_unit_test(more_samples_than_the_limit_are_refused),

@@ -28,6 +28,7 @@ static void status_has_the_shape_that_stays(void **state)
                 "{\"name\":\"requests\",\"value\":2503,\"type\":\"counter\"}");
     tree = get(scene, "/api/v1/status");
     assert_json_text(tree, "data_as_of", "2026-10-12T09:00:30+02:00");
+    assert_json_text(tree, "timezone", "Europe/Berlin");
     assert_json_count(tree, "kpis", 4);
     assert_json_text(tree, "kpis.0.id", "signups");
     assert_json_text(tree, "kpis.0.title", "signups");
@@ -259,6 +260,19 @@ static void a_push_is_answered_when_it_is_stored(void **state)
     json_decref(tree);
 }
 
+static void a_push_without_a_type_joins_what_statsd_sent(void **state)
+{
+    struct scene *scene = *state;
+    scene_start_writer(scene);
+
+    push(scene, "{\"name\":\"signup\",\"value\":1,\"type\":\"counter\"}"); /* as StatsD's */
+    push(scene, "{\"name\":\"signup\",\"value\":3,\"labels\":{\"plan\":\"pro\"}}");
+    json_t *tree = get(scene, "/api/v1/query?expr=sum(signup)");
+    assert_json_number(tree, "points.0.value", 4);
+    assert_json_text(tree, "timezone", "Europe/Berlin");
+    json_decref(tree);
+}
+
 static void the_ledger_balances_over_pushes(void **state)
 {
     struct scene *scene = *state;
@@ -389,6 +403,8 @@ static void alerts_show_their_stored_states(void **state)
     assert_int_equal(json_object_size(at(tree, "alerts.0.by")), 0);
     assert_json_text(tree, "alerts.0.state", "firing");
     assert_json_text(tree, "alerts.0.since", "2026-10-12T08:00:30+02:00");
+    assert_json_text(tree, "alerts.0.shown.since", "2026-10-12 08:00 CEST");
+    assert_json_text(tree, "alerts.0.shown.value", "42 people");
     assert_json_number(tree, "alerts.0.value", 42);
     assert_json_text(tree, "alerts.0.severity", "critical");
     json_decref(tree);
@@ -526,6 +542,7 @@ int main(void)
         WEB_TEST(a_metric_that_was_never_seen_has_no_value),
         WEB_TEST(mistakes_in_a_query_are_named),
         WEB_TEST(a_push_is_answered_when_it_is_stored),
+        WEB_TEST(a_push_without_a_type_joins_what_statsd_sent),
         WEB_TEST(the_ledger_balances_over_pushes),
         WEB_TEST(the_ledger_joins_listeners_by_their_names),
         WEB_TEST(a_push_the_writer_has_no_room_for_may_be_sent_again),
