@@ -83,6 +83,7 @@ enum null_reason {
     NULL_STALE,     /* a level older than its stale_after */
     NULL_AMBIGUOUS, /* two kinds under one name, or a function its kind does not have */
     NULL_NOT_BUILT,
+    NULL_NOT_YET,   /* the range has not begun: nothing is known of it, not even silence */
     NULL_TOO_LARGE, /* more than a number can hold */
 };
 

@@ -127,6 +127,10 @@ static bool find_known_since(struct call *call)
         if (declared_at == WALL_NONE)
             declared_at = range->now;
     }
+    if (range->from > range->now) {
+        figure_set_null(call->out, NULL_NOT_YET, "the period has not begun");
+        return false;
+    }
     call->known_since = call->facts.seen ? call->facts.first_sample_at : declared_at;
     if (declared_at != WALL_NONE && declared_at < call->known_since)
         call->known_since = declared_at;

@@ -29,6 +29,8 @@ const char *null_reason_name(enum null_reason reason)
         return "ambiguous";
     case NULL_NOT_BUILT:
         return "not_built";
+    case NULL_NOT_YET:
+        return "not_yet";
     case NULL_TOO_LARGE:
         return "too_large";
     case NULL_NOT:

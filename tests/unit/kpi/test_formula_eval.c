@@ -51,6 +51,16 @@ static void silence_is_zero_only_for_what_is_known(void **state) /* FIG-11 */
     assert_true(second.count == 0);
 }
 
+static void what_has_not_begun_has_no_figure(void **state)
+{
+    struct scene *scene = *state;
+    sample(scene, METRIC_COUNTER, "signup", "", 3, "2026-10-05T08:00");
+    const char *now = "2026-10-05T09:00";
+    CHECK_VALUE(figure_at(scene, "sum(signup)", PERIOD_DAY, "2026-10-05T00:00", now), 3);
+    CHECK_NULL(figure_at(scene, "sum(signup)", PERIOD_DAY, "2026-10-06T00:00", now), NULL_NOT_YET,
+               "the period has not begun");
+}
+
 static void the_earlier_of_sample_and_declaration_counts(void **state) /* FIG-11 */
 {
     struct scene *scene = *state;
@@ -513,6 +523,7 @@ int main(void)
         SCENE_TEST(a_ratio_is_the_ratio_of_sums),
         SCENE_TEST(no_value_spreads),
         SCENE_TEST(silence_is_zero_only_for_what_is_known),
+        SCENE_TEST(what_has_not_begun_has_no_figure),
         SCENE_TEST(the_earlier_of_sample_and_declaration_counts),
         SCENE_TEST(a_metric_declared_just_now_is_known_from_now_on),
         SCENE_TEST(a_metric_never_seen_is_null_with_its_reason),
