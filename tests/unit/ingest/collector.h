@@ -114,6 +114,7 @@ static inline bool collector_post(struct delta *delta, void *arg)
 {
     struct collector *collector = arg;
 
+    delta->on_done(delta, NULL); /* before it can be seen here: then nothing of it is pending */
     (void)pthread_mutex_lock(&collector->lock);
     assert_false(delta_is_empty(delta));
     collector->deltas++;
@@ -132,7 +133,6 @@ static inline bool collector_post(struct delta *delta, void *arg)
         collector_add_ledger(collector, &delta->ledgers[i]);
     (void)pthread_cond_broadcast(&collector->changed);
     (void)pthread_mutex_unlock(&collector->lock);
-    delta->on_done(delta, NULL);
     delta_free(delta);
     return true;
 }
