@@ -28,7 +28,7 @@ struct scene {
     char socket[128];
     struct web_config config;
     struct web_options options;
-    bool is_ready;
+    _Atomic bool is_ready; /* the web thread asks, the test sets */
     struct web *web;
     CURL *curl;
 };
