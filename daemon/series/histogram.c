@@ -1,0 +1,838 @@
+#include "series/histogram.h"
+
+#include <assert.h>
+#include <float.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "series/sample.h"
+
+enum {
+    MANTISSA_BITS = 52,
+    EXPONENT_SPECIAL = 0x7ff, /* infinite or not a number */
+    EXPONENT_BIAS = 1023,
+    EXPONENT_LEAST = -1022, /* of a number that is not subnormal */
+
+    /* The table below is of the finest scale; a coarser index is that one halved `coarser` times.
+     */
+    STEPS = 1 << HISTOGRAM_SCALE_MAX, /* buckets in a power of two */
+    COARSER_MAX = HISTOGRAM_SCALE_MAX - HISTOGRAM_SCALE_MIN,
+    INDEX_LEAST = -1074 * STEPS - 1, /* of the least subnormal number, 2^-1074 */
+    INDEX_MOST = 1024 * STEPS - 1,   /* of DBL_MAX */
+    GUESS_SHIFT = MANTISSA_BITS - 7,
+
+    WEIGHT_BITS = 16,
+    CAPACITY_STEP = 16,
+    POSITIVE = 0,
+    NEGATIVE = 1,
+
+    VERSION = 1,
+    FLAG_WHOLE = 1 << 5,
+    VERSION_SHIFT = 6,
+    GAP_BITS = 2,
+    GAP_LONG = 3,
+    COUNT_BITS = 5,
+    REST_FOLLOWS = 1 << 7,
+};
+
+static const uint64_t MANTISSA_MASK = (UINT64_C(1) << MANTISSA_BITS) - 1;
+static const uint64_t WEIGHT_FRACTION = WEIGHT_ONE - 1;
+
+/* The mantissas of 2^(k / 64), rounded down. Those numbers are irrational but for k = 0, so no
+ * double is one of them, and a double lies above 2^(k / 64) exactly if its mantissa is greater than
+ * the one here. Hence every index below is exact. The last is above all mantissas. */
+static const uint64_t BOUNDS[STEPS + 1] = {
+    0x0000000000000, 0x02c9a3e778060, 0x059b0d3158574, 0x0874518759bc8, 0x0b5586cf9890f,
+    0x0e3ec32d3d1a2, 0x11301d0125b50, 0x1429aaea92ddf, 0x172b83c7d517a, 0x1a35beb6fcb75,
+    0x1d4873168b9aa, 0x2063b88628cd6, 0x2387a6e756238, 0x26b4565e27cdd, 0x29e9df51fdee1,
+    0x2d285a6e4030b, 0x306fe0a31b715, 0x33c08b26416ff, 0x371a7373aa9ca, 0x3a7db34e59ff6,
+    0x3dea64c123422, 0x4160a21f72e29, 0x44e086061892d, 0x486a2b5c13cd0, 0x4bfdad5362a27,
+    0x4f9b2769d2ca6, 0x5342b569d4f81, 0x56f4736b527da, 0x5ab07dd485429, 0x5e76f15ad2148,
+    0x6247eb03a5584, 0x6623882552224, 0x6a09e667f3bcc, 0x6dfb23c651a2e, 0x71f75e8ec5f73,
+    0x75feb564267c8, 0x7a11473eb0186, 0x7e2f336cf4e62, 0x82589994cce12, 0x868d99b4492ec,
+    0x8ace5422aa0db, 0x8f1ae99157736, 0x93737b0cdc5e4, 0x97d829fde4e4f, 0x9c49182a3f090,
+    0xa0c667b5de564, 0xa5503b23e255c, 0xa9e6b5579fdbf, 0xae89f995ad3ad, 0xb33a2b84f15fa,
+    0xb7f76f2fb5e46, 0xbcc1e904bc1d2, 0xc199bdd85529c, 0xc67f12e57d14b, 0xcb720dcef9069,
+    0xd072d4a07897b, 0xd5818dcfba487, 0xda9e603db3285, 0xdfc97337b9b5e, 0xe502ee78b3ff6,
+    0xea4afa2a490d9, 0xefa1bee615a27, 0xf50765b6e4540, 0xfa7c1819e90d8, 0xfffffffffffff,
+};
+
+/* For the first 7 bits of a mantissa: the last k whose bound is not above them. At most one bound
+ * lies between two neighbours, so one comparison is enough to make it right. */
+static const uint8_t GUESSES[1 << 7] = {
+    0,  0,  1,  2,  2,  3,  4,  4,  5,  6,  6,  7,  8,  8,  9,  10, 10, 11, 12, 12, 13, 14,
+    14, 15, 15, 16, 17, 17, 18, 18, 19, 20, 20, 21, 21, 22, 22, 23, 24, 24, 25, 25, 26, 26,
+    27, 27, 28, 28, 29, 29, 30, 30, 31, 31, 32, 33, 33, 34, 34, 35, 35, 35, 36, 36, 37, 37,
+    38, 38, 39, 39, 40, 40, 41, 41, 42, 42, 43, 43, 43, 44, 44, 45, 45, 46, 46, 47, 47, 47,
+    48, 48, 49, 49, 50, 50, 50, 51, 51, 52, 52, 52, 53, 53, 54, 54, 54, 55, 55, 56, 56, 56,
+    57, 57, 58, 58, 58, 59, 59, 59, 60, 60, 61, 61, 61, 62, 62, 62, 63, 63,
+};
+
+/* A window of neighbouring buckets, as narrow as their counts allow: 1, 2 or 4 bytes for whole
+ * counts, 8 for weights with their fractional bits. Buckets never become empty again, so the window
+ * remembers no more than this. */
+struct side {
+    union {
+        uint8_t *u8;
+        uint16_t *u16;
+        uint32_t *u32;
+        uint64_t *u64; /* the only one with fractional bits */
+        void *any;     /* owned; NULL while there is no bucket */
+    } counts;
+    int32_t first; /* the index of counts[0] */
+    uint16_t capacity;
+    uint8_t width; /* bytes of a count */
+};
+
+struct histogram {
+    struct side sides[2];
+    uint64_t zeros;
+    uint64_t total;
+    uint8_t coarser; /* HISTOGRAM_SCALE_MAX - scale */
+};
+
+/* Indexes from low to high; none when low is above high. */
+struct range {
+    int32_t low;
+    int32_t high;
+};
+
+static const struct range RANGE_NONE = {INT32_MAX, INT32_MIN};
+
+static bool range_is_none(struct range range)
+{
+    return range.low > range.high;
+}
+
+static void range_add(struct range *range, int32_t index)
+{
+    range->low = index < range->low ? index : range->low;
+    range->high = index > range->high ? index : range->high;
+}
+
+static struct range range_union(struct range a, struct range b)
+{
+    return (struct range){a.low < b.low ? a.low : b.low, a.high > b.high ? a.high : b.high};
+}
+
+/* Shifts of negative numbers are arithmetic in every compiler that builds kpid. */
+static struct range range_coarser(struct range range, unsigned shift)
+{
+    return range_is_none(range) ? range : (struct range){range.low >> shift, range.high >> shift};
+}
+
+static int32_t range_span(struct range range)
+{
+    return range_is_none(range) ? 0 : range.high - range.low + 1;
+}
+
+static bool range_fits(struct range range)
+{
+    return range_span(range) <= HISTOGRAM_BUCKETS_MAX;
+}
+
+static uint64_t saturating_sum(uint64_t a, uint64_t b)
+{
+    uint64_t sum = 0;
+    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+/* --- indexes and bounds ----------------------------------------------------------------------- */
+
+static uint64_t bits_of(double value)
+{
+    uint64_t bits = 0;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static double double_of(uint64_t bits)
+{
+    double value = 0;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The index at the finest scale of what is not zero. */
+static int32_t index_of(uint64_t bits)
+{
+    int32_t exponent = (int32_t)(bits >> MANTISSA_BITS) & EXPONENT_SPECIAL;
+    uint64_t mantissa = bits & MANTISSA_MASK;
+
+    if (exponent == 0) { /* subnormal: as if it were not */
+        int shift = __builtin_clzll(mantissa) - (63 - MANTISSA_BITS);
+        mantissa = (mantissa << shift) & MANTISSA_MASK;
+        exponent = 1 - shift;
+    }
+    int32_t step = GUESSES[mantissa >> GUESS_SHIFT];
+    step += mantissa > BOUNDS[step + 1];
+    step -= mantissa == 0; /* a power of two is the upper bound of its bucket, and in it */
+    return (exponent - EXPONENT_BIAS) * STEPS + step;
+}
+
+int32_t histogram_index(double value, int scale)
+{
+    assert(scale >= HISTOGRAM_SCALE_MIN && scale <= HISTOGRAM_SCALE_MAX);
+    return index_of(bits_of(value)) >> (HISTOGRAM_SCALE_MAX - scale);
+}
+
+/* The greatest double that is not above base^index. */
+static double bound_of(int64_t index, unsigned coarser)
+{
+    int64_t finest = index * (INT64_C(1) << coarser);
+    int64_t exponent = finest >> HISTOGRAM_SCALE_MAX;
+    uint64_t mantissa = BOUNDS[finest & (STEPS - 1)];
+
+    if (exponent > EXPONENT_BIAS)
+        return DBL_MAX;
+    if (exponent >= EXPONENT_LEAST)
+        return double_of(((uint64_t)(exponent + EXPONENT_BIAS) << MANTISSA_BITS) | mantissa);
+    mantissa |= UINT64_C(1) << MANTISSA_BITS;
+    int64_t shift = EXPONENT_LEAST - exponent;
+    return shift > MANTISSA_BITS ? 0 : double_of(mantissa >> shift);
+}
+
+/* The point of a bucket whose relative distance to the farthest double in it is least: the harmonic
+ * mean of the first and the last one. */
+static double middle_of(int32_t index, unsigned coarser)
+{
+    double least = nextafter(bound_of(index, coarser), INFINITY);
+    double most = bound_of((int64_t)index + 1, coarser);
+
+    if (least >= most) /* one number, or none between two neighbours that are subnormal */
+        return most;
+    double middle = most * (2 / (1 + most / least));
+    return fmin(fmax(middle, least), most);
+}
+
+/* --- one side --------------------------------------------------------------------------------- */
+
+static uint64_t count_at(const struct side *side, size_t place)
+{
+    switch (side->width) {
+    case sizeof(uint8_t):
+        return (uint64_t)side->counts.u8[place] << WEIGHT_BITS;
+    case sizeof(uint16_t):
+        return (uint64_t)side->counts.u16[place] << WEIGHT_BITS;
+    case sizeof(uint32_t):
+        return (uint64_t)side->counts.u32[place] << WEIGHT_BITS;
+    default:
+        return side->counts.u64[place];
+    }
+}
+
+static void set_count_at(const struct side *side, size_t place, uint64_t count)
+{
+    switch (side->width) {
+    case sizeof(uint8_t):
+        side->counts.u8[place] = (uint8_t)(count >> WEIGHT_BITS);
+        break;
+    case sizeof(uint16_t):
+        side->counts.u16[place] = (uint16_t)(count >> WEIGHT_BITS);
+        break;
+    case sizeof(uint32_t):
+        side->counts.u32[place] = (uint32_t)(count >> WEIGHT_BITS);
+        break;
+    default:
+        side->counts.u64[place] = count;
+        break;
+    }
+}
+
+/* False, and nothing is added, when the sum is too large for the width, or has a fraction. */
+static bool add_within_width(const struct side *side, size_t place, uint64_t weight)
+{
+    uint64_t sum = weight >> WEIGHT_BITS;
+
+    if (side->width == sizeof(uint64_t)) {
+        side->counts.u64[place] = saturating_sum(side->counts.u64[place], weight);
+        return true;
+    }
+    if ((weight & WEIGHT_FRACTION) != 0)
+        return false;
+    switch (side->width) {
+    case sizeof(uint8_t):
+        sum += side->counts.u8[place];
+        if (sum > UINT8_MAX)
+            return false;
+        side->counts.u8[place] = (uint8_t)sum;
+        return true;
+    case sizeof(uint16_t):
+        sum += side->counts.u16[place];
+        if (sum > UINT16_MAX)
+            return false;
+        side->counts.u16[place] = (uint16_t)sum;
+        return true;
+    default:
+        sum += side->counts.u32[place];
+        if (sum > UINT32_MAX)
+            return false;
+        side->counts.u32[place] = (uint32_t)sum;
+        return true;
+    }
+}
+
+static uint8_t width_for(uint64_t count)
+{
+    uint64_t whole = count >> WEIGHT_BITS;
+    if ((count & WEIGHT_FRACTION) != 0 || whole > UINT32_MAX)
+        return sizeof(uint64_t);
+    if (whole > UINT16_MAX)
+        return sizeof(uint32_t);
+    return whole > UINT8_MAX ? sizeof(uint16_t) : sizeof(uint8_t);
+}
+
+static void widen(struct side *side, uint8_t width)
+{
+    struct side wide = *side;
+    wide.width = width;
+    wide.counts.any = memory_zero(side->capacity, width);
+    for (size_t i = 0; i < side->capacity; i++)
+        set_count_at(&wide, i, count_at(side, i));
+    free(side->counts.any);
+    *side = wide;
+}
+
+/* The bucket is within the window. */
+static void side_add(struct side *side, int32_t index, uint64_t weight)
+{
+    size_t place = (size_t)(index - side->first);
+    assert(place < side->capacity);
+    if (add_within_width(side, place, weight))
+        return;
+    uint64_t sum = saturating_sum(count_at(side, place), weight);
+    uint8_t width = width_for(sum);
+    if (width > side->width)
+        widen(side, width);
+    set_count_at(side, place, sum);
+}
+
+/* Where the buckets are that are not empty. */
+static struct range side_range(const struct side *side)
+{
+    int32_t low = 0;
+    int32_t high = side->capacity;
+
+    while (low < high && count_at(side, (size_t)low) == 0)
+        low++;
+    while (low < high && count_at(side, (size_t)high - 1) == 0)
+        high--;
+    return low == high ? RANGE_NONE : (struct range){side->first + low, side->first + high - 1};
+}
+
+/* Makes the window hold `range` too; together with what is there it fits. It leaves some room on
+ * the side that grows, so that values in order do not move it each time. */
+static void side_reserve(struct side *side, struct range range)
+{
+    if (range_is_none(range) || (side->capacity > 0 && range.low >= side->first &&
+                                 range.high < side->first + side->capacity))
+        return;
+
+    struct range used = side_range(side);
+    struct range all = range_union(used, range);
+    int32_t span = range_span(all);
+    assert(span <= HISTOGRAM_BUCKETS_MAX);
+    int32_t capacity = range_is_none(used) ? span : span + span / 8;
+    capacity = (capacity + CAPACITY_STEP - 1) / CAPACITY_STEP * CAPACITY_STEP;
+    if (capacity > HISTOGRAM_BUCKETS_MAX)
+        capacity = HISTOGRAM_BUCKETS_MAX;
+
+    int32_t room_below = (capacity - span) / 2;
+    if (all.low == used.low)
+        room_below = 0;
+    else if (all.high == used.high)
+        room_below = capacity - span;
+
+    struct side grown = {.first = all.low - room_below,
+                         .capacity = (uint16_t)capacity,
+                         .width = side->width > 0 ? side->width : (uint8_t)sizeof(uint8_t)};
+    grown.counts.any = memory_zero(grown.capacity, grown.width);
+    if (!range_is_none(used)) {
+        memcpy(grown.counts.u8 + (size_t)(used.low - grown.first) * grown.width,
+               side->counts.u8 + (size_t)(used.low - side->first) * side->width,
+               (size_t)range_span(used) * side->width);
+    }
+    free(side->counts.any);
+    *side = grown;
+}
+
+/* Adds the buckets of `from`, which are finer by `shift`; the window is large enough. */
+static void side_merge(struct side *into, const struct side *from, unsigned shift)
+{
+    for (int32_t i = 0; i < from->capacity; i++) {
+        uint64_t count = count_at(from, (size_t)i);
+        if (count != 0)
+            side_add(into, (from->first + i) >> shift, count);
+    }
+}
+
+static void side_coarsen(struct side *side, unsigned shift)
+{
+    struct side coarse = {.width = side->width};
+    side_reserve(&coarse, range_coarser(side_range(side), shift));
+    side_merge(&coarse, side, shift);
+    free(side->counts.any);
+    *side = coarse;
+}
+
+/* The weights of the buckets from `low` to `high`. */
+static uint64_t side_sum(const struct side *side, int32_t low, int32_t high)
+{
+    uint64_t sum = 0;
+    for (int32_t i = 0; i < side->capacity; i++) {
+        if (side->first + i >= low && side->first + i <= high)
+            sum = saturating_sum(sum, count_at(side, (size_t)i));
+    }
+    return sum;
+}
+
+/* --- the histogram ---------------------------------------------------------------------------- */
+
+struct histogram *histogram_new(void)
+{
+    return memory_zero(1, sizeof(struct histogram));
+}
+
+void histogram_free(struct histogram *histogram)
+{
+    if (histogram == NULL)
+        return;
+    free(histogram->sides[POSITIVE].counts.any);
+    free(histogram->sides[NEGATIVE].counts.any);
+    free(histogram);
+}
+
+struct histogram *histogram_copy(const struct histogram *histogram)
+{
+    struct histogram *copy = histogram_new();
+    *copy = *histogram;
+    for (int i = POSITIVE; i <= NEGATIVE; i++) {
+        copy->sides[i] = (struct side){.width = histogram->sides[i].width};
+        side_reserve(&copy->sides[i], side_range(&histogram->sides[i]));
+        side_merge(&copy->sides[i], &histogram->sides[i], 0);
+    }
+    return copy;
+}
+
+/* Makes room for buckets of a scale given by `coarser`: takes the coarser one of that and its own,
+ * then the finest at which both sides fit. So the scale depends on what there is, not on when it
+ * came. */
+static void make_room(struct histogram *histogram, unsigned coarser, const struct range ranges[2])
+{
+    unsigned own = histogram->coarser;
+    unsigned target = own > coarser ? own : coarser;
+    struct range needed[2];
+
+    for (int i = POSITIVE; i <= NEGATIVE; i++) {
+        needed[i] = range_union(range_coarser(side_range(&histogram->sides[i]), target - own),
+                                range_coarser(ranges[i], target - coarser));
+    }
+    while (!range_fits(needed[POSITIVE]) || !range_fits(needed[NEGATIVE])) {
+        needed[POSITIVE] = range_coarser(needed[POSITIVE], 1);
+        needed[NEGATIVE] = range_coarser(needed[NEGATIVE], 1);
+        target++;
+    }
+    assert(target <= COARSER_MAX);
+    for (int i = POSITIVE; i <= NEGATIVE; i++) {
+        if (target > own)
+            side_coarsen(&histogram->sides[i], target - own);
+        side_reserve(&histogram->sides[i], range_coarser(ranges[i], target - coarser));
+    }
+    histogram->coarser = (uint8_t)target;
+}
+
+static void add_outside_window(struct histogram *histogram, int sign, int32_t finest,
+                               uint64_t weight)
+{
+    struct range ranges[2] = {RANGE_NONE, RANGE_NONE};
+    ranges[sign] = (struct range){finest, finest};
+    make_room(histogram, 0, ranges);
+    side_add(&histogram->sides[sign], finest >> histogram->coarser, weight);
+}
+
+void histogram_add(struct histogram *histogram, double value, uint64_t weight)
+{
+    uint64_t bits = bits_of(value);
+    int sign = (int)(bits >> 63);
+
+    if (weight == 0 || ((bits >> MANTISSA_BITS) & EXPONENT_SPECIAL) == EXPONENT_SPECIAL)
+        return;
+    histogram->total = saturating_sum(histogram->total, weight);
+    if (bits << 1 == 0) {
+        histogram->zeros = saturating_sum(histogram->zeros, weight);
+        return;
+    }
+    struct side *side = &histogram->sides[sign];
+    int32_t finest = index_of(bits);
+    int32_t index = finest >> histogram->coarser;
+    if (index >= side->first && index < side->first + side->capacity)
+        side_add(side, index, weight);
+    else
+        add_outside_window(histogram, sign, finest, weight);
+}
+
+void histogram_merge(struct histogram *into, const struct histogram *from)
+{
+    assert(into != from);
+    struct range ranges[2] = {side_range(&from->sides[POSITIVE]),
+                              side_range(&from->sides[NEGATIVE])};
+
+    into->total = saturating_sum(into->total, from->total);
+    into->zeros = saturating_sum(into->zeros, from->zeros);
+    make_room(into, from->coarser, ranges);
+    for (int i = POSITIVE; i <= NEGATIVE; i++)
+        side_merge(&into->sides[i], &from->sides[i], (unsigned)(into->coarser - from->coarser));
+}
+
+/* --- histograms from elsewhere ---------------------------------------------------------------- */
+
+/* Buckets of a scale that is finer than ours are halved, those beyond the coarsest scale are
+ * the same two as at the coarsest: base^-1 and base^1 are out of reach already. */
+static int64_t import_index(const struct histogram_buckets *buckets, size_t i, int32_t scale)
+{
+    int64_t index = (int64_t)buckets->offset + (int64_t)i;
+    if (scale <= HISTOGRAM_SCALE_MAX)
+        return index;
+    int32_t finer = scale - HISTOGRAM_SCALE_MAX;
+    return index >> (finer > 63 ? 63 : finer);
+}
+
+static bool check_import(const struct histogram_buckets *buckets, int32_t scale, unsigned coarser,
+                         struct range *out, struct error *err)
+{
+    *out = RANGE_NONE;
+    for (size_t i = 0; i < buckets->count; i++) {
+        int64_t index = import_index(buckets, i, scale);
+        if (buckets->counts[i] == 0)
+            continue;
+        if (index < INDEX_LEAST >> coarser || index > INDEX_MOST >> coarser) {
+            return error_set(err, ERROR_INVALID,
+                             "histogram bucket '%lld' at scale %d is outside of 64-bit numbers",
+                             (long long)buckets->offset + (long long)i, (int)scale);
+        }
+        range_add(out, (int32_t)index);
+    }
+    return true;
+}
+
+static uint64_t weight_of_whole(uint64_t count)
+{
+    return count > UINT64_MAX >> WEIGHT_BITS ? UINT64_MAX : count << WEIGHT_BITS;
+}
+
+bool histogram_import(struct histogram *into, int32_t scale, uint64_t zeros,
+                      const struct histogram_buckets *positive,
+                      const struct histogram_buckets *negative, struct error *err)
+{
+    const struct histogram_buckets *buckets[2] = {positive, negative};
+    struct range ranges[2];
+    unsigned coarser = 0;
+
+    if (scale < HISTOGRAM_SCALE_MIN)
+        coarser = COARSER_MAX;
+    else if (scale < HISTOGRAM_SCALE_MAX)
+        coarser = (unsigned)(HISTOGRAM_SCALE_MAX - scale);
+    for (int i = POSITIVE; i <= NEGATIVE; i++) {
+        if (!check_import(buckets[i], scale, coarser, &ranges[i], err))
+            return false;
+    }
+
+    into->zeros = saturating_sum(into->zeros, weight_of_whole(zeros));
+    into->total = saturating_sum(into->total, weight_of_whole(zeros));
+    if (range_is_none(ranges[POSITIVE]) && range_is_none(ranges[NEGATIVE]))
+        return true;
+    make_room(into, coarser, ranges);
+    for (int i = POSITIVE; i <= NEGATIVE; i++) {
+        for (size_t j = 0; j < buckets[i]->count; j++) {
+            uint64_t weight = weight_of_whole(buckets[i]->counts[j]);
+            if (weight == 0)
+                continue;
+            int32_t index = (int32_t)import_index(buckets[i], j, scale);
+            side_add(&into->sides[i], index >> (into->coarser - coarser), weight);
+            into->total = saturating_sum(into->total, weight);
+        }
+    }
+    return true;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+uint64_t histogram_count(const struct histogram *histogram)
+{
+    return histogram->total;
+}
+
+int histogram_scale(const struct histogram *histogram)
+{
+    return HISTOGRAM_SCALE_MAX - histogram->coarser;
+}
+
+/* (base - 1) / (base + 1), in a form in which no base is too large. */
+double histogram_error(const struct histogram *histogram)
+{
+    return tanh(ldexp(M_LN2 / 2, -histogram_scale(histogram)));
+}
+
+size_t histogram_size_bytes(const struct histogram *histogram)
+{
+    size_t size = sizeof *histogram;
+    for (int i = POSITIVE; i <= NEGATIVE; i++)
+        size += (size_t)histogram->sides[i].capacity * histogram->sides[i].width;
+    return size;
+}
+
+static double value_at_rank(const struct histogram *histogram, uint64_t rank)
+{
+    const struct side *negative = &histogram->sides[NEGATIVE];
+    const struct side *positive = &histogram->sides[POSITIVE];
+    uint64_t seen = 0;
+
+    for (int32_t i = negative->capacity - 1; i >= 0; i--) {
+        seen = saturating_sum(seen, count_at(negative, (size_t)i));
+        if (seen >= rank)
+            return -middle_of(negative->first + i, histogram->coarser);
+    }
+    seen = saturating_sum(seen, histogram->zeros);
+    if (seen >= rank)
+        return 0;
+    for (int32_t i = 0; i < positive->capacity; i++) {
+        seen = saturating_sum(seen, count_at(positive, (size_t)i));
+        if (seen >= rank)
+            return middle_of(positive->first + i, histogram->coarser);
+    }
+    return INFINITY; /* not reached: the weights seen are the total */
+}
+
+/* A decimal q has no exact double: 0.07 of 100 must be 7, not a hair more and then 8. So what is
+ * above a rank by no more than q's own rounding is that rank. */
+static uint64_t rank_of(double q, uint64_t total)
+{
+    double rank = ceil(q * (double)total * (1 - 4 * DBL_EPSILON));
+    if (rank >= (double)total)
+        return total;
+    return rank < 1 ? 1 : (uint64_t)rank;
+}
+
+bool histogram_quantile(const struct histogram *histogram, double q, double min, double max,
+                        double *out)
+{
+    if (histogram->total == 0 || !(q >= 0 && q <= 1))
+        return false;
+    *out = fmax(fmin(value_at_rank(histogram, rank_of(q, histogram->total)), max), min);
+    return true;
+}
+
+/* The weights up to `value`, when `same` is the side of the positive values; with the sides
+ * exchanged and -value, those from -value on. */
+static uint64_t weight_up_to(const struct histogram *histogram, int same, double value)
+{
+    const struct side *above_zero = &histogram->sides[same];
+    const struct side *below_zero = &histogram->sides[1 - same];
+    int32_t index = value == 0 ? 0 : index_of(bits_of(value)) >> histogram->coarser;
+
+    if (value < 0)
+        return side_sum(below_zero, index, INT32_MAX);
+    uint64_t sum = saturating_sum(histogram->zeros, side_sum(below_zero, INT32_MIN, INT32_MAX));
+    if (value > 0)
+        sum = saturating_sum(sum, side_sum(above_zero, INT32_MIN, index));
+    return sum;
+}
+
+bool histogram_share_at_most(const struct histogram *histogram, double value, double *out)
+{
+    if (histogram->total == 0 || !isfinite(value))
+        return false;
+    *out = (double)weight_up_to(histogram, POSITIVE, value) / (double)histogram->total;
+    return true;
+}
+
+bool histogram_share_at_least(const struct histogram *histogram, double value, double *out)
+{
+    if (histogram->total == 0 || !isfinite(value))
+        return false;
+    *out = (double)weight_up_to(histogram, NEGATIVE, -value) / (double)histogram->total;
+    return true;
+}
+
+/* --- codec ------------------------------------------------------------------------------------ */
+
+static void put_varint(struct buf *out, uint64_t value)
+{
+    for (; value > 0x7f; value >>= 7)
+        buf_u8(out, (uint8_t)(value | 0x80));
+    buf_u8(out, (uint8_t)value);
+}
+
+static bool is_whole(const struct histogram *histogram)
+{
+    uint64_t bits = histogram->zeros;
+    for (int i = POSITIVE; i <= NEGATIVE; i++) {
+        const struct side *side = &histogram->sides[i];
+        if (side->width < sizeof(uint64_t))
+            continue;
+        for (size_t j = 0; j < side->capacity; j++)
+            bits |= side->counts.u64[j];
+    }
+    return (bits & WEIGHT_FRACTION) == 0;
+}
+
+static void encode_bucket(struct buf *out, uint64_t count, uint32_t gap)
+{
+    uint64_t rest = (count - 1) >> COUNT_BITS;
+    uint64_t low_bits = (count - 1) & ((1U << COUNT_BITS) - 1);
+    uint64_t short_gap = gap < GAP_LONG ? gap : GAP_LONG;
+
+    buf_u8(out, (uint8_t)(short_gap | low_bits << GAP_BITS | (rest > 0 ? REST_FOLLOWS : 0)));
+    if (rest > 0)
+        put_varint(out, rest);
+    if (gap >= GAP_LONG)
+        put_varint(out, gap - GAP_LONG);
+}
+
+static void encode_side(const struct side *side, unsigned fraction_bits, struct buf *out)
+{
+    struct range range = side_range(side);
+    uint32_t gap = 0;
+
+    put_varint(out, (uint64_t)range_span(range));
+    if (range_is_none(range))
+        return;
+    put_varint(out,
+               (uint64_t)(range.low < 0 ? -2 * (int64_t)range.low - 1 : 2 * (int64_t)range.low));
+    for (int32_t index = range.low; index <= range.high; index++) {
+        uint64_t count = count_at(side, (size_t)(index - side->first));
+        if (count == 0) {
+            gap++;
+            continue;
+        }
+        encode_bucket(out, count >> fraction_bits, gap);
+        gap = 0;
+    }
+}
+
+void histogram_encode(const struct histogram *histogram, struct buf *out)
+{
+    bool whole = is_whole(histogram);
+    unsigned fraction_bits = whole ? WEIGHT_BITS : 0;
+
+    buf_u8(out,
+           (uint8_t)(histogram->coarser | (whole ? FLAG_WHOLE : 0) | VERSION << VERSION_SHIFT));
+    put_varint(out, histogram->zeros >> fraction_bits);
+    encode_side(&histogram->sides[POSITIVE], fraction_bits, out);
+    encode_side(&histogram->sides[NEGATIVE], fraction_bits, out);
+}
+
+/* Only the shortest form is one. */
+static uint64_t take_varint(struct reader *reader)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        uint8_t byte = read_u8(reader);
+        if ((shift > 0 && byte == 0) || (shift == 63 && byte > 1))
+            break;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return value;
+    }
+    reader->ok = false;
+    return 0;
+}
+
+/* A count as it is written, as a weight; 0 is what it is not. */
+static uint64_t weight_of_written(struct reader *reader, uint64_t count, bool whole)
+{
+    if (whole && count > UINT64_MAX >> WEIGHT_BITS)
+        reader->ok = false;
+    return whole ? count << WEIGHT_BITS : count;
+}
+
+/* Reads a bucket; returns its weight, 0 when it is wrong. */
+static uint64_t decode_bucket(struct reader *reader, bool whole, uint64_t *gap)
+{
+    uint8_t byte = read_u8(reader);
+    uint64_t count = (byte >> GAP_BITS) & ((1U << COUNT_BITS) - 1);
+
+    *gap = byte & GAP_LONG;
+    if ((byte & REST_FOLLOWS) != 0) {
+        uint64_t rest = take_varint(reader);
+        if (rest == 0 || rest > UINT64_MAX >> COUNT_BITS)
+            reader->ok = false;
+        count |= rest << COUNT_BITS;
+    }
+    if (*gap == GAP_LONG) {
+        uint64_t longer = take_varint(reader);
+        *gap = longer < HISTOGRAM_BUCKETS_MAX ? longer + GAP_LONG : HISTOGRAM_BUCKETS_MAX;
+    }
+    uint64_t weight = weight_of_written(reader, count + 1, whole);
+    return reader->ok ? weight : 0;
+}
+
+/* Where the side's buckets are; none and `reader->ok` when it is empty. */
+static struct range decode_range(struct reader *reader, unsigned coarser)
+{
+    uint64_t span = take_varint(reader);
+    if (span == 0)
+        return RANGE_NONE;
+    uint64_t zigzag = take_varint(reader);
+    int64_t low = (int64_t)(zigzag >> 1) ^ -(int64_t)(zigzag & 1);
+    if (span > HISTOGRAM_BUCKETS_MAX || low < INDEX_LEAST >> coarser ||
+        low > (INDEX_MOST >> coarser) - (int64_t)span + 1) {
+        reader->ok = false;
+        return RANGE_NONE;
+    }
+    return (struct range){(int32_t)low, (int32_t)(low + (int64_t)span - 1)};
+}
+
+static bool decode_side(struct histogram *histogram, int sign, bool whole, struct reader *reader)
+{
+    struct range ranges[2] = {RANGE_NONE, RANGE_NONE};
+    struct range range = decode_range(reader, histogram->coarser);
+    int64_t index = (int64_t)range.low - 1;
+
+    if (!reader->ok || range_is_none(range))
+        return reader->ok;
+    ranges[sign] = range;
+    make_room(histogram, histogram->coarser, ranges);
+    while (index < range.high) {
+        uint64_t gap = 0;
+        uint64_t weight = decode_bucket(reader, whole, &gap);
+        bool is_first = index < range.low;
+        index += (int64_t)gap + 1;
+        if (weight == 0 || index > range.high || (is_first && gap > 0))
+            return false;
+        side_add(&histogram->sides[sign], (int32_t)index, weight);
+        histogram->total = saturating_sum(histogram->total, weight);
+    }
+    return true;
+}
+
+static bool decode_all(struct histogram *histogram, struct reader *reader)
+{
+    uint8_t head = read_u8(reader);
+    bool whole = (head & FLAG_WHOLE) != 0;
+
+    histogram->coarser = head & (FLAG_WHOLE - 1);
+    if (head >> VERSION_SHIFT != VERSION || histogram->coarser > COARSER_MAX)
+        return false;
+    histogram->zeros = weight_of_written(reader, take_varint(reader), whole);
+    histogram->total = histogram->zeros;
+    if (!decode_side(histogram, POSITIVE, whole, reader) ||
+        !decode_side(histogram, NEGATIVE, whole, reader) || is_whole(histogram) != whole)
+        return false;
+    return histogram->coarser == 0 || histogram->sides[POSITIVE].capacity > 0 ||
+           histogram->sides[NEGATIVE].capacity > 0;
+}
+
+struct histogram *histogram_decode(struct reader *reader)
+{
+    struct histogram *histogram = histogram_new();
+
+    if (decode_all(histogram, reader) && reader->ok)
+        return histogram;
+    reader->ok = false;
+    histogram_free(histogram);
+    return NULL;
+}
