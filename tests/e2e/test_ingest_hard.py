@@ -69,7 +69,7 @@ def floods(daemon):
             Flood(lambda: tcp.sendall(b"flood:1|c|@0.1\n" * 5000))]
 
 
-@pytest.mark.threads
+# Not under ThreadSanitizer: what can be read in the second that a stop has is a matter of speed.
 @pytest.mark.parametrize("threads", [1, 2])
 def test_sigterm_in_a_flood_stores_what_others_sent_before_it(kpid, tmp_path, threads):
     daemon = start(kpid, tmp_path, threads=threads)
