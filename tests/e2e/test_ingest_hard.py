@@ -136,7 +136,9 @@ def test_a_full_store_says_what_waits_and_a_larger_one_goes_on(kpid, tmp_path):
     daemon.config_path.write_text(text.replace("/data }", "/data, max_size: 16M }"))
     daemon.start()
     port = daemon.port("tcp")
-    sent = 0
+    say(port, b"first:1|c\n")
+    wait_until(lambda: daemon.stored() == 1, "the first sample")
+    sent = 1
 
     def is_full():
         nonlocal sent
@@ -154,15 +156,15 @@ def test_a_full_store_says_what_waits_and_a_larger_one_goes_on(kpid, tmp_path):
     assert daemon.get("/readyz")[0] == 503
     refused = daemon.kpictl("push", "orders=1", "--type", "counter", check=False)
     assert refused.returncode == 4 and "full" in refused.stderr
-    assert daemon.value("sum(name0)") == 1
+    assert daemon.value("sum(first)") == 1
     assert daemon.stop() == 0
     assert f"samples_lost samples={sent - stored} " in daemon.log()
 
     daemon.config_path.write_text(text)
     daemon.start()
     assert daemon.stored() == stored
-    say(daemon.port("tcp"), b"name0:1|c\n")
-    wait_until(lambda: daemon.value("sum(name0)") == 2, "samples to be stored again")
+    say(daemon.port("tcp"), b"first:1|c\n")
+    wait_until(lambda: daemon.value("sum(first)") == 2, "samples to be stored again")
     check_balance(daemon)
 
 
