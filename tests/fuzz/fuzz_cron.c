@@ -1,4 +1,5 @@
-/* Cron expressions and schedules from any bytes: a mistake or a schedule whose next run is later. */
+/* Cron expressions and schedules from any bytes: a mistake or a schedule whose next run is later.
+ */
 #include <stdlib.h>
 
 #include "schedule/schedule.h"
