@@ -323,6 +323,17 @@ static void write_text(enum alert_change change, const struct story *story, stru
     buf_fini(&text);
 }
 
+/* How the judged period stands: a closed one (ALR-2 of at_least totals) has a verdict. */
+static enum kpi_status_code judged_code(const struct event_source *source)
+{
+    if (source->target == NULL)
+        return source->status->code;
+    if (source->period.to > source->now)
+        return source->target->code;
+    const struct target_period closed = {source->period, *source->figure};
+    return target_judge_closed(source->status->kpi, source->target->target, &closed, source->now);
+}
+
 void event_describe(enum alert_change change, const struct event_source *source,
                     struct arena *arena, struct event *out)
 {
@@ -334,8 +345,7 @@ void event_describe(enum alert_change change, const struct event_source *source,
                           .arena = arena,
                           .period = source->period,
                           .value = source->figure->is_null ? NAN : source->figure->value,
-                          .code =
-                              source->target == NULL ? source->status->code : source->target->code};
+                          .code = judged_code(source)};
     char label[CALENDAR_LABEL_SIZE];
 
     if (change == ALERT_ENDED_PERIOD)

@@ -13,10 +13,13 @@ struct grouping {
     size_t count, capacity;
 };
 
-static void add(struct grouping *grouping, const struct schedule *schedule, const struct kpi *kpi)
+static void add(struct grouping *grouping, const struct schedule *schedule, struct kpi *kpi)
 {
     struct arena *arena = grouping->loader->arena;
     struct group *group = NULL;
+
+    if (kpi->schedule == NULL)
+        kpi->schedule = schedule->id;
 
     for (size_t i = 0; i < grouping->count && group == NULL; i++) {
         if (grouping->groups[i].evaluation.schedule == schedule)
@@ -48,7 +51,7 @@ static struct str subject(const struct loader *loader, const struct yaml_node *r
 }
 
 /* `evaluate` of a KPI or rule, its defaults included: adds the KPI to that schedule. */
-static void evaluate_on(struct grouping *grouping, struct yaml_node *value, const struct kpi *kpi)
+static void evaluate_on(struct grouping *grouping, struct yaml_node *value, struct kpi *kpi)
 {
     bool not_built = false;
     const struct schedule *schedule =
@@ -58,7 +61,7 @@ static void evaluate_on(struct grouping *grouping, struct yaml_node *value, cons
         add(grouping, schedule, kpi);
 }
 
-static void group_kpi(struct grouping *grouping, const struct kpi *kpi)
+static void group_kpi(struct grouping *grouping, struct kpi *kpi)
 {
     struct loader *loader = grouping->loader;
     struct object object = loader_object(

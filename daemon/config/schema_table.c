@@ -46,10 +46,10 @@ const struct schema_object SCHEMA_SCHEDULE_MAP = {
 static const struct schema_entry ORGANISATION_KEYS[] = {
     KEY("name", TEXT, "its name", KEPT),
     KEY("mission", TEXT, "what it is there for", KEPT),
-    KEY("currency", TEXT, "the currency of figures without one", KEPT),
+    KEY("currency", TEXT, "the currency of figures without one", LATER),
     KEY("calendar", ID, "the calendar of everything that names none",
         WORDS("the calendar named default, else the host's zone, weeks from Monday")),
-    KEY("locale", TEXT, "the language of messages", KEPT),
+    KEY("locale", TEXT, "the language of messages", LATER),
 };
 static const struct schema_object ORGANISATION_OBJECT = {
     .name = "organisation",
@@ -83,8 +83,8 @@ static const struct schema_entry LIMITS_KEYS[] = {
         DEFAULT("1000000")),
     KEY("series_per_metric", COUNT, "active series of one metric", WORDS("100000"), LATER),
     KEY("line", SIZE, "bytes of one line", DEFAULT("64K")),
-    KEY("frame", SIZE, "bytes of one frame of the native protocol", WORDS("4M"), KEPT),
-    KEY("body", SIZE, "bytes of one HTTP body, unpacked", WORDS("32M"), KEPT),
+    KEY("frame", SIZE, "bytes of one frame of the native protocol", WORDS("4M"), LATER),
+    KEY("body", SIZE, "bytes of one HTTP body, unpacked", WORDS("32M"), LATER),
     KEY("connections", COUNT, "open streams in all; a new one beyond it is closed",
         DEFAULT("10000")),
     KEY("idle", SPAN, "a stream that says nothing for so long is closed; 0s: never", DEFAULT("1h")),

@@ -47,6 +47,7 @@ struct kpi {
     double min_count;
     const struct target *targets;
     size_t target_count;
+    const char *schedule; /* the id of the (first) one that evaluates it; NULL: none does */
 };
 
 struct kpi_set {

@@ -42,7 +42,7 @@ static void add_shown(struct json *json, const struct kpi_status *status)
     json_open(json, '{');
     shown_number(json, "value", unit, status->figure.is_null ? NAN : status->figure.value,
                  shown == NULL ? NAN : shown->target->to);
-    if (shown != NULL) {
+    if (shown != NULL && shown->target->not_built == NULL) {
         (void)snprintf(text, sizeof text, "%s %s",
                        shown->target->kind == TARGET_AT_LEAST ? "at least" : "at most",
                        unit_format(unit, shown->target->to, NAN, number));
@@ -141,16 +141,17 @@ static void write_targets(struct json *json, const struct kpi_status *status)
     json_close(json, ']');
 }
 
-/* The stored mark of the KPI's schedule, where it has one of its own. */
+/* The stored mark of the schedule that evaluates the KPI. */
 static void write_mark(struct json *json, struct read_txn *txn, const struct kpi *kpi)
 {
     wall_ms last = WALL_NONE;
     wall_ms next = WALL_NONE;
 
-    if (!evaluator_mark(txn, str_of(kpi->id), &last, &next))
+    if (kpi->schedule == NULL || !evaluator_mark(txn, str_of(kpi->schedule), &last, &next))
         return;
     json_key(json, "evaluate");
     json_open(json, '{');
+    json_field_text(json, "schedule", kpi->schedule);
     answer_time(json, "last_run", kpi->calendar, last);
     answer_time(json, "next_run", kpi->calendar, next);
     json_close(json, '}');

@@ -19,7 +19,7 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("KPID_BUILD", ROOT / "build" / "asan"))
+BUILD = pathlib.Path(os.environ.get("KPID_BUILD", ROOT / "build" / "asan")).resolve()
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PATIENCE = 60  # seconds; sanitizers on a busy machine are slow, a hang is still found
 

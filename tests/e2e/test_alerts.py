@@ -119,6 +119,7 @@ kpis:
         {"name": "lead", "value": 83, "at": at}, {"name": "lead", "value": 3}]) is True
     firing = wait_until(lambda: told(receiver, "leads", "firing"), "yesterday's miss")[0]
     assert firing["value"] == 83
+    assert firing["status"] == "missed"
     assert re.fullmatch(r"leads: 83, target 100 \(\d{4}-\d\d-\d\d\)", firing["text"])
     assert firing["period"]["to"] == daemon.kpi("leads")["period"]["from"]
 

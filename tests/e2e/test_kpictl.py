@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import termios
+import time
 
 import pytest
 
@@ -286,3 +287,23 @@ def test_version_and_help_need_no_kpid():
     for arguments in (["--version"], ["version"], ["help"], ["--help"], ["help", "query"], ["status", "-h"]):
         done = subprocess.run([BUILD / "kpictl", *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0 and done.stdout and not done.stderr, arguments
+
+
+def test_show_tells_the_last_period_and_when_the_kpi_is_judged(kpid):
+    daemon = kpid(BODY)
+    yesterday = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 86400))
+    daemon.kpictl("push", "signup=7", "--at", yesterday)
+    daemon.kpictl("push", "signup=3")
+    card = daemon.kpictl("show", "signups").stdout
+    assert re.search(r"^  last +\d{4}-\d\d-\d\d: 7, ", card, re.MULTILINE), card
+    runs = wait_until(lambda: daemon.ask("show", "signups").get("evaluate"), "the first evaluation")
+    assert runs["schedule"] == "every 1m"
+    assert runs["next_run"] > runs["last_run"]
+
+
+def test_a_target_that_is_not_built_is_not_shown_as_another_one(kpid):
+    daemon = kpid(BODY + "  mrr: { value: last(mrr), target: { increase_to: 160K, by: 2027-03-31 } }\n")
+    for said in (daemon.kpictl("show", "mrr").stdout, daemon.kpictl("status").stdout):
+        assert "at least 160" not in said
+    assert "not built yet" in daemon.kpictl("show", "mrr").stdout
+    assert daemon.kpi("mrr")["status"] == "draft"

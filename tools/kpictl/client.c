@@ -1,6 +1,7 @@
 #include "client.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,7 +61,9 @@ static int unreachable(const struct client *client, CURL *curl, CURLcode code)
     if (code == CURLE_COULDNT_CONNECT && errnum != 0)
         words = error_errno_words((int)errnum, system_words, sizeof system_words);
     (void)fprintf(stderr, "kpictl: cannot reach kpid at '%s': %s\n", where, words);
-    if (client->url == NULL)
+    if (client->url == NULL && errnum == EACCES)
+        (void)fprintf(stderr, "  hint: ask as root, or as a member of the socket's group\n");
+    else if (client->url == NULL)
         (void)fprintf(stderr, "  hint: is it running, and is this its control socket? see "
                               "'--socket'\n");
     return EXIT_UNREACHABLE;

@@ -23,13 +23,15 @@ static void print_targets(const json_t *kpi)
 
     json_array_foreach(json_object_get(kpi, "targets"), i, target)
     {
-        (void)printf("  %-10s %s %s each %s: %s", "target",
+        if (field_text(target, "not_built", NULL) != NULL) {
+            line("target",
+                 field_text(target, "not_built", NULL)); /* its numbers mean nothing yet */
+            continue;
+        }
+        (void)printf("  %-10s %s %s each %s: %s\n", "target",
                      kpi_words(field_text(target, "kind", ""), kind),
                      field_text(target, "shown", "-"), field_text(target, "every", "period"),
                      kpi_words(field_text(target, "status", ""), words));
-        if (field_text(target, "not_built", NULL) != NULL)
-            (void)printf(" (%s)", field_text(target, "not_built", ""));
-        (void)printf("\n");
     }
 }
 
@@ -64,7 +66,7 @@ static void print_card(const json_t *kpi)
     print_targets(kpi);
     line("expected", field_text(shown, "expected", NULL));
     (void)printf("  %-10s %s: %s", "last", field_text(json_object_get(last, "period"), "name", "-"),
-                 kpi_value_text(last, value));
+                 field_text(shown, "last", "no value"));
     (void)printf(", %s\n", kpi_words(field_text(last, "status", "-"), words));
     line("formula", field_text(kpi, "formula", NULL));
     line("define", field_text(kpi, "define", NULL));
