@@ -173,6 +173,17 @@ static struct unit result_unit(const struct formula_function *function,
     }
 }
 
+/* The two highest values are those of the range (FIG-22). */
+static bool check_range(struct parser *parser, const struct formula_node *node)
+{
+    char quoted[STR_QUOTED_SIZE];
+    if (node->function->id != FUNCTION_TOP2BOX || node->metric->has_range)
+        return true;
+    (void)scanner_fail(node->column, parser->err, "the range of '%s' is not declared",
+                       str_quoted(node->selector.metric, quoted));
+    return error_hint(parser->err, "declare it with the metric, as range: [ 1, 5 ]");
+}
+
 /* A declared metric's kind and unit; whether its kind has the function (FIG-8). */
 static bool apply_definition(struct parser *parser, struct formula_node *node)
 {
@@ -188,7 +199,7 @@ static bool apply_definition(struct parser *parser, struct formula_node *node)
         return true;
     node->selector.kind = metric->kind;
     if ((node->function->kinds & (1U << metric->kind)) != 0)
-        return true;
+        return check_range(parser, node);
     return scanner_fail(node->column, parser->err, "%s",
                         formula_function_advice(node->function, metric->kind, node->selector.metric,
                                                 advice, sizeof advice));
@@ -230,11 +241,12 @@ static bool parse_per(struct parser *parser, struct formula_node *node, struct s
     return true;
 }
 
-static bool parse_compared(struct parser *parser, const struct formula_node *node)
+static bool parse_compared(struct parser *parser, struct formula_node *node)
 {
     struct unit_number number;
     struct error error = ERROR_EMPTY;
-    if (!scanner_accept(&parser->scanner, ">=") && !scanner_accept(&parser->scanner, "<="))
+    node->at_least = scanner_accept(&parser->scanner, ">=");
+    if (!node->at_least && !scanner_accept(&parser->scanner, "<="))
         return scanner_expected(&parser->scanner, "'>=' or '<='", parser->err);
     size_t column = scanner_column(&parser->scanner);
     struct str text = scanner_number(&parser->scanner, KEYWORDS);
@@ -246,6 +258,10 @@ static bool parse_compared(struct parser *parser, const struct formula_node *nod
         return scanner_fail(column, parser->err,
                             "the metric is in '%s', but this number is in '%s'",
                             node->metric_unit.name, number.unit.name);
+    node->number = number.value;
+    /* A metric without unit takes any: its samples are in the number's. */
+    if (number.unit.dimension != DIMENSION_ANY && node->metric_unit.dimension != DIMENSION_ANY)
+        node->number = unit_shown(&node->metric_unit, unit_base(&number.unit, number.value));
     return true;
 }
 
@@ -260,6 +276,8 @@ static bool parse_metric_call(struct parser *parser, struct formula_node *node, 
         return false;
     if (node->function->argument == ARGUMENT_COMPARED && !parse_compared(parser, node))
         return false;
+    if (node->function->id == FUNCTION_PERCENTILE)
+        (void)formula_function_quantile(name, &node->number);
     out->class = node->function->class;
     out->unit = result_unit(node->function, &node->metric_unit);
     if (node->function->needs_count)

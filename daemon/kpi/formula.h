@@ -33,7 +33,9 @@ struct formula_function; /* kpi/formula_function.h */
 struct formula_node {
     enum formula_op op;
     double number;                           /* FORMULA_NUMBER: in base units; FORMULA_CALL of a
-                                                rate: the seconds it is per */
+                                                rate: the seconds it is per, of a percentile: its
+                                                q, of a share: the boundary in metric_unit */
+    bool at_least;                           /* FORMULA_CALL of a share: >=, else <= */
     const struct formula_function *function; /* FORMULA_CALL */
     struct unit metric_unit;                 /* FORMULA_CALL: of what the metric's samples are in */
     struct selector selector;                /* FORMULA_CALL; its kind is set when it is evaluated,
@@ -53,7 +55,7 @@ struct formula {
     bool is_count;         /* a total of countable things: nouns or no unit at all (STA-6) */
     struct unit unit;      /* what follows from the metrics' units; DIMENSION_ANY if nothing does */
     struct unit assumed;   /* what metrics without unit are taken to be in (formula_set_unit) */
-    const char *not_built; /* NULL, or what this version cannot compute yet, as "p95()" */
+    const char *not_built; /* NULL, or what this version cannot compute yet, as "prev()" */
     /* Defaults of STA-4: 30 where the denominator is a total of countable things, 20 for
      * percentiles, shares and scores, else 1. */
     double min_denominator;

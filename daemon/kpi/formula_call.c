@@ -183,9 +183,63 @@ static bool prepare(struct call *call)
 /* --- totals, and means over samples --- */
 
 struct merged {
+    const struct call *call;
     struct aggregate aggregate;
-    double uniques;
+    double value; /* of what is no sum: uniques, percentiles, shares; in the metric's unit */
+    bool has_value;
 };
+
+/* FIG-22. */
+static bool read_nps(const struct cell *cell, double *out)
+{
+    enum { PROMOTERS_FROM = 9, DETRACTORS_TO = 6 };
+    double promoters = 0;
+    double detractors = 0;
+
+    if (!cell_share_at_least(cell, PROMOTERS_FROM, &promoters) ||
+        !cell_share_at_most(cell, DETRACTORS_TO, &detractors))
+        return false;
+    *out = (promoters - detractors) * 100;
+    return true;
+}
+
+static bool read_percentile(const struct call *call, const struct cell *cell, double *out)
+{
+    if (!cell_quantile(cell, call->node->number, out))
+        return false;
+    if (call->kind == METRIC_SCORE)
+        *out = round(*out); /* a score is whole, what stands for its bucket is not */
+    return true;
+}
+
+/* The range is declared. */
+static bool read_top2box(const struct call *call, const struct cell *cell, double *out)
+{
+    return cell_share_at_least(cell, (double)call->metric->range_high - 1, out);
+}
+
+static bool read_value(const struct call *call, const struct cell *cell, double *out)
+{
+    const struct formula_node *node = call->node;
+
+    switch (node->function->id) {
+    case FUNCTION_UNIQUES:
+        /* People are not counted in fractions. */
+        *out = cell->distinct != NULL ? round(distinct_estimate(cell->distinct)) : 0;
+        return true;
+    case FUNCTION_PERCENTILE:
+        return read_percentile(call, cell, out);
+    case FUNCTION_SHARE:
+        return node->at_least ? cell_share_at_least(cell, node->number, out)
+                              : cell_share_at_most(cell, node->number, out);
+    case FUNCTION_NPS:
+        return read_nps(cell, out);
+    case FUNCTION_TOP2BOX:
+        return read_top2box(call, cell, out);
+    default:
+        return false;
+    }
+}
 
 static bool on_merged_cell(size_t series, wall_ms step_from, const struct cell *cell, void *arg)
 {
@@ -193,8 +247,7 @@ static bool on_merged_cell(size_t series, wall_ms step_from, const struct cell *
     (void)series;
     (void)step_from;
     merged->aggregate = cell->aggregate;
-    /* People are not counted in fractions. */
-    merged->uniques = cell->distinct != NULL ? round(distinct_estimate(cell->distinct)) : 0;
+    merged->has_value = read_value(merged->call, cell, &merged->value);
     return true;
 }
 
@@ -208,6 +261,7 @@ static bool read_merged(const struct call *call, struct merged *out)
                           .merge_series = true};
 
     memset(out, 0, sizeof *out);
+    out->call = call;
     if (call->series_count == 0)
         return true;
     return query_cells(call->txn, &query, on_merged_cell, out, &call->out->coverage, call->err);
@@ -234,6 +288,11 @@ static bool evaluate_samples(const struct call *call)
     struct figure *out = call->out;
     const struct unit *unit = &call->node->metric_unit;
 
+    if (call->node->function->id == FUNCTION_TOP2BOX &&
+        (call->metric == NULL || !call->metric->has_range)) {
+        figure_set_null(out, NULL_AMBIGUOUS, "the range of '%s' is not declared", call->name);
+        return true;
+    }
     if (!read_merged(call, &merged))
         return false;
     const struct aggregate *aggregate = &merged.aggregate;
@@ -244,12 +303,22 @@ static bool evaluate_samples(const struct call *call)
         figure_set_null(out, NULL_NO_SAMPLES, "no samples of '%s'", call->name);
         return true;
     }
+    if (call->node->function->needs_count && !merged.has_value) {
+        figure_set_null(out, NULL_NO_SAMPLES, "the values of '%s' were not counted", call->name);
+        return true;
+    }
     switch (call->node->function->id) {
     case FUNCTION_COUNT:
         out->value = out->count;
         break;
+    case FUNCTION_PERCENTILE:
+        out->value = unit_base(unit, merged.value);
+        break;
     case FUNCTION_UNIQUES:
-        out->value = merged.uniques;
+    case FUNCTION_SHARE:
+    case FUNCTION_NPS:
+    case FUNCTION_TOP2BOX:
+        out->value = merged.value;
         break;
     case FUNCTION_RATE:
         set_rate(call, unit_base(unit, sum));

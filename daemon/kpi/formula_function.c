@@ -30,13 +30,13 @@ static const struct formula_function FUNCTIONS[] = {
     {"rate", FUNCTION_RATE, ARGUMENT_METRIC, COUNTER | DISTRIBUTION | UNTYPED, FIGURE_MEAN,
      RESULT_ANY, true, false, "the sum per second that has passed, or 'per h', 'per d'"},
     {"p", FUNCTION_PERCENTILE, ARGUMENT_METRIC, DISTRIBUTION | SCORE, FIGURE_MEAN, RESULT_METRIC,
-     false, true, "a percentile: p50, p95, p99.9"},
+     true, true, "a percentile: p50, p95, p99.9"},
     {"share", FUNCTION_SHARE, ARGUMENT_COMPARED, DISTRIBUTION | SCORE, FIGURE_MEAN, RESULT_RATIO,
-     false, true, "the share of samples on one side of a number, as share(wait <= 300)"},
-    {"nps", FUNCTION_NPS, ARGUMENT_METRIC, SCORE, FIGURE_MEAN, RESULT_POINTS, false, true,
-     "the net promoter score"},
-    {"top2box", FUNCTION_TOP2BOX, ARGUMENT_METRIC, SCORE, FIGURE_MEAN, RESULT_RATIO, false, true,
-     "the share of the two highest values"},
+     true, true, "the share of samples on one side of a number, as share(wait <= 300)"},
+    {"nps", FUNCTION_NPS, ARGUMENT_METRIC, SCORE, FIGURE_MEAN, RESULT_POINTS, true, true,
+     "the net promoter score, of answers from 0 to 10"},
+    {"top2box", FUNCTION_TOP2BOX, ARGUMENT_METRIC, SCORE, FIGURE_MEAN, RESULT_RATIO, true, true,
+     "the share of the two highest values of its range"},
     {"kpi", FUNCTION_KPI, ARGUMENT_KPI, 0, FIGURE_MEAN, RESULT_ANY, false, false,
      "the figure of another KPI"},
     {"prev", FUNCTION_PREV, ARGUMENT_VALUE, 0, FIGURE_MEAN, RESULT_METRIC, false, false,
@@ -47,8 +47,9 @@ static const struct formula_function FUNCTIONS[] = {
 
 enum { FUNCTION_COUNT_ALL = sizeof FUNCTIONS / sizeof FUNCTIONS[0] };
 
-static const char *const NAMES_BUILT[] = {"sum",  "count",    "avg",     "min",  "max",
-                                          "last", "at_start", "uniques", "rate", NULL};
+static const char *const NAMES_BUILT[] = {"sum",      "count",   "avg",     "min", "max", "last",
+                                          "at_start", "uniques", "rate",    "p50", "p95", "p99",
+                                          "share",    "nps",     "top2box", NULL};
 
 /* What a word may have been meant as; "if" is read by the parser. */
 static const char *const NAMES_ALL[] = {
@@ -60,22 +61,33 @@ const char *const *formula_function_names(void)
     return NAMES_BUILT;
 }
 
-static bool is_percentile(struct str name)
+static bool is_digit(char c)
 {
-    double percent;
+    return c >= '0' && c <= '9';
+}
+
+bool formula_function_quantile(struct str name, double *q)
+{
+    unsigned thousandths = 0;
+    size_t at = 1;
+
     if (name.len < 2 || name.text[0] != 'p')
         return false;
-    for (size_t i = 1; i < name.len; i++) {
-        if (strchr("0123456789.", name.text[i]) == NULL || name.text[i] == '\0')
-            return false;
+    for (; at < name.len && at <= 2 && is_digit(name.text[at]); at++)
+        thousandths = thousandths * 10 + (unsigned)(name.text[at] - '0');
+    thousandths *= 10;
+    if (at > 1 && name.len == at + 2 && name.text[at] == '.' && is_digit(name.text[at + 1])) {
+        thousandths += (unsigned)(name.text[at + 1] - '0');
+        at += 2;
     }
-    return str_parse_double((struct str){name.text + 1, name.len - 1}, &percent) && percent > 0 &&
-           percent < 100;
+    *q = thousandths / 1000.0; /* the nearest number to 0.999, as 99.9 / 100 is not */
+    return at == name.len && thousandths > 0;
 }
 
 const struct formula_function *formula_function_find(struct str name)
 {
-    bool percentile = is_percentile(name);
+    double q = 0;
+    bool percentile = formula_function_quantile(name, &q);
     for (size_t i = 0; i < FUNCTION_COUNT_ALL; i++) {
         if (FUNCTIONS[i].id == FUNCTION_PERCENTILE ? percentile : str_is(name, FUNCTIONS[i].name))
             return &FUNCTIONS[i];

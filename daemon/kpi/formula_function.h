@@ -47,8 +47,11 @@ struct formula_function {
     const char *help;
 };
 
-/* NULL when there is none. A percentile is checked: 0 < NN < 100. */
+/* NULL when there is none. */
 const struct formula_function *formula_function_find(struct str name);
+
+/* 0.95 for "p95", 0.999 for "p99.9": above 0, below 100, at most one decimal. False for others. */
+bool formula_function_quantile(struct str name, double *q);
 
 /* Hint for a name that is none: the nearest one, else all of them. Writes err->hint. */
 void formula_function_hint(struct str name, struct error *err);

@@ -3,16 +3,59 @@
 #include <math.h>
 #include <string.h>
 
-enum { CELL_VERSION = 1, FLAG_ONE_SAMPLE = 1, FLAG_SKETCH = 2 };
+enum {
+    CELL_VERSION = 1,
+    FLAG_ONE_SAMPLE = 1,
+    FLAG_SKETCH = 2,
+    FLAG_COUNTS_VALUES = 4,
+    FLAGS_ALL = FLAG_ONE_SAMPLE | FLAG_SKETCH | FLAG_COUNTS_VALUES,
+};
 
 void cell_fini(struct cell *cell)
 {
     distinct_free(cell->distinct);
+    histogram_free(cell->histogram);
     *cell = (struct cell)CELL_EMPTY;
+}
+
+/* Counts in a histogram what the aggregate alone has said until now. */
+static void make_histogram(struct cell *cell)
+{
+    if (cell->histogram != NULL)
+        return;
+    cell->histogram = histogram_new();
+    histogram_add(cell->histogram, cell->aggregate.min, cell->aggregate.count);
+}
+
+/* Before the aggregates are merged, of which the one of `from` is not empty. */
+static void merge_values(struct cell *into, const struct cell *from)
+{
+    const struct aggregate *aggregate = &from->aggregate;
+
+    if (into->aggregate.count == 0) {
+        into->counts_values = from->counts_values;
+        into->histogram = from->histogram == NULL ? NULL : histogram_copy(from->histogram);
+        return;
+    }
+    into->counts_values = into->counts_values && from->counts_values;
+    if (!into->counts_values) {
+        histogram_free(into->histogram);
+        into->histogram = NULL;
+        return;
+    }
+    if (into->histogram == NULL && from->histogram == NULL && into->aggregate.min == aggregate->min)
+        return;
+    make_histogram(into);
+    if (from->histogram != NULL)
+        histogram_merge(into->histogram, from->histogram);
+    else
+        histogram_add(into->histogram, aggregate->min, aggregate->count);
 }
 
 void cell_merge(struct cell *into, const struct cell *from)
 {
+    if (from->aggregate.count > 0)
+        merge_values(into, from);
     aggregate_merge(&into->aggregate, &from->aggregate);
     if (from->distinct == NULL)
         return;
@@ -21,6 +64,59 @@ void cell_merge(struct cell *into, const struct cell *from)
     else
         distinct_merge(into->distinct, from->distinct);
 }
+
+void cell_add_value(struct cell *cell, double value, uint64_t weight, wall_ms at, uint64_t arrival)
+{
+    if (weight == 0)
+        return;
+    if (cell->aggregate.count == 0)
+        cell->counts_values = true;
+    else if (value != cell->aggregate.min)
+        make_histogram(cell);
+    if (cell->histogram != NULL)
+        histogram_add(cell->histogram, value, weight);
+    aggregate_add(&cell->aggregate, value, weight, at, arrival);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static bool is_counted(const struct cell *cell)
+{
+    return cell->aggregate.count > 0 && cell->counts_values;
+}
+
+bool cell_quantile(const struct cell *cell, double q, double *out)
+{
+    const struct aggregate *aggregate = &cell->aggregate;
+
+    if (!is_counted(cell))
+        return false;
+    *out = aggregate->min;
+    return cell->histogram == NULL ||
+           histogram_quantile(cell->histogram, q, aggregate->min, aggregate->max, out);
+}
+
+bool cell_share_at_most(const struct cell *cell, double value, double *out)
+{
+    if (!is_counted(cell))
+        return false;
+    *out = value >= cell->aggregate.max ? 1 : 0;
+    if (value < cell->aggregate.min || value >= cell->aggregate.max)
+        return true;
+    return histogram_share_at_most(cell->histogram, value, out);
+}
+
+bool cell_share_at_least(const struct cell *cell, double value, double *out)
+{
+    if (!is_counted(cell))
+        return false;
+    *out = value <= cell->aggregate.min ? 1 : 0;
+    if (value <= cell->aggregate.min || value > cell->aggregate.max)
+        return true;
+    return histogram_share_at_least(cell->histogram, value, out);
+}
+
+/* --- codec ------------------------------------------------------------------------------------ */
 
 static uint64_t bits_of(double value)
 {
@@ -65,7 +161,8 @@ void cell_encode(const struct cell *cell, struct buf *out)
 {
     const struct aggregate *aggregate = &cell->aggregate;
     bool one_sample = is_one_sample(aggregate);
-    int flags = (one_sample ? FLAG_ONE_SAMPLE : 0) | (cell->distinct != NULL ? FLAG_SKETCH : 0);
+    int flags = (one_sample ? FLAG_ONE_SAMPLE : 0) | (cell->distinct != NULL ? FLAG_SKETCH : 0) |
+                (cell->counts_values ? FLAG_COUNTS_VALUES : 0);
 
     buf_u8(out, CELL_VERSION);
     buf_u8(out, (uint8_t)flags);
@@ -79,6 +176,8 @@ void cell_encode(const struct cell *cell, struct buf *out)
     }
     if (cell->distinct != NULL)
         distinct_encode(cell->distinct, out);
+    if (cell->histogram != NULL)
+        histogram_encode(cell->histogram, out);
 }
 
 static bool decode_one_sample(struct reader *reader, uint64_t count, struct aggregate *out)
@@ -130,13 +229,27 @@ static bool decode_aggregate(struct reader *reader, uint64_t count, struct aggre
     return reader->ok && is_sound(out) && !is_one_sample(out);
 }
 
+/* The histogram counts what the aggregate does. */
+static bool decode_values(struct reader *reader, struct cell *out)
+{
+    const struct aggregate *aggregate = &out->aggregate;
+
+    if (aggregate->count == 0)
+        return false;
+    out->counts_values = true;
+    if (!(aggregate->min < aggregate->max))
+        return true;
+    out->histogram = histogram_decode(reader);
+    return out->histogram != NULL && histogram_count(out->histogram) == aggregate->count;
+}
+
 bool cell_decode(struct str bytes, struct cell *out)
 {
     struct reader reader = reader_of(bytes);
     uint8_t version = read_u8(&reader);
     uint8_t flags = read_u8(&reader);
     uint64_t count = read_u64(&reader);
-    bool ok = reader.ok && version == CELL_VERSION && flags <= (FLAG_ONE_SAMPLE | FLAG_SKETCH);
+    bool ok = reader.ok && version == CELL_VERSION && flags <= FLAGS_ALL;
 
     *out = (struct cell)CELL_EMPTY;
     if (ok && (flags & FLAG_ONE_SAMPLE) != 0)
@@ -147,6 +260,8 @@ bool cell_decode(struct str bytes, struct cell *out)
         out->distinct = distinct_decode(&reader);
         ok = out->distinct != NULL;
     }
+    if (ok && (flags & FLAG_COUNTS_VALUES) != 0)
+        ok = decode_values(&reader, out);
     if (ok && reader.left == 0)
         return true;
     cell_fini(out);

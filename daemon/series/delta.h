@@ -59,7 +59,8 @@ struct delta {
     size_t cell_count, cell_capacity;
     struct delta_ledger *ledgers;
     size_t ledger_count, ledger_capacity;
-    size_t sketch_bytes;   /* held by the cells' sketches, as told by who put them in */
+    size_t
+        sketch_bytes; /* held by the cells' sketches and histograms, as told by who put them in */
     delta_done_fn on_done; /* NULL: nobody wants to know */
     void *on_done_arg;
     bool keep_trying; /* `on_done` is no answer to anybody: see delta_is_waited_for */
@@ -69,7 +70,7 @@ struct delta *delta_new(void);
 void delta_free(struct delta *delta); /* NULL is fine */
 
 /* All copy what they are given. The cell of delta_add_cell is empty and may be written until the
- * next one is added; the sketch that is put into it is the delta's. */
+ * next one is added; the sketch or histogram that is put into it is the delta's. */
 uint32_t delta_add_series(struct delta *delta, struct series_hash hash, struct str key);
 struct delta_cell *delta_add_cell(struct delta *delta, uint32_t series, int64_t minute);
 void delta_add_ledger(struct delta *delta, struct str listener, const struct ledger *counts);

@@ -53,3 +53,9 @@ const struct metric_definition *metric_find(const struct metric_table *table, st
 /* "counter", ...; NULL for a number that is no kind. */
 const char *metric_kind_name(enum metric_kind kind);
 bool metric_kind_parse(struct str text, enum metric_kind *out);
+
+/* Whether cells count the values of its samples, for percentiles and shares (FIG-8). */
+static inline bool metric_kind_counts_values(enum metric_kind kind)
+{
+    return kind == METRIC_DISTRIBUTION || kind == METRIC_SCORE;
+}

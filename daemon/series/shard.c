@@ -63,8 +63,7 @@ struct alias {
 /* A whole cell: of more than one value, of a set, of a gauge that was changed, or of another minute
  * than the current one. */
 struct side {
-    struct aggregate aggregate;
-    struct distinct *distinct;     /* owned */
+    struct cell cell;
     struct gauge_changes *changes; /* owned */
     uint32_t touched;
     int32_t minute;
@@ -93,7 +92,7 @@ struct shard {
     size_t side_chunk_count;
     size_t side_count;
     struct slots other_minutes; /* side cells that are not current */
-    size_t owned_bytes;         /* by sketches and changes */
+    size_t owned_bytes;         /* by sketches, histograms and changes */
     struct buf new_keys;        /* blocks, in the order of touching */
 
     struct buf key; /* the key that is being looked for */
@@ -104,7 +103,8 @@ struct measure {
     double value;
     uint64_t weight;
     struct str member;
-    bool is_change; /* of a gauge */
+    bool is_change;     /* of a gauge */
+    bool counts_values; /* a distribution or a score */
     wall_ms at;
     int32_t minute;
     uint16_t ms;
@@ -276,18 +276,20 @@ static void other_minute_add(struct shard *shard, uint32_t index)
 }
 
 /* The current cell while all its values are equal. */
-static struct aggregate current_aggregate(const struct shard *shard, const struct record *record)
+static struct cell current_cell(const struct shard *shard, const struct record *record)
 {
-    struct aggregate aggregate = AGGREGATE_EMPTY;
+    struct cell cell = CELL_EMPTY;
+    struct aggregate *aggregate = &cell.aggregate;
     wall_ms minute_at = (wall_ms)record->minute * MS_PER_MINUTE;
 
     if (record->count == 0)
-        return aggregate;
-    aggregate_add(&aggregate, record->value, record->count, minute_at + record->first_ms,
+        return cell;
+    cell.counts_values = metric_kind_counts_values((enum metric_kind)record->raw.kind);
+    aggregate_add(aggregate, record->value, record->count, minute_at + record->first_ms,
                   shard->arrival_base + record->first_arrival);
-    aggregate.last_at = minute_at + record->last_ms;
-    aggregate.last_arrival = shard->arrival_base + record->last_arrival;
-    return aggregate;
+    aggregate->last_at = minute_at + record->last_ms;
+    aggregate->last_arrival = shard->arrival_base + record->last_arrival;
+    return cell;
 }
 
 /* Counts the sample in the record itself; false when its cell has to become a side cell. */
@@ -324,14 +326,14 @@ static bool add_to_record(struct shard *shard, struct record *record, const stru
 static bool add_change(struct shard *shard, struct side *side, const struct measure *measure,
                        uint64_t arrival)
 {
-    const struct aggregate *aggregate = &side->aggregate;
+    const struct aggregate *aggregate = &side->cell.aggregate;
     if (aggregate->count > 0) {
         /* Changes count in the order they come, whatever their times say. */
         wall_ms at = measure->at > aggregate->last_at ? measure->at : aggregate->last_at;
         double level = aggregate->last + measure->value;
         if (!isfinite(level))
             return false;
-        aggregate_add(&side->aggregate, level, WEIGHT_ONE, at, arrival);
+        aggregate_add(&side->cell.aggregate, level, WEIGHT_ONE, at, arrival);
         return true;
     }
     if (side->changes == NULL) {
@@ -341,20 +343,36 @@ static bool add_change(struct shard *shard, struct side *side, const struct meas
     return gauge_changes_add(side->changes, measure->value, measure->at, arrival);
 }
 
+static size_t histogram_bytes(const struct cell *cell)
+{
+    return cell->histogram == NULL ? 0 : histogram_size_bytes(cell->histogram);
+}
+
+static void add_value(struct shard *shard, struct cell *cell, const struct measure *measure,
+                      uint64_t arrival)
+{
+    shard->owned_bytes -= histogram_bytes(cell);
+    cell_add_value(cell, measure->value, measure->weight, measure->at, arrival);
+    shard->owned_bytes += histogram_bytes(cell);
+}
+
 static bool add_to_side(struct shard *shard, struct side *side, const struct measure *measure,
                         uint64_t arrival)
 {
     if (measure->is_change)
         return add_change(shard, side, measure, arrival);
     if (measure->member.text != NULL) {
-        if (side->distinct == NULL)
-            side->distinct = distinct_new();
+        if (side->cell.distinct == NULL)
+            side->cell.distinct = distinct_new();
         else
-            shard->owned_bytes -= distinct_size_bytes(side->distinct);
-        distinct_add(side->distinct, measure->member);
-        shard->owned_bytes += distinct_size_bytes(side->distinct);
+            shard->owned_bytes -= distinct_size_bytes(side->cell.distinct);
+        distinct_add(side->cell.distinct, measure->member);
+        shard->owned_bytes += distinct_size_bytes(side->cell.distinct);
     }
-    aggregate_add(&side->aggregate, measure->value, measure->weight, measure->at, arrival);
+    if (measure->counts_values)
+        add_value(shard, &side->cell, measure, arrival);
+    else
+        aggregate_add(&side->cell.aggregate, measure->value, measure->weight, measure->at, arrival);
     return true;
 }
 
@@ -363,7 +381,7 @@ static struct side *promote(struct shard *shard, struct record *record)
 {
     if (record->side == 0) {
         record->side = side_new(shard, record->touched, record->minute) + 1;
-        side_at(shard, record->side - 1)->aggregate = current_aggregate(shard, record);
+        side_at(shard, record->side - 1)->cell = current_cell(shard, record);
         record->count = 0;
     }
     return side_at(shard, record->side - 1);
@@ -425,6 +443,7 @@ static enum reject_reason measure_value(const struct shard *shard, const struct 
     out->weight = sample->weight;
     out->member = STR_EMPTY;
     out->is_change = false;
+    out->counts_values = metric_kind_counts_values(kind);
     if (kind == METRIC_UNIQUE) {
         out->member = sample->text.text == NULL ? STR("") : sample->text;
         return REJECT_NONE;
@@ -713,16 +732,15 @@ static struct other_minute *other_minutes_sorted(const struct shard *shard)
 static void hand_over_side(struct delta *delta, struct side *side)
 {
     bool has_changes = side->changes != NULL && side->changes->count > 0;
-    if (side->aggregate.count > 0 || has_changes) {
+    if (side->cell.aggregate.count > 0 || has_changes) {
         struct delta_cell *cell = delta_add_cell(delta, side->touched, side->minute);
-        cell->cell = (struct cell){side->aggregate, side->distinct};
+        cell->cell = side->cell;
         if (has_changes)
             cell->changes = *side->changes;
-        side->distinct = NULL;
+        side->cell = (struct cell)CELL_EMPTY;
     }
-    distinct_free(side->distinct);
     free(side->changes);
-    side->distinct = NULL;
+    cell_fini(&side->cell);
     side->changes = NULL;
 }
 
@@ -731,8 +749,7 @@ static void hand_over_current(const struct shard *shard, struct delta *delta, st
     if (record->side != 0)
         hand_over_side(delta, side_at(shard, record->side - 1));
     else if (record->count > 0)
-        delta_add_cell(delta, record->touched, record->minute)->cell.aggregate =
-            current_aggregate(shard, record);
+        delta_add_cell(delta, record->touched, record->minute)->cell = current_cell(shard, record);
     record->side = 0;
     record->count = 0;
     record->touched = NOT_TOUCHED;
@@ -788,6 +805,7 @@ struct shard *shard_new(const struct shard_limits *limits, const struct metric_t
                         uint64_t seed)
 {
     _Static_assert(sizeof(struct record) == 64, "a record's own part is a cache line");
+    _Static_assert(sizeof(struct side) == 128, "a side cell is two cache lines, as prefetched");
     struct shard *shard = memory_zero(1, sizeof *shard);
     shard->limits = *limits;
     shard->metrics = metrics;
@@ -801,7 +819,7 @@ void shard_free(struct shard *shard)
         return;
     for (size_t i = 0; i < shard->side_count; i++) {
         struct side *side = side_at(shard, (uint32_t)i);
-        distinct_free(side->distinct);
+        cell_fini(&side->cell);
         free(side->changes);
     }
     side_chunks_free(shard, 0);

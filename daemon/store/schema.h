@@ -45,7 +45,7 @@
 #include "series/series_key.h"
 
 /* Raised by every change of what is written above. */
-enum { STORE_SCHEMA_VERSION = 1 };
+enum { STORE_SCHEMA_VERSION = 2 };
 
 /*       constant     name in LMDB */
 #define DATABASES(X)                                                                               \

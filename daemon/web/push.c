@@ -298,8 +298,11 @@ static void add(struct builder *builder, const struct pushed *sample)
             cell->distinct = distinct_new();
         distinct_add(cell->distinct, sample->member);
     }
-    aggregate_add(&cell->aggregate, sample->value, WEIGHT_ONE, sample->at,
-                  builder->rules->arrival + builder->sample);
+    uint64_t arrival = builder->rules->arrival + builder->sample;
+    if (metric_kind_counts_values(sample->kind))
+        cell_add_value(cell, sample->value, WEIGHT_ONE, sample->at, arrival);
+    else
+        aggregate_add(&cell->aggregate, sample->value, WEIGHT_ONE, sample->at, arrival);
 }
 
 static bool read_sample(struct builder *builder, json_t *sample, struct error *err)

@@ -77,6 +77,41 @@ def test_figures_of_a_real_statsd_client_are_exact_over_every_transport(kpid, tm
         assert listener["received"] == listener["stored"], listener
 
 
+def test_percentiles_and_shares_of_timers_hold_over_a_restart(kpid, tmp_path):
+    daemon = kpid(listeners(tmp_path) + """
+metrics:
+  checkout: { type: distribution, unit: ms }
+kpis:
+  slow: { value: p95(checkout), unit: ms, period: day, target: { at_most: 90ms } }
+""")
+    client = statsd.TCPStatsClient("127.0.0.1", daemon.port("tcp"))
+    for wait in range(1, 101):
+        client.timing("checkout", wait)
+    client.close()
+    wait_until(lambda: daemon.stored() == 100, "all timers to be stored")
+
+    def check():
+        assert daemon.value("p95(checkout)") == pytest.approx(95, rel=0.01)
+        assert daemon.value("p50(checkout)") == pytest.approx(50, rel=0.01)
+        assert daemon.value("p99.9(checkout)") == pytest.approx(100, rel=0.01)
+        assert daemon.value("share(checkout <= 50ms)") == pytest.approx(0.5, abs=0.01)
+        assert daemon.value("share(checkout >= 0.1s)") == pytest.approx(0.01, abs=0.01)
+
+    check()
+    daemon.stop()
+    daemon.start()
+    check()
+    assert daemon.kpi("slow")["value"] == pytest.approx(95, rel=0.01)
+    client = statsd.TCPStatsClient("127.0.0.1", daemon.port("tcp"))
+    for _ in range(100):
+        client.timing("checkout", 200)
+    client.close()
+    wait_until(lambda: daemon.value("count(checkout)") == 200, "a hundred slow ones")
+    assert daemon.value("p50(checkout)") == pytest.approx(100, rel=0.01)
+    assert daemon.value("share(checkout <= 50ms)") == pytest.approx(0.25, abs=0.01)
+    wait_until(lambda: daemon.kpi("slow")["status"] == "behind", "the KPI to be behind")
+
+
 def test_labels_make_series_and_filters_choose_among_them(kpid, tmp_path):
     daemon = kpid(listeners(tmp_path))
     with socket.create_connection(("127.0.0.1", daemon.port("tcp"))) as stream:

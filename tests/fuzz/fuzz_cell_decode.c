@@ -20,7 +20,7 @@ static void try_cell(struct str bytes)
     struct buf again = BUF_EMPTY;
 
     if (!cell_decode(bytes, &cell)) {
-        require(cell.distinct == NULL);
+        require(cell.distinct == NULL && cell.histogram == NULL);
         return;
     }
     cell_encode(&cell, &again);

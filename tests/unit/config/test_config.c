@@ -130,8 +130,6 @@ static void the_file_of_ten_lines_loads_and_says_what_is_not_built(void **state)
         "2027-03-31 } }\n"
         "hooks: { chat: { type: slack, url: { env: CHAT_URL } } }\n"
         "digests: { monday: { schedule: \"0 8 * * mon\" } }\n",
-        "kpid.yaml:7:22: warning: kpis.p95_wait.value: p95() is not built yet: this KPI is a "
-        "draft\n"
         "kpid.yaml:8:58: warning: kpis.mrr.target.increase_to: increase_to, by are not built yet: "
         "this target is a draft\n"
         "kpid.yaml:10:1: warning: digests: this section is not built yet\n");
@@ -154,8 +152,10 @@ static void the_file_of_ten_lines_loads_and_says_what_is_not_built(void **state)
     assert_true(rule_of(config, "errors")->for_ms == 0);
 
     const struct kpi *wait = kpi_of(config, "p95_wait");
-    assert_int_equal(wait->state, KPI_STATE_DRAFT);
-    assert_string_equal(wait->draft_reason, "not built yet: p95()");
+    assert_int_equal(wait->state, KPI_STATE_ACTIVE);
+    assert_null(wait->draft_reason);
+    assert_string_equal(wait->unit.name, "ms");
+    assert_true(wait->min_count == 20);
     assert_string_equal(wait->title, "p95 wait");
     assert_true(wait->targets[0].to == 0.8);
 

@@ -10,6 +10,13 @@ static struct metric_definition definitions[] = {
     {.name = "checkout", .has_kind = true, .kind = METRIC_DISTRIBUTION, .unit = "ms"},
     {.name = "visitors", .has_kind = true, .kind = METRIC_UNIQUE, .unit = "people"},
     {.name = "answer", .has_kind = true, .kind = METRIC_SCORE},
+    {.name = "stars",
+     .has_kind = true,
+     .kind = METRIC_SCORE,
+     .has_range = true,
+     .range_low = 1,
+     .range_high = 5},
+    {.name = "seconds", .has_kind = true, .kind = METRIC_DISTRIBUTION, .unit = "s"},
     {.name = "loose", .has_kind = true, .kind = METRIC_UNTYPED},
     {.name = "cost", .has_kind = true, .kind = METRIC_COUNTER, .unit = "EUR"},
     {.name = "bill", .has_kind = true, .kind = METRIC_COUNTER, .unit = "USD"},
@@ -140,12 +147,6 @@ static void what_is_not_built_yet_parses_and_is_named(void **state)
         const char *text;
         const char *not_built;
     } CASES[] = {
-        {"p95(checkout)", "p95()"},
-        {"p99.9(x{plan=\"pro\"}) / 2", "p99.9()"},
-        {"share(checkout <= 300ms)", "share()"},
-        {"share(answer{team=\"a\"} >= 9)", "share()"},
-        {"nps(answer)", "nps()"},
-        {"top2box(answer)", "top2box()"},
         {"kpi(mrr) / kpi(new-customers)", "kpi()"},
         {"prev(sum(signup))", "prev()"},
         {"sum(a) - same_last_year(sum(a) + 1)", "same_last_year()"},
@@ -160,8 +161,45 @@ static void what_is_not_built_yet_parses_and_is_named(void **state)
         assert_string_equal(formula.not_built, CASES[i].not_built);
     }
     assert_null(parse("rate(signup per h)").not_built);
-    assert_true(parse("p95(checkout)").min_count == 20); /* STA-4 */
+}
+
+static void percentiles_and_shares_have_class_unit_and_least_count(void **state)
+{
+    static const struct {
+        const char *text;
+        double number;
+        bool at_least;
+        enum dimension dimension;
+    } CASES[] = {
+        {"p50(checkout)", 0.5, false, DIMENSION_TIME},
+        {"p95(checkout{plan=\"pro\"})", 0.95, false, DIMENSION_TIME},
+        {"p99.9(checkout)", 0.999, false, DIMENSION_TIME},
+        {"p7(unknown)", 0.07, false, DIMENSION_ANY},
+        {"p0.1(answer)", 0.001, false, DIMENSION_ANY},
+        {"share(checkout <= 300)", 300, false, DIMENSION_RATIO},
+        {"share(checkout <= 300ms)", 300, false, DIMENSION_RATIO},
+        {"share(checkout >= 0.3s)", 300, true, DIMENSION_RATIO},
+        {"share(seconds <= 300ms)", 0.3, false, DIMENSION_RATIO},
+        {"share(unknown <= 300ms)", 300, false, DIMENSION_RATIO}, /* it is in ms, then */
+        {"share(answer{team=\"a\"} >= 9)", 9, true, DIMENSION_RATIO},
+        {"nps(answer)", 1, false, DIMENSION_POINTS},
+        {"top2box(stars)", 1, false, DIMENSION_RATIO},
+    };
+    (void)state;
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        struct formula formula = parse(CASES[i].text);
+        if (formula.not_built != NULL || formula.class != FIGURE_MEAN ||
+            formula.unit.dimension != CASES[i].dimension)
+            fail_msg("'%s': class %d, dimension %d", CASES[i].text, (int)formula.class,
+                     (int)formula.unit.dimension);
+        assert_true(formula.root->number == CASES[i].number);
+        assert_int_equal(formula.root->at_least, CASES[i].at_least);
+        assert_true(formula.min_count == 20); /* STA-4 */
+    }
+    assert_string_equal(parse("p95(checkout)").unit.name, "ms");
+    assert_true(parse("p95(checkout) / 2 + 1ms").min_count == 20);
     assert_true(parse("sum(a)").min_count == 1);
+    assert_int_equal(parse("1 - share(checkout <= 300ms)").unit.dimension, DIMENSION_RATIO);
 }
 
 static void mistakes_have_their_column(void **state)
@@ -174,6 +212,16 @@ static void mistakes_have_their_column(void **state)
         {"summ(signup)", "column 1: unknown function 'summ'", "did you mean 'sum'?"},
         {"sum(a) / cuont(b)", "column 10: unknown function 'cuont'", "did you mean 'count'?"},
         {"p100(x)", "column 1: unknown function 'p100'", NULL},
+        {"p0(x)", "column 1: unknown function 'p0'", NULL},
+        {"p0.0(x)", "column 1: unknown function 'p0.0'", NULL},
+        {"p99.95(x)", "column 1: unknown function 'p99.95'", NULL},
+        {"p95.(x)", "column 1: unknown function 'p95.'", NULL},
+        {"p.5(x)", "column 1: unknown function 'p.5'", NULL},
+        {"share(checkout <= 5EUR)", "column 19: the metric is in 'ms', but this number is in 'EUR'",
+         ""},
+        {"share(checkout < 5ms)", "column 16: expected '>=' or '<=', found '<'", ""},
+        {"top2box(answer)", "column 1: the range of 'answer' is not declared",
+         "declare it with the metric, as range: [ 1, 5 ]"},
         {"frobnicate(x)", "column 1: unknown function 'frobnicate'", NULL},
         {"signup", "column 1: 'signup' stands without a function",
          "a metric is read by a function, as sum(signup)"},
@@ -211,6 +259,10 @@ static void mistakes_have_their_column(void **state)
         {"uniques(loose)",
          "column 1: 'loose' is untyped: declare its type, or use sum, count or avg", ""},
         {"p95(stock)", "column 1: 'stock' is a gauge: use last or avg", ""},
+        {"p95(loose)", "column 1: 'loose' is untyped: declare its type, or use sum, count or avg",
+         ""},
+        {"share(signup >= 1)", "column 1: a counter's total is sum(signup)", ""},
+        {"nps(checkout)", "column 1: 'checkout' is a distribution: use count, sum or avg", ""},
         /* FIG-26 */
         {"sum(cost) + sum(hours)", "column 11: cannot add 'EUR' and 'h': their units differ", ""},
         {"sum(cost) - sum(bill)", "column 11: cannot subtract 'EUR' and 'USD': their units differ",
@@ -361,6 +413,7 @@ int main(void)
         cmocka_unit_test(products_bind_more_tightly_than_sums),
         cmocka_unit_test(labels_become_matches),
         cmocka_unit_test(what_is_not_built_yet_parses_and_is_named),
+        cmocka_unit_test(percentiles_and_shares_have_class_unit_and_least_count),
         cmocka_unit_test(mistakes_have_their_column),
         cmocka_unit_test(units_follow_from_the_metrics),
         cmocka_unit_test(a_kpi_can_only_show_what_its_formula_gives),

@@ -202,15 +202,23 @@ static void samples_weigh_by_their_rate(void **state) /* FIG-20 */
     struct delta *delta = delta_new();
     uint32_t series = add_series(delta, METRIC_DISTRIBUTION, "wait", "");
     struct delta_cell *cell = delta_add_cell(delta, series, at / MS_PER_MINUTE);
-    aggregate_add(&cell->cell.aggregate, 100, 2 * WEIGHT_ONE, at, 1);
-    aggregate_add(&cell->cell.aggregate, 200, WEIGHT_ONE, at, 2);
+    cell_add_value(&cell->cell, 100, 2 * WEIGHT_ONE, at, 1);
+    cell_add_value(&cell->cell, 200, WEIGHT_ONE, at, 2);
     post(scene->store, delta);
     commit(scene->store);
     static const struct {
         const char *formula;
         double value;
     } CASES[] = {
-        {"count(wait)", 3}, {"avg(wait)", 400.0 / 3}, {"max(wait)", 200}, {"sum(wait)", 400}};
+        {"count(wait)", 3},
+        {"avg(wait)", 400.0 / 3},
+        {"max(wait)", 200},
+        {"sum(wait)", 400},
+        {"share(wait <= 100)", 2.0 / 3},
+        {"share(wait >= 100)", 1},
+        {"share(wait >= 200)", 1.0 / 3},
+        {"p67(wait)", 200},
+    };
     for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
         struct figure figure =
             figure_at(scene, CASES[i].formula, PERIOD_DAY, "2026-10-12T00:00", "2026-10-12T12:00");
@@ -219,6 +227,155 @@ static void samples_weigh_by_their_rate(void **state) /* FIG-20 */
     }
     CHECK_NULL(figure_at(scene, "avg(wait)", PERIOD_DAY, "2026-10-13T00:00", "2026-10-13T12:00"),
                NULL_NO_SAMPLES, "no samples of 'wait'");
+}
+
+/* `count` times `value`, a second apart. */
+static void samples(struct scene *scene, enum metric_kind kind, const char *metric,
+                    const char *labels, double value, int count, const char *at)
+{
+    struct delta *delta = delta_new();
+    uint32_t series = add_series(delta, kind, metric, labels);
+    for (int i = 0; i < count; i++)
+        add_sample(delta, series, value, berlin(scene, at) + (wall_ms)i * MS_PER_SECOND);
+    post(scene->store, delta);
+    commit(scene->store);
+}
+
+static void check_near(struct figure figure, double expected)
+{
+    if (figure.is_null)
+        fail_msg("null (%s)", figure.detail);
+    if (!(fabs(figure.value - expected) <= 0.01 * fabs(expected)))
+        fail_msg("%.12g instead of %.12g", figure.value, expected);
+}
+
+static void percentiles_go_by_nearest_rank(void **state) /* FIG-19 */
+{
+    struct scene *scene = *state;
+    const char *day = "2026-10-12T00:00";
+    const char *now = "2026-10-13T12:00";
+    for (int i = 20; i >= 1; i--)
+        sample(scene, METRIC_DISTRIBUTION, "wait", i % 2 == 0 ? "host=a" : "host=b", i,
+               i % 3 == 0 ? "2026-10-12T10:00" : "2026-10-12T17:30");
+    for (int i = 1; i <= 4; i++)
+        sample(scene, METRIC_DISTRIBUTION, "small", "", i, "2026-10-12T10:00");
+    check_near(figure_at(scene, "p95(wait)", PERIOD_DAY, day, now), 19);
+    check_near(figure_at(scene, "p50(wait)", PERIOD_DAY, day, now), 10);
+    check_near(figure_at(scene, "p50(small)", PERIOD_DAY, day, now), 2);
+    check_near(figure_at(scene, "p99.9(wait)", PERIOD_DAY, day, now), 20);
+    assert_true(figure_at(scene, "p99.9(wait)", PERIOD_DAY, day, now).value <= 20);
+    CHECK_VALUE(figure_at(scene, "p0.1(wait)", PERIOD_DAY, day, now), 1); /* never below min */
+    assert_true(figure_at(scene, "p95(wait)", PERIOD_DAY, day, now).count == 20);
+    check_near(figure_at(scene, "p95(wait{host=\"b\"})", PERIOD_DAY, day, now), 19);
+    CHECK_VALUE(figure_at(scene, "share(wait <= 5)", PERIOD_DAY, day, now), 0.25);
+    CHECK_VALUE(figure_at(scene, "share(wait >= 5)", PERIOD_DAY, day, now), 0.8);
+    CHECK_VALUE(figure_at(scene, "share(wait <= 0.5)", PERIOD_DAY, day, now), 0);
+    CHECK_VALUE(figure_at(scene, "share(wait >= 20.1)", PERIOD_DAY, day, now), 0);
+    for (int i = 0; i < 2; i++) {
+        const char *formula = i == 0 ? "p95(wait)" : "share(wait <= 5)"; /* FIG-11 */
+        CHECK_NULL(figure_at(scene, formula, PERIOD_DAY, "2026-10-13T00:00", now), NULL_NO_SAMPLES,
+                   "no samples of 'wait'");
+    }
+    /* A week's is not the mean of its days'. */
+    samples(scene, METRIC_DISTRIBUTION, "wait", "", 1000, 1, "2026-10-13T10:00");
+    check_near(figure_at(scene, "p95(wait)", PERIOD_WEEK, day, now), 20);
+}
+
+static void percentiles_have_their_metrics_unit(void **state) /* FIG-26 */
+{
+    struct scene *scene = *state;
+    const char *day = "2026-10-12T00:00";
+    const char *now = "2026-10-12T12:00";
+    declare(scene, "wait", METRIC_DISTRIBUTION, "ms");
+    samples(scene, METRIC_DISTRIBUTION, "wait", "", 300, 3, "2026-10-12T10:00");
+    sample(scene, METRIC_DISTRIBUTION, "wait", "", 800, "2026-10-12T11:00");
+    CHECK_VALUE(figure_at(scene, "p50(wait)", PERIOD_DAY, day, now), 0.3);
+    CHECK_VALUE(figure_at(scene, "share(wait <= 0.3s)", PERIOD_DAY, day, now), 0.75);
+    CHECK_VALUE(figure_at(scene, "100 * (1 - share(wait <= 300ms))", PERIOD_DAY, day, now), 25);
+}
+
+static void declare_answer(struct scene *scene, const char *metric, int64_t low, int64_t high)
+{
+    struct metric_definition *definition = declare(scene, metric, METRIC_SCORE, NULL);
+    definition->has_range = true;
+    definition->range_low = low;
+    definition->range_high = high;
+}
+
+static void scores_are_pooled(void **state) /* FIG-22 */
+{
+    struct scene *scene = *state;
+    const char *at = "2026-10-12T10:00";
+    declare_answer(scene, "answer", 0, 10);
+    samples(scene, METRIC_SCORE, "answer", "segment=smb", 9, 12, at);
+    samples(scene, METRIC_SCORE, "answer", "segment=smb", 10, 13, at);
+    samples(scene, METRIC_SCORE, "answer", "segment=smb", 7, 5, at);
+    samples(scene, METRIC_SCORE, "answer", "segment=smb", 8, 5, at);
+    samples(scene, METRIC_SCORE, "answer", "segment=smb", 0, 2, at);
+    samples(scene, METRIC_SCORE, "answer", "segment=smb", 6, 3, at);
+    samples(scene, METRIC_SCORE, "answer", "segment=enterprise", 6, 5, at);
+    samples(scene, METRIC_SCORE, "answer", "segment=enterprise", 8, 5, at);
+    static const struct {
+        const char *formula;
+        double value;
+    } CASES[] = {
+        {"nps(answer)", 30},
+        {"nps(answer{segment=\"smb\"})", 50},
+        {"nps(answer{segment=\"enterprise\"})", -50},
+        {"share(answer >= 9)", 0.5},
+        {"share(answer >= 10)", 0.26},
+        {"share(answer <= 6)", 0.2},
+        {"share(answer <= 0)", 0.04},
+        {"share(answer >= 0)", 1},
+        {"share(answer <= 8.5)", 0.5},
+        {"top2box(answer)", 0.5},
+        {"p50(answer)", 8},
+        {"p51(answer)", 9},
+        {"p1(answer)", 0},
+        {"count(answer)", 50},
+    };
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        struct figure figure =
+            figure_at(scene, CASES[i].formula, PERIOD_DAY, "2026-10-12T00:00", "2026-10-12T12:00");
+        check_value(&figure, CASES[i].value, CASES[i].formula);
+    }
+}
+
+/* Every whole number of the usual ranges has a bucket of its own. */
+static void shares_and_percentiles_of_scores_are_exact(void **state) /* FIG-22 */
+{
+    struct scene *scene = *state;
+    char formula[40];
+    declare_answer(scene, "mark", -10, 10);
+    for (int value = -10; value <= 10; value++)
+        samples(scene, METRIC_SCORE, "mark", "", value, 1, "2026-10-12T10:00");
+    for (int value = -10; value <= 10; value++) {
+        (void)snprintf(formula, sizeof formula, "share(mark <= %d)", value);
+        CHECK_VALUE(figure_at(scene, formula, PERIOD_DAY, "2026-10-12T00:00", "2026-10-12T12:00"),
+                    (value + 11) / 21.0);
+        (void)snprintf(formula, sizeof formula, "share(mark >= %d)", value);
+        CHECK_VALUE(figure_at(scene, formula, PERIOD_DAY, "2026-10-12T00:00", "2026-10-12T12:00"),
+                    (11 - value) / 21.0);
+        (void)snprintf(formula, sizeof formula, "p%.1f(mark)", (value + 10.5) / 21 * 100);
+        CHECK_VALUE(figure_at(scene, formula, PERIOD_DAY, "2026-10-12T00:00", "2026-10-12T12:00"),
+                    value);
+    }
+    CHECK_VALUE(
+        figure_at(scene, "top2box(mark)", PERIOD_DAY, "2026-10-12T00:00", "2026-10-12T12:00"),
+        2 / 21.0);
+}
+
+static void what_has_no_distribution_has_no_percentile(void **state) /* FIG-8 */
+{
+    struct scene *scene = *state;
+    const char *day = "2026-10-12T00:00";
+    const char *now = "2026-10-12T12:00";
+    sample(scene, METRIC_UNTYPED, "load", "", 1.5, "2026-10-12T10:00");
+    CHECK_NULL(figure_at(scene, "p95(load)", PERIOD_DAY, day, now), NULL_AMBIGUOUS,
+               "'load' is untyped: declare its type, or use sum, count or avg");
+    sample(scene, METRIC_SCORE, "stars", "", 4, "2026-10-12T10:00");
+    CHECK_NULL(figure_at(scene, "top2box(stars)", PERIOD_DAY, day, now), NULL_AMBIGUOUS,
+               "the range of 'stars' is not declared");
 }
 
 static void member(struct scene *scene, const char *labels, const char *name, const char *at)
@@ -513,8 +670,8 @@ static void what_is_not_built_is_null(void **state)
 {
     struct scene *scene = *state;
     CHECK_NULL(
-        figure_at(scene, "p95(wait) + 1", PERIOD_DAY, "2026-10-12T00:00", "2026-10-12T12:00"),
-        NULL_NOT_BUILT, "not built yet: p95()");
+        figure_at(scene, "prev(sum(wait)) + 1", PERIOD_DAY, "2026-10-12T00:00", "2026-10-12T12:00"),
+        NULL_NOT_BUILT, "not built yet: prev()");
 }
 
 int main(void)
@@ -533,6 +690,11 @@ int main(void)
         SCENE_TEST(untyped_samples_have_sums_and_levels),
         SCENE_TEST(a_doubtful_kind_is_null),
         SCENE_TEST(samples_weigh_by_their_rate),
+        SCENE_TEST(percentiles_go_by_nearest_rank),
+        SCENE_TEST(percentiles_have_their_metrics_unit),
+        SCENE_TEST(scores_are_pooled),
+        SCENE_TEST(shares_and_percentiles_of_scores_are_exact),
+        SCENE_TEST(what_has_no_distribution_has_no_percentile),
         SCENE_TEST(uniques_are_unions),
         SCENE_TEST(levels_carry_forward_until_they_are_stale),
         SCENE_TEST(undeclared_levels_carry_for_a_period_and_at_least_a_day),

@@ -106,11 +106,11 @@ static void statuses_come_in_one_order(void **state) /* STA-1 */
 static void a_formula_that_is_not_built_makes_a_draft(void **state)
 {
     struct scene *scene = *state;
-    struct defined wait = define(scene, "p95(wait)", "ms", PERIOD_DAY);
+    struct defined wait = define(scene, "prev(avg(wait))", "ms", PERIOD_DAY);
     (void)add_target(&wait, TARGET_AT_MOST, "800", PERIOD_DAY);
     struct kpi_status status = evaluate(scene, &wait, "2026-10-12T12:00");
     CHECK_CODE(status.code, KPI_DRAFT);
-    assert_string_equal(status.reason, "not built yet: p95()");
+    assert_string_equal(status.reason, "not built yet: prev()");
     check_null(&status.figure, NULL_NOT_BUILT, NULL);
     CHECK_CODE(status.last_code, KPI_DRAFT);
 }

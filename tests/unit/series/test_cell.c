@@ -21,6 +21,8 @@ static void assert_same(const struct cell *a, const struct cell *b)
     assert_int_equal(one.len, other.len);
     assert_memory_equal(one.bytes, other.bytes, one.len);
     assert_memory_equal(&a->aggregate, &b->aggregate, sizeof a->aggregate);
+    assert_int_equal(a->counts_values, b->counts_values);
+    assert_int_equal(a->histogram != NULL, b->histogram != NULL);
     buf_fini(&one);
     buf_fini(&other);
 }
@@ -35,12 +37,32 @@ static void add_member(struct cell *cell, uint64_t number, wall_ms at, uint64_t 
     aggregate_add(&cell->aggregate, 0, WEIGHT_ONE, at, arrival);
 }
 
-/* One of many shapes: empty, one sample, more; with and without a sketch. */
+static const double VALUES[] = {1, 1, 1, 0, -0.0, -3, 1.004, 80.5, 1e-300, 1e300};
+
+/* A cell of a distribution: its values are of few kinds, so that they are often equal; weights are
+ * sometimes not whole, or too large together. */
+static struct cell random_values(uint64_t *seed)
+{
+    struct cell cell = CELL_EMPTY;
+    for (uint64_t samples = random_below(seed, 6); samples > 0; samples--) {
+        uint64_t weight = random_below(seed, 3) == 0 ? 1 + random_below(seed, WEIGHT_ONE * 4)
+                                                     : WEIGHT_ONE * (1 + random_below(seed, 300));
+        if (random_below(seed, 50) == 0)
+            weight = UINT64_MAX - random_below(seed, WEIGHT_ONE);
+        cell_add_value(&cell, VALUES[random_below(seed, TEST_COUNT(VALUES))], weight,
+                       (wall_ms)random_below(seed, 60000), samples);
+    }
+    return cell;
+}
+
+/* One of many shapes: empty, one sample, more; with and without a sketch, or counted values. */
 static struct cell random_cell(uint64_t *seed)
 {
     struct cell cell = CELL_EMPTY;
     uint64_t samples = random_below(seed, 5);
     bool has_sketch = random_below(seed, 3) == 0;
+    if (random_below(seed, 3) == 0)
+        return random_values(seed);
     for (uint64_t i = 0; i < samples; i++) {
         wall_ms at = (wall_ms)random_below(seed, 60000);
         if (has_sketch)
@@ -131,21 +153,158 @@ static void merging_in_any_order_gives_the_same_bits(void **state)
     }
 }
 
+static void assert_same_histogram(const struct histogram *a, const struct histogram *b)
+{
+    struct buf one = BUF_EMPTY;
+    struct buf other = BUF_EMPTY;
+    histogram_encode(a, &one);
+    histogram_encode(b, &other);
+    assert_int_equal(one.len, other.len);
+    assert_memory_equal(one.bytes, other.bytes, one.len);
+    buf_fini(&one);
+    buf_fini(&other);
+}
+
+/* However values came together, a cell has the histogram of them all, or they are all equal. */
+static void a_histogram_counts_all_values_that_were_added_and_merged(void **state)
+{
+    (void)state;
+    uint64_t seed = 14;
+    int with_histogram = 0;
+    for (int round = 0; round < 2000; round++) {
+        struct histogram *all = histogram_new();
+        struct cell parts[3] = {CELL_EMPTY, CELL_EMPTY, CELL_EMPTY};
+        uint64_t kinds = 1 + random_below(&seed, TEST_COUNT(VALUES));
+        for (uint64_t samples = random_below(&seed, 8); samples > 0; samples--) {
+            double value = VALUES[random_below(&seed, kinds)];
+            uint64_t weight = random_below(&seed, 4 * WEIGHT_ONE); /* 0 adds nothing */
+            histogram_add(all, value, weight);
+            cell_add_value(&parts[random_below(&seed, 3)], value, weight, 1, samples);
+        }
+        struct cell merged = CELL_EMPTY;
+        cell_merge(&parts[1], &parts[2]);
+        cell_merge(&merged, &parts[0]);
+        cell_merge(&merged, &parts[1]);
+        const struct aggregate *aggregate = &merged.aggregate;
+        assert_true(histogram_count(all) == aggregate->count);
+        assert_int_equal(merged.counts_values, aggregate->count > 0);
+        assert_int_equal(merged.histogram != NULL,
+                         aggregate->count > 0 && aggregate->min < aggregate->max);
+        if (merged.histogram != NULL) {
+            assert_same_histogram(merged.histogram, all);
+            with_histogram++;
+        }
+        cell_fini(&merged);
+        for (size_t i = 0; i < TEST_COUNT(parts); i++)
+            cell_fini(&parts[i]);
+        histogram_free(all);
+    }
+    assert_true(with_histogram > 500);
+}
+
+static void quantiles_and_shares_are_exact_at_the_ends(void **state)
+{
+    (void)state;
+    struct cell cell = CELL_EMPTY;
+    double out = -1;
+    assert_false(cell_quantile(&cell, 0.5, &out));
+    assert_false(cell_share_at_most(&cell, 1, &out));
+    assert_false(cell_share_at_least(&cell, 1, &out));
+    aggregate_add(&cell.aggregate, 50.1, WEIGHT_ONE, 1, 1); /* a gauge */
+    assert_false(cell_quantile(&cell, 0.5, &out));
+    assert_false(cell_share_at_most(&cell, 100, &out));
+    assert_false(cell_share_at_least(&cell, 1, &out));
+    cell_fini(&cell);
+
+    cell_add_value(&cell, 50.1, 3 * WEIGHT_ONE, 1, 1);
+    assert_null(cell.histogram);
+    assert_true(cell_quantile(&cell, 0.95, &out) && out == 50.1);
+    for (int i = 0; i < 2; i++) { /* 50 is in the bucket of 50.1 */
+        assert_true(cell_share_at_most(&cell, 50, &out) && out == 0);
+        assert_true(cell_share_at_most(&cell, 50.1, &out) && out == (i == 0 ? 1 : 0.75));
+        assert_true(cell_share_at_least(&cell, 50.1, &out) && out == 1);
+        assert_true(cell_share_at_least(&cell, 80.1, &out) && out == 0);
+        cell_add_value(&cell, 80, WEIGHT_ONE, 2, 2);
+    }
+    assert_non_null(cell.histogram);
+    assert_true(cell_share_at_least(&cell, 80, &out) && out == 2.0 / 5);
+    assert_true(cell_share_at_most(&cell, 80, &out) && out == 1);
+    assert_true(cell_quantile(&cell, 0.01, &out) && fabs(out - 50.1) < 0.501);
+    cell_fini(&cell);
+}
+
+static void what_does_not_count_its_values_wins(void **state)
+{
+    (void)state;
+    struct cell counted = CELL_EMPTY;
+    struct cell other = CELL_EMPTY;
+    struct cell empty = CELL_EMPTY;
+    cell_add_value(&counted, 1, WEIGHT_ONE, 1, 1);
+    cell_add_value(&counted, 2, WEIGHT_ONE, 1, 2);
+    cell_merge(&counted, &empty);
+    cell_merge(&empty, &counted);
+    assert_same(&counted, &empty);
+    aggregate_add(&other.aggregate, 3, WEIGHT_ONE, 1, 3);
+    cell_merge(&counted, &other);
+    cell_merge(&other, &empty);
+    assert_false(counted.counts_values);
+    assert_same(&counted, &other);
+    cell_fini(&counted);
+    cell_fini(&other);
+    cell_fini(&empty);
+}
+
+/* A histogram must be of this cell, and only where values differ. */
+static void a_histogram_that_does_not_belong_is_refused(void **state)
+{
+    (void)state;
+    struct cell cell = CELL_EMPTY;
+    struct cell decoded;
+    cell_add_value(&cell, 5, WEIGHT_ONE, 1, 1);
+    cell_add_value(&cell, 6, WEIGHT_ONE, 2, 2);
+    struct buf sound = encoded(&cell);
+    struct histogram *histogram = histogram_new();
+    histogram_add(histogram, 5, WEIGHT_ONE);
+    struct buf own = BUF_EMPTY;
+    histogram_encode(cell.histogram, &own);
+    size_t before = sound.len - own.len;
+    for (int i = 0; i < 3; i++) { /* one, two, three values where the cell has two */
+        struct buf bytes = BUF_EMPTY;
+        buf_append(&bytes, sound.bytes, before);
+        histogram_encode(histogram, &bytes);
+        assert_int_equal(cell_decode(buf_view(&bytes), &decoded), i == 1);
+        cell_fini(&decoded);
+        buf_fini(&bytes);
+        histogram_add(histogram, 6, WEIGHT_ONE);
+    }
+    static const char empty[] = "\x01\x04\0\0\0\0\0\0\0\0"; /* counts the values of nothing */
+    assert_false(cell_decode((struct str){empty, sizeof empty - 1}, &decoded));
+    histogram_free(histogram);
+    buf_fini(&own);
+    buf_fini(&sound);
+    cell_fini(&cell);
+}
+
 static void no_truncation_is_a_cell(void **state)
 {
     (void)state;
-    struct cell cells[4] = {CELL_EMPTY, CELL_EMPTY, CELL_EMPTY, CELL_EMPTY};
+    struct cell cells[6] = {CELL_EMPTY, CELL_EMPTY, CELL_EMPTY, CELL_EMPTY, CELL_EMPTY, CELL_EMPTY};
     aggregate_add(&cells[1].aggregate, 5, WEIGHT_ONE, 1, 1);
     aggregate_add(&cells[2].aggregate, 5, WEIGHT_ONE, 1, 1);
     aggregate_add(&cells[2].aggregate, 6, WEIGHT_ONE, 2, 2);
     for (uint64_t i = 0; i < 40; i++)
         add_member(&cells[3], i, 1, i);
+    for (int i = 0; i < 3; i++) {
+        cell_add_value(&cells[4], 7, WEIGHT_ONE, 1, 1);
+        cell_add_value(&cells[5], 7 + i, WEIGHT_ONE, 1, 1);
+    }
     for (size_t i = 0; i < TEST_COUNT(cells); i++) {
         struct buf bytes = encoded(&cells[i]);
         struct cell decoded;
         for (size_t len = 0; len < bytes.len; len++) {
             assert_false(cell_decode((struct str){bytes.bytes, len}, &decoded));
             assert_null(decoded.distinct);
+            assert_null(decoded.histogram);
             assert_int_equal(decoded.aggregate.count, 0);
         }
         buf_char(&bytes, 0);
@@ -197,7 +356,7 @@ static void random_bytes_are_refused_or_read_back(void **state)
         for (size_t i = 0; i < sizeof bytes; i++)
             bytes[i] = (char)random_next(&seed);
         bytes[0] = 1;
-        bytes[1] = (char)(round % 4);
+        bytes[1] = (char)(round % 8);
         refused += !reads_back((struct str){bytes, random_below(&seed, sizeof bytes)});
     }
     assert_true(refused > 4900);
@@ -249,6 +408,10 @@ int main(void)
         cmocka_unit_test(a_cell_of_one_sample_stores_one_value),
         cmocka_unit_test(the_bytes_are_as_the_header_says),
         cmocka_unit_test(merging_in_any_order_gives_the_same_bits),
+        cmocka_unit_test(a_histogram_counts_all_values_that_were_added_and_merged),
+        cmocka_unit_test(quantiles_and_shares_are_exact_at_the_ends),
+        cmocka_unit_test(what_does_not_count_its_values_wins),
+        cmocka_unit_test(a_histogram_that_does_not_belong_is_refused),
         cmocka_unit_test(no_truncation_is_a_cell),
         cmocka_unit_test(damaged_bytes_are_refused_or_read_back),
         cmocka_unit_test(random_bytes_are_refused_or_read_back),

@@ -523,6 +523,40 @@ static void uniques_are_sketches(void **state)
     shard_free(shard);
 }
 
+static void values_of_distributions_and_scores_are_counted(void **state)
+{
+    (void)state;
+    struct shard *shard = shard_new(&LIMITS, NULL, 1);
+    double out = 0;
+    for (int i = 1; i <= 100; i++)
+        add(shard, sample_of("wait", METRIC_DISTRIBUTION, i));
+    for (int i = 0; i < 3; i++) {
+        add(shard, sample_of("same", METRIC_DISTRIBUTION, 7));
+        add(shard, sample_of("answer", METRIC_SCORE, i));
+        add(shard, sample_of("stock", METRIC_GAUGE, i));
+    }
+    struct sample late = sample_of("same", METRIC_DISTRIBUTION, 8);
+    late.at = NOW - MS_PER_MINUTE;
+    add(shard, late);
+    struct delta *delta = shard_take_delta(shard);
+    const struct cell *wait = &cell_of(delta, "wait", NOW / MS_PER_MINUTE)->cell;
+    const struct cell *same = &cell_of(delta, "same", NOW / MS_PER_MINUTE)->cell;
+    const struct cell *earlier = &cell_of(delta, "same", NOW / MS_PER_MINUTE - 1)->cell;
+    const struct cell *answer = &cell_of(delta, "answer", NOW / MS_PER_MINUTE)->cell;
+    assert_non_null(wait->histogram);
+    assert_true(histogram_count(wait->histogram) == 100 * WEIGHT_ONE);
+    assert_true(cell_quantile(wait, 0.95, &out) && out >= 94.05 && out <= 95.95);
+    assert_null(same->histogram); /* equal values are in the record */
+    assert_true(cell_quantile(same, 0.5, &out) && out == 7);
+    assert_true(cell_quantile(earlier, 0.5, &out) && out == 8);
+    assert_true(cell_share_at_least(answer, 1, &out) && out == 2.0 / 3);
+    assert_false(cell_of(delta, "stock", NOW / MS_PER_MINUTE)->cell.counts_values);
+    delta_free(delta);
+    for (int i = 0; i < 3; i++)
+        add(shard, sample_of("wait", METRIC_DISTRIBUTION, i)); /* left to shard_free */
+    shard_free(shard);
+}
+
 static void a_key_is_handed_over_once(void **state)
 {
     (void)state;
@@ -702,6 +736,7 @@ int main(void)
         cmocka_unit_test(arrivals_grow_even_when_the_clock_goes_back),
         cmocka_unit_test(a_cell_may_wait_for_hours),
         cmocka_unit_test(uniques_are_sketches),
+        cmocka_unit_test(values_of_distributions_and_scores_are_counted),
         cmocka_unit_test(a_key_is_handed_over_once),
         cmocka_unit_test(a_rejected_sample_leaves_the_others),
         cmocka_unit_test(new_metrics_apply_from_then_on),

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 
 #include "series/random.h"
@@ -37,6 +38,25 @@ static void pending_bytes_follow_the_sketches(void **state)
     assert_true(shard_pending_bytes(shard) < DISTINCT_REGISTERS + 1000);
     struct delta *delta = shard_take_delta(shard);
     assert_true(delta->sketch_bytes >= DISTINCT_REGISTERS);
+    assert_int_equal(shard_pending_bytes(shard), 0);
+    delta_free(delta);
+    shard_free(shard);
+}
+
+static void pending_bytes_follow_the_histograms(void **state)
+{
+    (void)state;
+    struct shard *shard = shard_new(&LIMITS, NULL, 1);
+    add(shard, sample_of("wait", METRIC_DISTRIBUTION, 1));
+    size_t one_value = shard_pending_bytes(shard);
+    size_t size = shard_size_bytes(shard);
+    for (int i = 0; i < 2000; i++) /* every bucket of 32 powers of two */
+        add(shard, sample_of("wait", METRIC_DISTRIBUTION, exp2(i / 64.0)));
+    assert_true(shard_pending_bytes(shard) > one_value + 2000);
+    assert_true(shard_size_bytes(shard) > size + 2000);
+    struct delta *delta = shard_take_delta(shard);
+    assert_true(delta->sketch_bytes ==
+                histogram_size_bytes(cell_of(delta, "wait", NOW / MS_PER_MINUTE)->cell.histogram));
     assert_int_equal(shard_pending_bytes(shard), 0);
     delta_free(delta);
     shard_free(shard);
@@ -212,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alternating_minutes_do_not_grow),
         cmocka_unit_test(pending_bytes_follow_the_sketches),
+        cmocka_unit_test(pending_bytes_follow_the_histograms),
         cmocka_unit_test(over_the_limit_samples_join_other),
         cmocka_unit_test(beyond_twice_the_limit_new_metrics_are_rejected),
         cmocka_unit_test(many_series_over_the_limit_keep_the_total),

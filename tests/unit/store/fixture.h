@@ -143,7 +143,10 @@ static inline void add_sample(struct delta *delta, uint32_t series, double value
     }
     if (cell == NULL)
         cell = delta_add_cell(delta, series, minute);
-    aggregate_add(&cell->cell.aggregate, value, WEIGHT_ONE, at, (uint64_t)at * 1000);
+    if (metric_kind_counts_values(series_key_kind(delta->series[series].key)))
+        cell_add_value(&cell->cell, value, WEIGHT_ONE, at, (uint64_t)at * 1000);
+    else
+        aggregate_add(&cell->cell.aggregate, value, WEIGHT_ONE, at, (uint64_t)at * 1000);
 }
 
 /* Relative changes of a gauge before its first absolute value in the minute (S7). */

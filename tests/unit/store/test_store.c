@@ -125,10 +125,10 @@ static void another_schema_version_is_refused_and_left_alone(void **state)
     assert_null(open_at(fixture->path, &err));
     assert_int_equal(err.kind, ERROR_CONFLICT);
     assert_non_null(strstr(err.text, "was written by another version of kpid (schema 99, this one "
-                                     "reads 1)"));
+                                     "reads 2)"));
     assert_non_null(strstr(err.hint, "move it away or start with an empty directory"));
 
-    put_raw(fixture->path, "meta", STR("schema"), STR("\x01\0\0\0"));
+    put_raw(fixture->path, "meta", STR("schema"), STR("\x02\0\0\0"));
     fixture_open(fixture);
     assert_same(sum_of(fixture, "orders"), 3);
 }

@@ -127,8 +127,10 @@ static void a_declared_type_beats_the_senders(void **state)
                       "{\"name\":\"visitors\",\"value\":\"ann\"},"
                       "{\"name\":\"visitors\",\"value\":\"ben\"},"
                       "{\"name\":\"visitors\",\"value\":\"ann\"},"
-                      "{\"name\":\"score\",\"value\":10}]}");
+                      "{\"name\":\"score\",\"value\":10},"
+                      "{\"name\":\"score\",\"value\":3}]}");
     const struct delta *delta = push.delta;
+    double share = 0;
 
     assert_int_equal(series_key_kind(delta->series[0].key), METRIC_GAUGE);
     assert_int_equal(series_key_kind(delta->series[1].key), METRIC_COUNTER);
@@ -136,6 +138,8 @@ static void a_declared_type_beats_the_senders(void **state)
     assert_int_equal(series_key_kind(delta->series[3].key), METRIC_SCORE);
     assert_non_null(delta->cells[2].cell.distinct);
     assert_true(distinct_estimate(delta->cells[2].cell.distinct) == 2);
+    assert_true(cell_share_at_least(&delta->cells[3].cell, 9, &share) && share == 0.5);
+    assert_false(delta->cells[0].cell.counts_values);
     delta_free(push.delta);
 }
 

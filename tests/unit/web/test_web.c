@@ -219,7 +219,7 @@ static void mistakes_in_a_query_are_named(void **state)
         {"?expr=1&tz=Europe/Berln", "", NULL},
         {"?expr=1&from=2000-01-01&step=minute", "more than 10000 points",
          "take a longer step or a shorter range"},
-        {"?expr=p95(latency)", "not built yet: ", NULL},
+        {"?expr=prev(avg(latency))", "not built yet: ", NULL},
         {"?expr=1&tz=%ff", "parameter 'tz' is not UTF-8", NULL},
         {"?%00", "", NULL},
         {"?&&&", "", NULL},
