@@ -28,33 +28,38 @@ static void add_alert(struct listing *listing, const json_t *alert)
         listing_color(listing, STATE_COLUMN, "yellow");
 }
 
-static enum exit_code run(const struct invocation *invocation)
+static void print_list(const json_t *answer, const char *none)
 {
-    struct client_answer answer;
-    bool all = option(invocation, "all") != NULL;
-    int code = client_call(&invocation->client, all ? "/api/v1/alerts?all=1" : "/api/v1/alerts",
-                           NULL, &answer);
+    struct listing *listing = listing_new(COLUMNS, COLUMN_COUNT);
     size_t i = 0;
     json_t *alert = NULL;
 
-    if (code != EXIT_DONE)
-        return (enum exit_code)code;
-    if (invocation->json) {
-        (void)fwrite(answer.body.bytes, 1, answer.body.len, stdout);
-    } else {
-        struct listing *listing = listing_new(COLUMNS, COLUMN_COUNT);
-        json_array_foreach(json_object_get(answer.json, "alerts"), i, alert)
-        {
-            add_alert(listing, alert);
-        }
-        if (i == 0)
-            (void)printf(all ? "no rules\n" : "no alerts\n");
-        else
-            listing_print(listing);
-        listing_free(listing);
+    json_array_foreach(json_object_get(answer, "alerts"), i, alert)
+    {
+        add_alert(listing, alert);
     }
-    client_answer_fini(&answer);
-    return EXIT_DONE;
+    if (i == 0)
+        (void)printf("%s\n", none);
+    else
+        listing_print(listing);
+    listing_free(listing);
+}
+
+static void print_alerts(const json_t *answer)
+{
+    print_list(answer, "no alerts");
+}
+
+static void print_all(const json_t *answer)
+{
+    print_list(answer, "no rules");
+}
+
+static enum exit_code run(const struct invocation *invocation)
+{
+    bool all = option(invocation, "all") != NULL;
+    return all ? ask_and_print(invocation, "/api/v1/alerts?all=1", NULL, print_all)
+               : ask_and_print(invocation, "/api/v1/alerts", NULL, print_alerts);
 }
 
 const struct command COMMAND_ALERTS = {

@@ -32,31 +32,26 @@ static void add_hook(struct listing *listing, const json_t *hook)
         listing_color(listing, DEAD_COLUMN, "red");
 }
 
-static enum exit_code run(const struct invocation *invocation)
+static void print_hooks(const json_t *answer)
 {
-    struct client_answer answer;
-    int code = client_call(&invocation->client, "/api/v1/hooks", NULL, &answer);
+    struct listing *listing = listing_new(COLUMNS, COLUMN_COUNT);
     size_t i = 0;
     json_t *hook = NULL;
 
-    if (code != EXIT_DONE)
-        return (enum exit_code)code;
-    if (invocation->json) {
-        (void)fwrite(answer.body.bytes, 1, answer.body.len, stdout);
-    } else {
-        struct listing *listing = listing_new(COLUMNS, COLUMN_COUNT);
-        json_array_foreach(json_object_get(answer.json, "hooks"), i, hook)
-        {
-            add_hook(listing, hook);
-        }
-        if (i == 0)
-            (void)printf("no hooks\n");
-        else
-            listing_print(listing);
-        listing_free(listing);
+    json_array_foreach(json_object_get(answer, "hooks"), i, hook)
+    {
+        add_hook(listing, hook);
     }
-    client_answer_fini(&answer);
-    return EXIT_DONE;
+    if (i == 0)
+        (void)printf("no hooks\n");
+    else
+        listing_print(listing);
+    listing_free(listing);
+}
+
+static enum exit_code run(const struct invocation *invocation)
+{
+    return ask_and_print(invocation, "/api/v1/hooks", NULL, print_hooks);
 }
 
 const struct command COMMAND_HOOKS = {

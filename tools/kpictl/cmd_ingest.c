@@ -88,17 +88,7 @@ static void print_ledger(const json_t *answer)
 
 static enum exit_code run(const struct invocation *invocation)
 {
-    struct client_answer answer;
-    int code = client_call(&invocation->client, "/api/v1/ingest", NULL, &answer);
-
-    if (code != EXIT_DONE)
-        return (enum exit_code)code;
-    if (invocation->json)
-        (void)fwrite(answer.body.bytes, 1, answer.body.len, stdout);
-    else
-        print_ledger(answer.json);
-    client_answer_fini(&answer);
-    return EXIT_DONE;
+    return ask_and_print(invocation, "/api/v1/ingest", NULL, print_ledger);
 }
 
 const struct command COMMAND_INGEST = {

@@ -79,26 +79,23 @@ static bool write_body(const struct invocation *invocation, struct buf *body)
     return true;
 }
 
+static void print_stored(const struct json_t *answer)
+{
+    (void)printf("stored %lld sample\n", field_count(answer, "stored"));
+}
+
 static enum exit_code run(const struct invocation *invocation)
 {
     struct buf body = BUF_EMPTY;
-    struct client_answer answer;
 
     if (!write_body(invocation, &body)) {
         buf_fini(&body);
         return EXIT_USAGE;
     }
     char *text = buf_take_text(&body);
-    int code = client_call(&invocation->client, "/api/v1/push", text, &answer);
+    enum exit_code code = ask_and_print(invocation, "/api/v1/push", text, print_stored);
     free(text);
-    if (code != EXIT_DONE)
-        return (enum exit_code)code;
-    if (invocation->json)
-        (void)fwrite(answer.body.bytes, 1, answer.body.len, stdout);
-    else
-        (void)printf("stored %lld sample\n", field_count(answer.json, "stored"));
-    client_answer_fini(&answer);
-    return EXIT_DONE;
+    return code;
 }
 
 const struct command COMMAND_PUSH = {

@@ -50,23 +50,15 @@ static enum exit_code run(const struct invocation *invocation)
 {
     static const char *const names[] = {"from", "to", "step", "tz"};
     struct buf path = BUF_EMPTY;
-    struct client_answer answer;
 
     buf_text(&path, "/api/v1/query");
     client_add_parameter(&path, "expr", invocation->operands[0]);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         client_add_parameter(&path, names[i], option(invocation, names[i]));
     char *text = buf_take_text(&path);
-    int code = client_call(&invocation->client, text, NULL, &answer);
+    enum exit_code code = ask_and_print(invocation, text, NULL, print_points);
     free(text);
-    if (code != EXIT_DONE)
-        return (enum exit_code)code;
-    if (invocation->json)
-        (void)fwrite(answer.body.bytes, 1, answer.body.len, stdout);
-    else
-        print_points(answer.json);
-    client_answer_fini(&answer);
-    return EXIT_DONE;
+    return code;
 }
 
 const struct command COMMAND_QUERY = {

@@ -85,21 +85,13 @@ static void print_card(const json_t *kpi)
 static enum exit_code run(const struct invocation *invocation)
 {
     struct buf path = BUF_EMPTY;
-    struct client_answer answer;
 
     buf_text(&path, "/api/v1/kpis");
     client_add_segment(&path, invocation->operands[0]);
     char *text = buf_take_text(&path);
-    int code = client_call(&invocation->client, text, NULL, &answer);
+    enum exit_code code = ask_and_print(invocation, text, NULL, print_card);
     free(text);
-    if (code != EXIT_DONE)
-        return (enum exit_code)code;
-    if (invocation->json)
-        (void)fwrite(answer.body.bytes, 1, answer.body.len, stdout);
-    else
-        print_card(answer.json);
-    client_answer_fini(&answer);
-    return EXIT_DONE;
+    return code;
 }
 
 const struct command COMMAND_SHOW = {

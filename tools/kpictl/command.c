@@ -290,3 +290,19 @@ bool option_number(const struct invocation *invocation, const char *name, long m
     *out = (long)number;
     return true;
 }
+
+enum exit_code ask_and_print(const struct invocation *invocation, const char *path,
+                             const char *body, print_answer_fn print)
+{
+    struct client_answer answer;
+    int code = client_call(&invocation->client, path, body, &answer);
+
+    if (code != EXIT_DONE)
+        return (enum exit_code)code;
+    if (invocation->json)
+        (void)fwrite(answer.body.bytes, 1, answer.body.len, stdout);
+    else
+        print(answer.json);
+    client_answer_fini(&answer);
+    return EXIT_DONE;
+}

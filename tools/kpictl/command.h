@@ -75,6 +75,13 @@ const char *option(const struct invocation *invocation, const char *name);
 __attribute__((format(printf, 2, 3))) enum exit_code usage_error(
     const struct invocation *invocation, const char *format, ...);
 
+/* Asks kpid for `path` (a POST of `body` when it is not NULL) and prints the answer: as it came
+ * with
+ * --json, else by `print`. The exit code; errors are on stderr already. */
+typedef void (*print_answer_fn)(const struct json_t *answer);
+enum exit_code ask_and_print(const struct invocation *invocation, const char *path,
+                             const char *body, print_answer_fn print);
+
 /* An option that is a whole number from `min` to `max`; `*out` is left alone when it is not given.
  * False, with words on stderr, when it is something else. */
 bool option_number(const struct invocation *invocation, const char *name, long min, long max,
