@@ -185,6 +185,23 @@ static inline struct ledger collector_total(struct collector *collector)
 /* --- a whole ingest ----------------------------------------------------------------------------
  */
 
+static inline struct listener_config listener_of(enum transport transport, const char *address,
+                                                 const char *name)
+{
+    return (struct listener_config){
+        .protocol = PROTOCOL_STATSD, .transport = transport, .address = address, .name = name};
+}
+
+static inline struct listener_config udp_listener(void)
+{
+    return listener_of(TRANSPORT_UDP, "127.0.0.1:0", "statsd udp");
+}
+
+static inline struct listener_config tcp_listener(void)
+{
+    return listener_of(TRANSPORT_TCP, "127.0.0.1:0", "statsd tcp");
+}
+
 static inline struct ingest_config config_for(const struct listener_config *listeners, size_t count)
 {
     return (struct ingest_config){.listeners = listeners,

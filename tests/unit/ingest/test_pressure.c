@@ -25,23 +25,6 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
-static struct listener_config listener_of(enum transport transport, const char *address,
-                                          const char *name)
-{
-    return (struct listener_config){
-        .protocol = PROTOCOL_STATSD, .transport = transport, .address = address, .name = name};
-}
-
-static struct listener_config udp_listener(void)
-{
-    return listener_of(TRANSPORT_UDP, "127.0.0.1:0", "statsd udp");
-}
-
-static struct listener_config tcp_listener(void)
-{
-    return listener_of(TRANSPORT_TCP, "127.0.0.1:0", "statsd tcp");
-}
-
 static struct ingest *must_start_with(const struct ingest_options *options,
                                       const struct ingest_config *config)
 {

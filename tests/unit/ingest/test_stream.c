@@ -31,14 +31,6 @@ struct fixture {
     char listen[200];
 };
 
-static struct listener_config tcp_listener(void)
-{
-    return (struct listener_config){.protocol = PROTOCOL_STATSD,
-                                    .transport = TRANSPORT_TCP,
-                                    .address = "127.0.0.1:0",
-                                    .name = "statsd tcp"};
-}
-
 /* `set` may change the configuration first; NULL is fine. */
 static void start(struct fixture *fixture, unsigned threads, void (*set)(struct ingest_config *))
 {
