@@ -377,6 +377,8 @@ static void on_watchdog(evutil_socket_t fd, short events, void *arg)
     (void)events;
 
     const char *stuck = stuck_thread(app);
+    if (stuck == NULL && thread_silence(web_thread(app->web), clock_mono()) > THREAD_SILENT_MS)
+        stuck = thread_name(web_thread(app->web)); /* not above: it is the one who asks there */
     if (stuck == NULL)
         (void)sd_notify(0, "WATCHDOG=1");
     else
@@ -439,6 +441,8 @@ static void serve(struct app *app)
     log_info("started", "version=%s path=%s kpis=%zu rules=%zu data=%s control=%s", KPID_VERSION,
              app->config->path, app->config->kpis.count, app->config->rules.count,
              app->config->store.path, app->config->control_path);
+    if (web_http_address(app->web) != NULL)
+        log_info("listening", "protocol=http address=%s", web_http_address(app->web));
     (void)sd_notify(0, "READY=1");
     while (!app->stopping)
         (void)event_base_loop(app->base, EVLOOP_NO_EXIT_ON_EMPTY);
