@@ -186,12 +186,6 @@ void json_field_number(struct json *json, const char *name, double value)
     json_number(json, value);
 }
 
-void json_field_i64(struct json *json, const char *name, int64_t value)
-{
-    json_key(json, name);
-    json_i64(json, value);
-}
-
 void json_field_u64(struct json *json, const char *name, uint64_t value)
 {
     json_key(json, name);

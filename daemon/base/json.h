@@ -34,6 +34,5 @@ void json_raw(struct json *json, struct str value); /* JSON that is ready */
 void json_field_text(struct json *json, const char *name, const char *text);
 void json_field_str(struct json *json, const char *name, struct str text);
 void json_field_number(struct json *json, const char *name, double value);
-void json_field_i64(struct json *json, const char *name, int64_t value);
 void json_field_u64(struct json *json, const char *name, uint64_t value);
 void json_field_bool(struct json *json, const char *name, bool value);

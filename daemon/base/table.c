@@ -83,22 +83,6 @@ bool table_add(struct table *table, struct str key, void *value)
     return true;
 }
 
-void *table_set(struct table *table, struct str key, void *value)
-{
-    if (table_add(table, key, value))
-        return NULL;
-    size_t slot = slot_of(table, key, hash_of(key));
-    struct table_entry *entry = &table->entries[table->slots[slot] - 1];
-    void *before = entry->value;
-    entry->value = value;
-    return before;
-}
-
-size_t table_count(const struct table *table)
-{
-    return table->count;
-}
-
 const struct table_entry *table_next(const struct table *table, size_t *at)
 {
     return *at < table->count ? &table->entries[(*at)++] : NULL;

@@ -32,10 +32,5 @@ void *table_find(const struct table *table, struct str key);
 /* False, and nothing changes, when the key is there already. `value` is not NULL. */
 bool table_add(struct table *table, struct str key, void *value);
 
-/* Adds or replaces; returns the value that was there before, else NULL. */
-void *table_set(struct table *table, struct str key, void *value);
-
-size_t table_count(const struct table *table);
-
 /* The entry at position `*at`, which starts at 0 and is moved on; NULL at the end. */
 const struct table_entry *table_next(const struct table *table, size_t *at);

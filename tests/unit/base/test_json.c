@@ -30,7 +30,8 @@ static void commas_stand_between_items_only(void **state)
     (void)state;
     json_open(&json, '{');
     json_field_text(&json, "id", "churn");
-    json_field_i64(&json, "low", INT64_MIN);
+    json_key(&json, "low");
+    json_i64(&json, INT64_MIN);
     json_field_u64(&json, "high", UINT64_MAX);
     json_field_bool(&json, "on", true);
     json_key(&json, "by");
