@@ -21,6 +21,7 @@ void delta_free(struct delta *delta)
     free(delta->series);
     free(delta->cells);
     free(delta->ledgers);
+    free(delta->cumulatives);
     arena_fini(&delta->arena);
     free(delta);
 }
@@ -71,6 +72,23 @@ void delta_add_ledger(struct delta *delta, struct str listener, const struct led
         (struct delta_ledger){arena_str(&delta->arena, listener), *counts};
 }
 
+void delta_add_cumulative(struct delta *delta, const struct delta_cumulative *sample)
+{
+    if (delta->cumulative_count == delta->cumulative_capacity) {
+        delta->cumulative_capacity = doubled(delta->cumulative_capacity);
+        delta->cumulatives =
+            memory_grow(delta->cumulatives, delta->cumulative_capacity, sizeof *delta->cumulatives);
+    }
+    delta->cumulatives[delta->cumulative_count++] = *sample;
+}
+
+struct gauge_changes *delta_cell_changes(struct delta *delta, struct delta_cell *cell)
+{
+    if (cell->changes == NULL)
+        cell->changes = arena_alloc(&delta->arena, sizeof *cell->changes);
+    return cell->changes;
+}
+
 bool delta_is_empty(const struct delta *delta)
 {
     return delta->cell_count == 0 && delta->series_count == 0 && delta->ledger_count == 0;
@@ -86,7 +104,8 @@ size_t delta_size_bytes(const struct delta *delta)
     return sizeof *delta + delta->arena.total_bytes +
            delta->series_capacity * sizeof *delta->series +
            delta->cell_capacity * sizeof *delta->cells +
-           delta->ledger_capacity * sizeof *delta->ledgers + delta->sketch_bytes;
+           delta->ledger_capacity * sizeof *delta->ledgers +
+           delta->cumulative_capacity * sizeof *delta->cumulatives + delta->sketch_bytes;
 }
 
 bool gauge_changes_add(struct gauge_changes *changes, double change, wall_ms at, uint64_t arrival)

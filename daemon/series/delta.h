@@ -36,7 +36,35 @@ struct delta_cell {
     uint32_t series; /* index into the delta's series */
     int64_t minute;  /* minutes since 1970 (UTC) */
     struct cell cell;
-    struct gauge_changes changes;
+    struct gauge_changes *changes; /* of a gauge, in the delta's arena; NULL: none */
+};
+
+/* A sample of a counter that counts up from its start (FIG-8: reset cumulative): only the writer
+ * knows what came before, and turns it into an increment (store/tracker.h). */
+struct delta_cumulative {
+    uint32_t series; /* index into the delta's series */
+    wall_ms at;
+    wall_ms start; /* when the counter began, WALL_NONE when the sender does not say */
+    uint64_t arrival;
+    double value; /* not negative */
+};
+
+/* Who sent a batch, so that one that comes again is counted once (design 5). */
+enum delta_identity_kind { IDENTITY_NONE, IDENTITY_PRODUCER, IDENTITY_KEY };
+
+struct delta_identity {
+    enum delta_identity_kind kind;
+    struct series_hash name; /* the producer's id; or the hash of a key and its scope */
+    uint64_t epoch;          /* producer: grows when it cannot keep its sequence */
+    uint64_t sequence;       /* producer: from 1, grows by one with each batch */
+    struct series_hash body; /* key: of the body that came with it */
+};
+
+enum delta_outcome {
+    DELTA_STORED,
+    DELTA_REPEATED, /* it was stored before; `answer` is what was answered then */
+    DELTA_CONFLICT, /* the key came before with another body */
+    DELTA_TOO_OLD,  /* the sequence or epoch is older than what is remembered */
 };
 
 struct delta_ledger {
@@ -59,6 +87,13 @@ struct delta {
     size_t cell_count, cell_capacity;
     struct delta_ledger *ledgers;
     size_t ledger_count, ledger_capacity;
+    struct delta_cumulative *cumulatives; /* in the order they came */
+    size_t cumulative_count, cumulative_capacity;
+    struct delta_identity identity;
+    struct str answer;          /* in the arena: kept with the identity, for when it comes again */
+    enum delta_outcome outcome; /* the writer's; means something in on_done without an error. Unless
+                                 * it is DELTA_STORED nothing of the delta was stored, and all that
+                                 * its ledgers say was stored is dropped as a duplicate */
     size_t
         sketch_bytes; /* held by the cells' sketches and histograms, as told by who put them in */
     delta_done_fn on_done; /* NULL: nobody wants to know */
@@ -69,11 +104,16 @@ struct delta {
 struct delta *delta_new(void);
 void delta_free(struct delta *delta); /* NULL is fine */
 
-/* All copy what they are given. The cell of delta_add_cell is empty and may be written until the
- * next one is added; the sketch or histogram that is put into it is the delta's. */
+/* All copy what they are given. A ledger may be added after the cells. The cell of delta_add_cell
+ * is empty and may be written until the next one is added; the sketch or histogram that is put into
+ * it is the delta's. */
 uint32_t delta_add_series(struct delta *delta, struct series_hash hash, struct str key);
 struct delta_cell *delta_add_cell(struct delta *delta, uint32_t series, int64_t minute);
 void delta_add_ledger(struct delta *delta, struct str listener, const struct ledger *counts);
+void delta_add_cumulative(struct delta *delta, const struct delta_cumulative *sample);
+
+/* The cell's changes, made when it has none. */
+struct gauge_changes *delta_cell_changes(struct delta *delta, struct delta_cell *cell);
 
 bool delta_is_empty(const struct delta *delta);
 

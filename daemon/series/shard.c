@@ -736,7 +736,7 @@ static void hand_over_side(struct delta *delta, struct side *side)
         struct delta_cell *cell = delta_add_cell(delta, side->touched, side->minute);
         cell->cell = side->cell;
         if (has_changes)
-            cell->changes = *side->changes;
+            *delta_cell_changes(delta, cell) = *side->changes;
         side->cell = (struct cell)CELL_EMPTY;
     }
     free(side->changes);

@@ -46,10 +46,10 @@ int64_t minute_of(wall_ms at)
 static void set_first(struct cell_ref *ref, const struct delta_cell *cell)
 {
     const struct aggregate *aggregate = &cell->cell.aggregate;
-    const struct gauge_changes *changes = &cell->changes;
+    const struct gauge_changes *changes = cell->changes;
 
     ref->first_at = cell->minute * MS_PER_MINUTE;
-    if (changes->count > 0) { /* they come before the first absolute value */
+    if (changes != NULL) { /* they come before the first absolute value */
         ref->first_at = changes->first_at;
         ref->first_arrival = changes->first_arrival;
     } else if (aggregate->count > 0) {
@@ -76,7 +76,7 @@ static int compare_refs(const void *a, const void *b)
 
 static bool holds_nothing(const struct delta_cell *cell)
 {
-    return cell->cell.aggregate.count == 0 && cell->changes.count == 0 &&
+    return cell->cell.aggregate.count == 0 && cell->changes == NULL &&
            cell->cell.distinct == NULL;
 }
 
@@ -202,7 +202,7 @@ static bool is_newer(wall_ms at, uint64_t arrival, const struct gauge *gauge)
 static bool resolve_changes(struct applying *applying, const struct cell_ref *ref,
                             struct gauge *gauge, struct aggregate *out, struct error *err)
 {
-    const struct gauge_changes *changes = &ref->cell->changes;
+    const struct gauge_changes *changes = ref->cell->changes;
 
     if (gauge->absolute_at != WALL_NONE && changes->first_at < gauge->absolute_at) {
         struct level before = {0};
@@ -266,7 +266,7 @@ static bool write_minute(struct applying *applying, const struct cell_ref *refs,
     for (size_t i = 0; i < count && ok; i++) {
         const struct delta_cell *cell = refs[i].cell;
         struct aggregate resolved = AGGREGATE_EMPTY;
-        if (cell->changes.count > 0) {
+        if (cell->changes != NULL) {
             ok = resolve_changes(applying, &refs[i], gauge, &resolved, err);
             aggregate_merge(&merged.aggregate, &resolved);
             note_times(applying, &refs[i], &resolved);
@@ -294,7 +294,7 @@ static bool write_series(struct applying *applying, const struct cell_ref *refs,
     bool has_changes = false;
 
     for (size_t i = 0; i < count && !has_changes; i++)
-        has_changes = refs[i].cell->changes.count > 0;
+        has_changes = refs[i].cell->changes != NULL;
     if (has_changes || refs->kind == METRIC_GAUGE) {
         if (!load_gauge(&applying->txn->reader, refs->id, has_changes, &gauge, err))
             return false;

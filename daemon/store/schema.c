@@ -2,16 +2,82 @@
 
 #include <string.h>
 
-static void put_u32(struct schema_key *key, uint32_t value)
+#define SIGN_BIT UINT64_C(0x8000000000000000)
+
+static void put(struct schema_key *key, uint64_t value, size_t size)
 {
-    for (int shift = 24; shift >= 0; shift -= 8)
-        key->bytes[key->len++] = (unsigned char)(value >> shift);
+    for (size_t i = size; i-- > 0;)
+        key->bytes[key->len++] = (unsigned char)(value >> (8 * i));
 }
 
-static void put_u64(struct schema_key *key, uint64_t value)
+void schema_put_u8(struct schema_key *key, uint8_t value)
 {
-    put_u32(key, (uint32_t)(value >> 32));
-    put_u32(key, (uint32_t)value);
+    put(key, value, 1);
+}
+
+void schema_put_u16(struct schema_key *key, uint16_t value)
+{
+    put(key, value, 2);
+}
+
+void schema_put_u32(struct schema_key *key, uint32_t value)
+{
+    put(key, value, 4);
+}
+
+void schema_put_u64(struct schema_key *key, uint64_t value)
+{
+    put(key, value, 8);
+}
+
+void schema_put_i64(struct schema_key *key, int64_t value)
+{
+    put(key, (uint64_t)value ^ SIGN_BIT, 8);
+}
+
+struct schema_reader schema_reader_of(struct str bytes)
+{
+    return (struct schema_reader){(const unsigned char *)bytes.text, bytes.len, true};
+}
+
+static uint64_t get(struct schema_reader *reader, size_t size)
+{
+    uint64_t value = 0;
+
+    if (reader->left < size) {
+        reader->ok = false;
+        return 0;
+    }
+    for (size_t i = 0; i < size; i++)
+        value = value << 8 | *reader->at++;
+    reader->left -= size;
+    return value;
+}
+
+uint8_t schema_get_u8(struct schema_reader *reader)
+{
+    return (uint8_t)get(reader, 1);
+}
+
+uint16_t schema_get_u16(struct schema_reader *reader)
+{
+    return (uint16_t)get(reader, 2);
+}
+
+uint32_t schema_get_u32(struct schema_reader *reader)
+{
+    return (uint32_t)get(reader, 4);
+}
+
+uint64_t schema_get_u64(struct schema_reader *reader)
+{
+    return get(reader, 8);
+}
+
+int64_t schema_get_i64(struct schema_reader *reader)
+{
+    uint64_t value = get(reader, 8);
+    return reader->ok ? (int64_t)(value ^ SIGN_BIT) : 0;
 }
 
 static uint64_t get_big_endian(const char *bytes, size_t size)
@@ -27,7 +93,7 @@ struct schema_key schema_id_key(uint32_t id)
 {
     struct schema_key key;
     key.len = 0;
-    put_u32(&key, id);
+    schema_put_u32(&key, id);
     return key;
 }
 
@@ -35,22 +101,22 @@ struct schema_key schema_hash_key(struct series_hash hash)
 {
     struct schema_key key;
     key.len = 0;
-    put_u64(&key, hash.high);
-    put_u64(&key, hash.low);
+    schema_put_u64(&key, hash.high);
+    schema_put_u64(&key, hash.low);
     return key;
 }
 
 struct schema_key schema_by_metric_key(struct series_hash hash, uint32_t id)
 {
     struct schema_key key = schema_hash_key(hash);
-    put_u32(&key, id);
+    schema_put_u32(&key, id);
     return key;
 }
 
 struct schema_key schema_cell_key(uint32_t id, int64_t minute)
 {
     struct schema_key key = schema_id_key(id);
-    put_u64(&key, (uint64_t)minute ^ UINT64_C(0x8000000000000000));
+    schema_put_u64(&key, (uint64_t)minute ^ SIGN_BIT);
     return key;
 }
 
@@ -63,8 +129,8 @@ struct schema_key schema_name_key(struct str name)
         memcpy(key.bytes, name.text, key.len);
     if (name.len > SCHEMA_NAME_MAX) {
         struct series_hash hash = series_key_hash(name);
-        put_u64(&key, hash.high);
-        put_u64(&key, hash.low);
+        schema_put_u64(&key, hash.high);
+        schema_put_u64(&key, hash.low);
     }
     return key;
 }
@@ -88,6 +154,5 @@ void schema_cell_of(struct str bytes, uint32_t *id, int64_t *minute)
     if (bytes.len != SCHEMA_CELL_SIZE)
         return;
     *id = (uint32_t)get_big_endian(bytes.text, SCHEMA_ID_SIZE);
-    *minute =
-        (int64_t)(get_big_endian(bytes.text + SCHEMA_ID_SIZE, 8) ^ UINT64_C(0x8000000000000000));
+    *minute = (int64_t)(get_big_endian(bytes.text + SCHEMA_ID_SIZE, 8) ^ SIGN_BIT);
 }

@@ -1,8 +1,15 @@
 /* Every database, key and value that kpid keeps, byte by byte, and the version of it all.
  *
- * Keys are big-endian, so that LMDB's order of bytes is the order of numbers; values are
- * little-endian (base/buf.h). One LMDB environment: PATH/data.mdb and PATH/lock.mdb; PATH/lock is
- * kpid's own lock.
+ * Keys are big-endian, so that LMDB's order of bytes is the order of numbers; signed ones have 2^63
+ * added. Values are little-endian (base/buf.h). One LMDB environment: PATH/data.mdb and
+ * PATH/lock.mdb; PATH/lock is kpid's own lock.
+ *
+ * What is measured lives in runs and partitions (store/parts.h). A run is a sorted list of minute
+ * cells, made by one commit (tier 0, the journal) or by merging others; a partition holds the
+ * compressed blocks of one level over a span of time. Both are only appended, named by a number
+ * that is never used again, and seen by nobody before a last small transaction lists them. A
+ * figure is the merge of all the runs and partitions that a snapshot lists, so nothing is counted
+ * twice or missed whatever background work is under way.
  *
  * database    key -> value
  *
@@ -11,14 +18,42 @@
  *             "created_at"  -> i64 wall_ms
  *             "commit"      -> u64, the number of the newest commit that wrote something
  *             "newest"      -> i64 wall_ms, the newest sample of all; absent without one
+ *             "run"         -> u64, the newest number given to a run of tier 1 and above
+ *             "partition"   -> u64, the newest number given to a partition (32 bits are used)
+ *             "closed"      -> i64 minute: those before it were folded into partitions once
+ *             "quartered"   -> i64 quarter: those before it are built from minutes
+ *             "kept_minute", "kept_quarter", "kept_day"
+ *                           -> i64 first minute, quarter (both as numbers since 1970) and, as a
+ *                              quarter too, instant that retention has not dropped
+ *             "indexed"     -> u64, series up to this id are in the index
+ *             "index_run"   -> u64, the newest number given to an index run
+ *             "clock"       -> i64 high-water mark (wall_ms), i64 CLOCK_BOOTTIME then (ms),
+ *                              16 bytes boot id, i64 retention's mark (store/guard.h)
+ * runs        u8 tier, u64 number                     -> run record (store/parts.h)
+ * journal     u64 number, i64 quarter, u32 id         -> chunk (store/chunk.h) of a run of tier 0:
+ *             its number is that of the commit; quarter and id are those of its first cell
+ * run         the same of the tiers above
+ * partitions  u8 level, u16 calendar (0 but for days), i64 first bucket, u32 number
+ *                                                     -> partition record (store/parts.h)
+ * minutes     u32 number, u32 id, u8 part             -> block (store/block.h)
+ * quarters    the same, of quarter hours
+ * days        the same, of civil days
+ * calendars   NAME of the zone                        -> u32 calendar's number, from 1
+ * day_bounds  u16 calendar, i64 day (since 1970)      -> i64 first quarter, i64 quarter after its
+ *             last: the day's cells are built, from these
+ * garbage     u8 what (enum garbage), u64 number      -> - : what is being built or taken away
+ *
  * series      u32 id (from 1)                         -> i64 first seen (wall_ms), series key
- * by_hash     u64 high, u64 low (series_key_hash)     -> u32 id
- * by_metric   u64 high, u64 low (hash of the key that the metric has without labels), u32 id -> -
- * metrics     name of the metric (see NAME below)     -> u32 kinds (bits, 1 << metric_kind),
- *             i64 first sample, i64 last sample (WALL_NONE: none), u64 series, the name
- * cells       u32 id, u64 minute + 2^63               -> cell (series/cell.h)
+ * index_runs  u8 tier, u64 number                     -> u64 entries, u64 bytes
+ * index       u64 number, 16 bytes key, u32 id        -> chunk (store/index.h): sorted (key, id),
+ *             where key names a series (series_key_hash), a label pair or a metric
+ * metrics     NAME of the metric                      -> u32 kinds (bits, 1 << metric_kind),
+ *             u64 series, the name: of indexed series
  * gauges      u32 id                                  -> double level, i64 at, u64 arrival,
- *             i64 absolute_at (cells.c): only gauges that were ever changed relatively
+ *             i64 absolute_at (store/gauge.h): only gauges that were ever changed relatively
+ * trackers    u32 id                                  -> store/tracker.h: cumulative counters
+ * identities  16 bytes                                -> store/identity.h: producers and keys
+ * identity_ages  i64 wall_ms of the last use, 16 bytes -> - : the oldest first
  * ledger      name of the listener (NAME)             -> u32 bytes of the name, the name,
  *             u64 received, u64 stored, u32 n, n u64 rejected, u32 m, m u64 dropped
  *             (in the order of series/ledger.h, which is append only)
@@ -55,6 +90,21 @@ enum { STORE_SCHEMA_VERSION = 2 };
     X(BY_METRIC, "by_metric")                                                                      \
     X(METRICS, "metrics")                                                                          \
     X(CELLS, "cells")                                                                              \
+    X(RUNS, "runs")                                                                                \
+    X(JOURNAL, "journal")                                                                          \
+    X(RUN, "run")                                                                                  \
+    X(PARTITIONS, "partitions")                                                                    \
+    X(MINUTES, "minutes")                                                                          \
+    X(QUARTERS, "quarters")                                                                        \
+    X(DAYS, "days")                                                                                \
+    X(CALENDARS, "calendars")                                                                      \
+    X(DAY_BOUNDS, "day_bounds")                                                                    \
+    X(GARBAGE, "garbage")                                                                          \
+    X(INDEX_RUNS, "index_runs")                                                                    \
+    X(INDEX, "index")                                                                              \
+    X(TRACKERS, "trackers")                                                                        \
+    X(IDENTITIES, "identities")                                                                    \
+    X(IDENTITY_AGES, "identity_ages")                                                              \
     X(GAUGES, "gauges")                                                                            \
     X(LEDGER, "ledger")                                                                            \
     X(ALERT_STATE, "alert_state")                                                                  \
@@ -92,6 +142,32 @@ struct schema_key schema_hash_key(struct series_hash hash);
 struct schema_key schema_by_metric_key(struct series_hash hash, uint32_t id);
 struct schema_key schema_cell_key(uint32_t id, int64_t minute);
 struct schema_key schema_name_key(struct str name);
+
+/* Keys made of parts, in the order they are put: big-endian, signed ones with 2^63 added, so that
+ * their bytes have the order of the numbers. Start from SCHEMA_KEY_EMPTY. */
+#define SCHEMA_KEY_EMPTY                                                                           \
+    (struct schema_key)                                                                            \
+    {                                                                                              \
+        .len = 0                                                                                   \
+    }
+void schema_put_u8(struct schema_key *key, uint8_t value);
+void schema_put_u16(struct schema_key *key, uint16_t value);
+void schema_put_u32(struct schema_key *key, uint32_t value);
+void schema_put_u64(struct schema_key *key, uint64_t value);
+void schema_put_i64(struct schema_key *key, int64_t value);
+
+/* Reads them back; past the end zeros come, and `ok` is false for good. */
+struct schema_reader {
+    const unsigned char *at;
+    size_t left;
+    bool ok;
+};
+struct schema_reader schema_reader_of(struct str bytes);
+uint8_t schema_get_u8(struct schema_reader *reader);
+uint16_t schema_get_u16(struct schema_reader *reader);
+uint32_t schema_get_u32(struct schema_reader *reader);
+uint64_t schema_get_u64(struct schema_reader *reader);
+int64_t schema_get_i64(struct schema_reader *reader);
 
 /* Backwards; `bytes` has the length that the key has (a shorter one gives 0). */
 uint32_t schema_id_of(struct str bytes);

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/str.h"
 
+struct calendar;
 struct store;
 struct read_txn;
 struct write_txn;
@@ -38,6 +39,30 @@ uint64_t store_commit_number(struct read_txn *txn);
 
 /* Names the environment: random, made with it. 16 bytes as 32 hex digits and a NUL in `out`. */
 void store_origin(struct read_txn *txn, char out[33]);
+
+/* How long what is kept, counted back from the guarded clock. 0: for ever. */
+struct retention {
+    span_ms minute;
+    span_ms quarter;
+    span_ms day;
+};
+
+/* A metric whose data is kept for less, or for longer, than the rest. */
+struct retention_rule {
+    const char *metric;
+    struct retention keep;
+};
+
+/* What the background work needs of the configuration (store/upkeep.h). Borrowed. */
+struct upkeep_options {
+    const struct calendar *const *calendars; /* those whose days are built */
+    size_t calendar_count;
+    struct retention keep;
+    const struct retention_rule *rules;
+    size_t rule_count;
+    span_ms lag;     /* after its end until a quarter of an hour is closed; 0: 2 minutes */
+    unsigned fanout; /* runs of a tier that become one; 0: UPKEEP_FANOUT */
+};
 
 struct store_usage {
     uint64_t used_bytes;

@@ -122,8 +122,10 @@ static inline bool collector_post(struct delta *delta, void *arg)
         const struct delta_cell *cell = &delta->cells[i];
         struct collected *series = collector_series(collector, &delta->series[cell->series]);
         series->count += aggregate_count(&cell->cell.aggregate);
-        series->changes += cell->changes.count;
-        series->changed += cell->changes.total;
+        if (cell->changes != NULL) {
+            series->changes += cell->changes->count;
+            series->changed += cell->changes->total;
+        }
         if (cell->cell.aggregate.count > 0) {
             series->sum += aggregate_sum(&cell->cell.aggregate);
             series->last = cell->cell.aggregate.last;

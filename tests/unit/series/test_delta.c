@@ -73,7 +73,7 @@ static void it_copies_keys_and_listeners_and_owns_sketches(void **state)
     assert_int_equal(delta->cells[0].series, 1);
     assert_int_equal(delta->cells[0].minute, 29000000);
     assert_int_equal(delta->cells[0].cell.aggregate.count, 0);
-    assert_int_equal(delta->cells[0].changes.count, 0);
+    assert_null(delta->cells[0].changes);
     assert_true(str_is(delta->ledgers[0].listener, "statsd udp:127.0.0.1:8125"));
     assert_int_equal(delta->ledgers[0].counts.received, 3);
     delta_free(delta);

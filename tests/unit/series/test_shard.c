@@ -310,7 +310,7 @@ static void the_declared_type_beats_the_protocols(void **state)
             enum metric_kind kind = series_key_kind(delta->series[0].key);
             assert_int_equal(kind, metric_find(&declared.table, sample.name)->kind);
             assert_int_equal(cell->cell.distinct != NULL, kind == METRIC_UNIQUE);
-            assert_int_equal(cell->changes.count, 0);
+            assert_null(cell->changes);
         } else {
             assert_true(delta_is_empty(delta));
             assert_int_equal(shard_series_count(shard), 0);
@@ -383,9 +383,9 @@ static void changes_before_a_level_are_kept_apart(void **state)
     struct delta *delta = shard_take_delta(shard);
     const struct delta_cell *cell = cell_of(delta, "gd", NOW / MS_PER_MINUTE);
     assert_int_equal(cell->cell.aggregate.count, 0);
-    assert_int_equal(cell->changes.count, 2);
-    assert_true(gauge_changes_resolve(&cell->changes, 0).last == -100);
-    assert_true(gauge_changes_resolve(&cell->changes, 30).last == -70);
+    assert_int_equal(cell->changes->count, 2);
+    assert_true(gauge_changes_resolve(cell->changes, 0).last == -100);
+    assert_true(gauge_changes_resolve(cell->changes, 30).last == -70);
     delta_free(delta);
     shard_free(shard);
 }
@@ -400,8 +400,8 @@ static void changes_after_a_level_are_levels(void **state)
     add(shard, change_of("stock", -3));
     struct delta *delta = shard_take_delta(shard);
     const struct delta_cell *cell = cell_of(delta, "stock", NOW / MS_PER_MINUTE);
-    assert_int_equal(cell->changes.count, 1);
-    assert_true(cell->changes.total == 5);
+    assert_int_equal(cell->changes->count, 1);
+    assert_true(cell->changes->total == 5);
     assert_true(aggregate_count(&cell->cell.aggregate) == 3);
     assert_true(cell->cell.aggregate.last == 4);
     assert_true(cell->cell.aggregate.min == 4);
@@ -413,7 +413,7 @@ static void changes_after_a_level_are_levels(void **state)
     add(shard, change_of("stock", 1));
     delta = shard_take_delta(shard);
     assert_int_equal(delta->cells[0].cell.aggregate.count, 0);
-    assert_true(delta->cells[0].changes.total == 1);
+    assert_true(delta->cells[0].changes->total == 1);
     delta_free(delta);
     shard_free(shard);
 }

@@ -1,0 +1,27 @@
+/* Batches that are counted once, however often they are sent (design 5). Private to store/.
+ *
+ * Decided and remembered in the transaction that stores the batch, so two copies in one group are
+ * told apart too. Remembered for IDENTITY_KEEP_MS after the last use, and IDENTITIES_MAX of them at
+ * most: then the one that was not used for longest is forgotten. What comes again after that counts
+ * again (a key), or is a producer that begins anew.
+ *
+ * identities: 16 bytes name (of a key with its first bit set, of a producer without)
+ *   producer  -> u8 1, i64 used_at, u64 epoch, u64 highest sequence, 128 bytes bitmap: bit i of
+ *                byte i / 8 is 1 when sequence highest - 1 - i was stored
+ *   key       -> u8 2, i64 used_at, u64 high, u64 low of the body's hash, block answer */
+#pragma once
+
+#include "series/delta.h"
+#include "store/store_private.h"
+
+enum { IDENTITY_WINDOW = 1024, IDENTITIES_MAX = 1000 * 1000, IDENTITY_ANSWER_MAX = 64 * 1024 };
+#define IDENTITY_KEEP_MS (INT64_C(7) * MS_PER_DAY)
+
+/* Whether the batch is new (DELTA_STORED, and it is remembered now), or what it is. Sets the
+ * delta's outcome, and its answer when it is repeated. Without an identity it is always new. */
+bool identity_decide(struct write_txn *txn, struct delta *delta, wall_ms now, struct error *err);
+
+/* Forgets what is too old or too much, up to `max`; `*removed` says how many. In a transaction of
+ * its own. */
+bool identity_expire(struct write_txn *txn, wall_ms now, size_t max, size_t *removed,
+                     struct error *err);
