@@ -30,9 +30,11 @@ static void build(struct config *config, struct yaml_node *root, struct findings
     check_tree(root, findings);
     long_form(root, &config->arena, findings);
     load_server(&loader);
+    load_storage(&loader);
     load_ingest(&loader);
     load_calendars(&loader);
     if (config->calendar != NULL) {
+        load_day_calendars(&loader);
         load_schedules(&loader);
         load_metrics(&loader);
         load_kpis(&loader);

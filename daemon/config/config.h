@@ -31,6 +31,7 @@ struct config {
     struct http_config http;
 
     struct ingest_config ingest;
+    struct upkeep_options upkeep;
     struct metric_table metrics;
     struct kpi_set kpis;
     struct rule_set rules;

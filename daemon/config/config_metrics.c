@@ -17,6 +17,20 @@ static void load_range(const struct loader *loader, const struct object *object,
     metric->range_high = range->items[1]->whole;
 }
 
+/* A metric that is kept for another time than the rest: a rule. */
+static void load_metric_keep(struct loader *loader, const struct object *object, const char *name)
+{
+    struct upkeep_options *upkeep = &loader->config->upkeep;
+    struct retention_rule *rules = (struct retention_rule *)upkeep->rules;
+
+    if (object_find(object, "keep") == NULL)
+        return;
+    struct object keep = object_inside(object, "keep");
+    struct retention_rule *rule = &rules[upkeep->rule_count++];
+    rule->metric = name;
+    load_keep(loader, &keep, &upkeep->keep, &rule->keep);
+}
+
 static void load_metric(struct loader *loader, struct yaml_node *node)
 {
     struct object object = loader_object(loader, node, "metrics", NULL);
@@ -37,6 +51,7 @@ static void load_metric(struct loader *loader, struct yaml_node *node)
     if (over_labels != NULL)
         metric->over_labels = (enum over_labels)(OVER_LABELS_SUM + over_labels->whole);
     load_range(loader, &object, metric);
+    load_metric_keep(loader, &object, metric->name);
     (void)table_add(&loader->config->metrics.by_name, node->key->text, metric);
 }
 
@@ -45,6 +60,8 @@ void load_metrics(struct loader *loader)
     struct yaml_node *node = NULL;
     size_t at = 0;
 
+    loader->config->upkeep.rules = arena_array(loader->arena, loader_count(loader, "metrics") + 1,
+                                               sizeof(struct retention_rule));
     while ((node = loader_next(loader, "metrics", &at)) != NULL)
         load_metric(loader, node);
 }

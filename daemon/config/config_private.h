@@ -34,6 +34,13 @@ bool loader_refer(const struct loader *loader, const struct yaml_node *node, con
 struct object loader_object(const struct loader *loader, struct yaml_node *node,
                             const char *section, const char *defaults);
 
+/* A section of the file, made when there is none (config_server.c). */
+struct object loader_section(const struct loader *loader, const char *name);
+
+/* The first of the directories that systemd gives in `variable`, else `otherwise`. */
+const char *loader_directory(const struct loader *loader, const char *variable,
+                             const char *otherwise);
+
 /* Reports the mistake of a text that was parsed; a "column N: " at the start of the error moves the
  * place. Returns false. */
 bool loader_report(const struct loader *loader, const struct yaml_node *node,
@@ -70,15 +77,21 @@ const struct schedule *loader_schedule_text(struct loader *loader, const char *t
 struct kpi *loader_kpi(const struct loader *loader, struct str id);
 
 /* In this order. */
-void load_server(struct loader *loader);      /* config_server.c: server, storage */
-void load_ingest(struct loader *loader);      /* config_ingest.c */
-void load_calendars(struct loader *loader);   /* config_calendars.c: calendars, organisation */
-void load_schedules(struct loader *loader);   /* config_schedules.c */
-void load_metrics(struct loader *loader);     /* config_metrics.c */
-void load_kpis(struct loader *loader);        /* config_kpis.c, config_targets.c */
-void load_hooks(struct loader *loader);       /* config_hooks.c: hooks, defaults.hooks */
-void load_rules(struct loader *loader);       /* config_rules.c */
-void load_evaluations(struct loader *loader); /* config_evaluations.c */
+void load_server(struct loader *loader);        /* config_server.c */
+void load_storage(struct loader *loader);       /* config_storage.c */
+void load_ingest(struct loader *loader);        /* config_ingest.c */
+void load_calendars(struct loader *loader);     /* config_calendars.c: calendars, organisation */
+void load_day_calendars(struct loader *loader); /* config_storage.c: zones of calendars so far */
+void load_schedules(struct loader *loader);     /* config_schedules.c */
+void load_metrics(struct loader *loader);       /* config_metrics.c */
+void load_kpis(struct loader *loader);          /* config_kpis.c, config_targets.c */
+void load_hooks(struct loader *loader);         /* config_hooks.c: hooks, defaults.hooks */
+void load_rules(struct loader *loader);         /* config_rules.c */
+void load_evaluations(struct loader *loader);   /* config_evaluations.c */
+
+/* What a `keep:` says, the rest from `fallback` (config_storage.c). */
+void load_keep(const struct loader *loader, const struct object *keep,
+               const struct retention *fallback, struct retention *out);
 
 /* Targets whose KPI does not exist (config_targets.c). */
 void check_targets(struct loader *loader);

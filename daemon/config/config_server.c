@@ -10,7 +10,7 @@
 enum { THREADS_MAX = 64, THREADS_AUTO_MAX = 8 };
 
 /* The section, made when it is not in the file, so that its defaults can be noted in it. */
-static struct object section(const struct loader *loader, const char *name)
+struct object loader_section(const struct loader *loader, const char *name)
 {
     struct yaml_node *node = yaml_get(loader->root, name);
 
@@ -22,8 +22,8 @@ static struct object section(const struct loader *loader, const char *name)
 }
 
 /* The first of the directories that systemd gives, else `otherwise`. */
-static const char *system_directory(const struct loader *loader, const char *variable,
-                                    const char *otherwise)
+const char *loader_directory(const struct loader *loader, const char *variable,
+                             const char *otherwise)
 {
     /* Nobody changes the environment: NOLINTNEXTLINE(concurrency-mt-unsafe) */
     const char *value = getenv(variable);
@@ -64,7 +64,7 @@ static void load_control(const struct loader *loader, const struct object *serve
 
     if (path == NULL) {
         path = arena_printf(loader->arena, "%s/kpid.sock",
-                            system_directory(loader, "RUNTIME_DIRECTORY", "/run/kpid"));
+                            loader_directory(loader, "RUNTIME_DIRECTORY", "/run/kpid"));
         object_fill(server, "control", str_of(path), loader->arena);
     }
     if (strlen(path) >= sizeof limit.sun_path)
@@ -121,36 +121,11 @@ static void load_limits(const struct loader *loader, const struct object *server
     ingest->shard_limits.raw_keys = 2 * ingest->shard_limits.series;
 }
 
-static void load_storage(const struct loader *loader)
-{
-    struct object storage = section(loader, "storage");
-    struct object dedupe = object_inside(&storage, "dedupe");
-    struct store_options *store = &loader->config->store;
-    struct yaml_node *path = object_find(&storage, "path");
-    int64_t size = object_whole(&storage, "max_size");
-
-    if (path != NULL)
-        loader_anchor(loader, path, 0);
-    store->path = object_copy(&storage, "path", loader->arena);
-    if (store->path == NULL) {
-        store->path = system_directory(loader, "STATE_DIRECTORY", "/var/lib/kpid");
-        object_fill(&storage, "path", str_of(store->path), loader->arena);
-    }
-    if (size < INT64_C(16777216)) {
-        (void)finding_error(loader->findings, object_find(&storage, "max_size"),
-                            "max_size is at least 16M");
-        return;
-    }
-    store->max_size_bytes = (uint64_t)size;
-    loader->config->ingest.shard_limits.max_future = object_span(&dedupe, "max_future");
-    loader->config->ingest.shard_limits.max_past = object_span(&dedupe, "max_past");
-}
-
 void load_server(struct loader *loader)
 {
     struct object root = {loader->root, NULL, &SCHEMA_ROOT};
     const struct yaml_node *version = object_find(&root, "kpid");
-    struct object server = section(loader, "server");
+    struct object server = loader_section(loader, "server");
 
     if (version != NULL && version->whole != 1)
         (void)finding_error(loader->findings, version, "this kpid knows version 1 of the language");
@@ -158,5 +133,4 @@ void load_server(struct loader *loader)
     load_control(loader, &server);
     load_http(loader, &server);
     load_limits(loader, &server);
-    load_storage(loader);
 }

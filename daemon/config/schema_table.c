@@ -157,11 +157,11 @@ static const struct schema_object MAPPING_OBJECT = {
 };
 
 static const struct schema_entry KEEP_KEYS[] = {
-    KEY("bucket_1m", SPAN, "minutes", ONE_OF("forever"), WORDS("14d")),
-    KEY("bucket_15m", SPAN, "quarter hours", ONE_OF("forever"), WORDS("400d")),
-    KEY("day", SPAN, "days", ONE_OF("forever"), WORDS("forever")),
-    KEY("audit", SPAN, "who decided what", ONE_OF("forever"), WORDS("forever")),
-    KEY("views", SPAN, "what was looked at", ONE_OF("forever"), WORDS("400d")),
+    KEY("bucket_1m", SPAN, "minutes", ONE_OF("forever"), DEFAULT("14d")),
+    KEY("bucket_15m", SPAN, "quarter hours", ONE_OF("forever"), DEFAULT("400d")),
+    KEY("day", SPAN, "civil days of each calendar", ONE_OF("forever"), DEFAULT("forever")),
+    KEY("audit", SPAN, "who decided what", ONE_OF("forever"), WORDS("forever"), LATER),
+    KEY("views", SPAN, "what was looked at", ONE_OF("forever"), WORDS("400d"), LATER),
 };
 static const struct schema_object KEEP_OBJECT = {
     .name = "keep",
@@ -182,7 +182,7 @@ static const struct schema_object DEDUPE_OBJECT = {
 static const struct schema_entry STORAGE_KEYS[] = {
     KEY("path", TEXT, "the data directory; a change needs a restart",
         WORDS("$STATE_DIRECTORY, else /var/lib/kpid")),
-    KEY("keep", NONE, "how long each level of detail is kept", OBJECT(&KEEP_OBJECT), LATER),
+    KEY("keep", NONE, "how long each level of detail is kept", OBJECT(&KEEP_OBJECT)),
     KEY("max_size", SIZE, "input is refused when the data is larger; a change needs a restart",
         DEFAULT("10G")),
     KEY("dedupe", NONE, "which times samples may carry", OBJECT(&DEDUPE_OBJECT)),
@@ -249,6 +249,19 @@ static const struct schema_object ASK_OBJECT = {
     KEYS(ASK_KEYS),
 };
 
+static const struct schema_entry METRIC_KEEP_KEYS[] = {
+    KEY("bucket_1m", SPAN, "minutes", ONE_OF("forever"), WORDS("that of storage.keep")),
+    KEY("bucket_15m", SPAN, "quarter hours", ONE_OF("forever"), WORDS("that of storage.keep")),
+    KEY("day", SPAN, "civil days of each calendar", ONE_OF("forever"),
+        WORDS("that of storage.keep")),
+};
+static const struct schema_object METRIC_KEEP_OBJECT = {
+    .name = "metric_keep",
+    .help =
+        "How long this metric's levels of detail are kept, where that is not as long as others.",
+    KEYS(METRIC_KEEP_KEYS),
+};
+
 static const struct schema_entry METRIC_KEYS[] = {
     KEY("type", CHOICE, "what its samples are; it beats what the protocol says", REQUIRED,
         ONE_OF("counter", "gauge", "distribution", "unique", "score", "untyped")),
@@ -266,6 +279,7 @@ static const struct schema_entry METRIC_KEYS[] = {
     KEY("reset", CHOICE, "whether samples are increments or a running total", DEFAULT("delta"),
         ONE_OF("delta", "cumulative"), SOME("cumulative")),
     KEY("range", WHOLE, "of a score: the lowest and the highest value", LIST),
+    KEY("keep", NONE, "how long its data is kept", OBJECT(&METRIC_KEEP_OBJECT)),
     KEY("ask", NONE, "who types the value in", OBJECT(&ASK_OBJECT), LATER),
 };
 static const struct schema_object METRIC_OBJECT = {

@@ -417,6 +417,35 @@ static void directions_that_contradict_are_warned_of(void **state)
         "'when'\n"));
 }
 
+static void data_is_kept_as_long_as_storage_and_metric_say(void **state)
+{
+    (void)state;
+    struct config *config =
+        load_good("storage: { keep: { bucket_1m: 30d, day: 3650d } }\n"
+                  "calendars: { a: { timezone: Asia/Kathmandu }, b: { extends: a, week_start: "
+                  "sunday }, default: { timezone: UTC } }\n"
+                  "metrics: { debug: { type: counter, keep: { bucket_1m: 1d, bucket_15m: 2d } }, "
+                  "orders: { type: counter } }\n",
+                  "");
+    const struct upkeep_options *upkeep = &config->upkeep;
+
+    assert_int_equal(upkeep->keep.minute, 30LL * MS_PER_DAY);
+    assert_int_equal(upkeep->keep.quarter, 400LL * MS_PER_DAY);
+    assert_int_equal(upkeep->keep.day, 3650LL * MS_PER_DAY);
+    assert_int_equal(upkeep->calendar_count, 2); /* zones, whatever their weeks */
+    assert_int_equal(upkeep->rule_count, 1);
+    assert_string_equal(upkeep->rules[0].metric, "debug");
+    assert_int_equal(upkeep->rules[0].keep.minute, MS_PER_DAY);
+    assert_int_equal(upkeep->rules[0].keep.quarter, 2LL * MS_PER_DAY);
+    assert_int_equal(upkeep->rules[0].keep.day, 3650LL * MS_PER_DAY);
+    config_free(config);
+
+    config = load_good("{}", "");
+    assert_int_equal(config->upkeep.keep.day, 0); /* for ever */
+    assert_int_equal(config->upkeep.calendar_count, 1);
+    config_free(config);
+}
+
 static void what_a_reload_cannot_change_is_named(void **state)
 {
     (void)state;
@@ -586,6 +615,7 @@ int main(void)
         cmocka_unit_test(tolerance_is_a_share_of_the_smaller_side),
         cmocka_unit_test(what_is_not_built_makes_drafts_with_a_reason),
         cmocka_unit_test(directions_that_contradict_are_warned_of),
+        cmocka_unit_test(data_is_kept_as_long_as_storage_and_metric_say),
         cmocka_unit_test(what_a_reload_cannot_change_is_named),
         cmocka_unit_test(the_whole_language_loads),
         cmocka_unit_test(the_sample_files_load_without_a_word),
