@@ -1,5 +1,8 @@
 /* Runs: sorted lists of minute cells, in chunks, appended and never changed. Private to store/.
  *
+ * key: u64 number, i64 quarter, u32 id, u8 minute within the quarter -> chunk (store/chunk.h); the
+ * last three are the place of its first cell, so keys differ though a series' quarter be split.
+ *
  * A run is written by one run_writer, over one or more transactions; until parts_add_run lists it,
  * nobody reads it. Cells are in the order of chunk_order (store/chunk.h), each place once. */
 #pragma once
@@ -33,6 +36,7 @@ struct run_cursor {
     struct chunk_reader chunk;
     bool has_chunk;
     bool has_cell;
+    chunk_place place;    /* of the current cell */
     struct run_cell cell; /* the current one, while `has_cell`: the cursor's */
 };
 
@@ -41,24 +45,23 @@ bool run_cursor_init(struct run_cursor *cursor, const struct read_txn *txn, cons
                      struct error *err);
 void run_cursor_fini(struct run_cursor *cursor);
 
-/* To the first cell at or after the place; forwards it walks within the chunk when that is nearer
- * than a look-up. `has_cell` false: there is none. False is an error: LMDB's, or ERROR_CORRUPT. */
+/* To the first cell at or after the place: the smallest one of a quarter is (id 0, its first
+ * minute). Forwards it looks in the chunk where it stands first. `has_cell` false: there is none.
+ * False is an error: LMDB's, or ERROR_CORRUPT. */
 bool run_cursor_seek(struct run_cursor *cursor, uint32_t id, int64_t minute, struct error *err);
 bool run_cursor_next(struct run_cursor *cursor, struct error *err);
-
-/* The smallest place with this quarter is (id 0, its first minute). */
 bool run_cursor_first(struct run_cursor *cursor, struct error *err);
 
 /* Many runs as one: the merge of all cells of one place. */
 struct run_merge;
 
-/* `runs` are copied. Only cells of minutes `from` to before `to`. */
+/* Only cells of minutes `from` to before `to`. Stands before the first place. */
 struct run_merge *run_merge_new(const struct read_txn *txn, const struct run *runs, size_t count,
                                 int64_t from, int64_t to, struct error *err);
 void run_merge_free(struct run_merge *merge); /* NULL is fine */
 
-/* To the first place at or after; then run_merge_next for that and each later one. After a commit
- * in between: a new merge, and a seek to where the last one was. */
+/* To the first place at or after; then run_merge_next for that and each later one. After a write to
+ * the database or a commit in between: a new merge, and a seek to where the last one was. */
 bool run_merge_seek(struct run_merge *merge, uint32_t id, int64_t minute, struct error *err);
 
 /* The merged cell of the next place into `out` (the caller finishes its cell). `*found` false: the

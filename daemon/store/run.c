@@ -1,0 +1,407 @@
+#include "store/run.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+enum { KEY_BYTES = 8 + 8 + 4 + 1 };
+
+static enum database database_of(unsigned tier)
+{
+    return tier == 0 ? DATABASE_JOURNAL : DATABASE_RUN;
+}
+
+static struct schema_key key_of(uint64_t number, uint32_t id, int64_t minute)
+{
+    struct schema_key key;
+    int64_t quarter = quarter_of_minute(minute);
+
+    key.len = 0;
+    schema_put_u64(&key, number);
+    schema_put_i64(&key, quarter);
+    schema_put_u32(&key, id);
+    schema_put_u8(&key, (uint8_t)((uint64_t)minute - (uint64_t)quarter * MINUTES_PER_QUARTER));
+    return key;
+}
+
+/* --- writing -----------------------------------------------------------------------------------
+ */
+
+void run_writer_init(struct run_writer *writer, unsigned tier, uint64_t number)
+{
+    *writer = (struct run_writer){
+        .database = database_of(tier),
+        .run = {.tier = tier, .number = number, .min_minute = INT64_MAX, .max_minute = INT64_MIN},
+        .chunk = chunk_writer_new(),
+    };
+}
+
+void run_writer_fini(struct run_writer *writer)
+{
+    chunk_writer_free(writer->chunk);
+    writer->chunk = NULL;
+}
+
+bool run_writer_flush(struct run_writer *writer, struct write_txn *txn, struct error *err)
+{
+    uint32_t id = 0;
+    int64_t minute = 0;
+    struct str bytes = chunk_writer_take(writer->chunk, writer->run.number, &id, &minute);
+
+    if (bytes.len == 0)
+        return true;
+    struct schema_key key = key_of(writer->run.number, id, minute);
+    MDB_val name = store_key(&key);
+    MDB_val value = store_value(bytes);
+    writer->run.bytes += bytes.len;
+
+    /* At the end, which is where it belongs unless another run with a greater number is there. */
+    int rc = mdb_put(txn->reader.txn, txn->reader.store->databases[writer->database], &name, &value,
+                     MDB_APPEND);
+    if (rc != 0)
+        return store_put(txn, writer->database, store_key(&key), bytes, 0, err);
+    txn->wrote = true;
+    return true;
+}
+
+bool run_writer_add(struct run_writer *writer, struct write_txn *txn, uint32_t id, int64_t minute,
+                    const struct cell *cell, struct error *err)
+{
+    struct run *run = &writer->run;
+
+    if (!chunk_writer_add(writer->chunk, id, minute, cell)) {
+        if (!run_writer_flush(writer, txn, err))
+            return false;
+        (void)chunk_writer_add(writer->chunk, id, minute, cell); /* an empty one takes any cell */
+    }
+    run->cells++;
+    run->min_minute = minute < run->min_minute ? minute : run->min_minute;
+    run->max_minute = minute > run->max_minute ? minute : run->max_minute;
+    return true;
+}
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
+
+bool run_cursor_init(struct run_cursor *cursor, const struct read_txn *txn, const struct run *run,
+                     struct error *err)
+{
+    *cursor =
+        (struct run_cursor){.txn = txn, .database = database_of(run->tier), .number = run->number};
+    int rc = mdb_cursor_open(txn->txn, txn->store->databases[cursor->database], &cursor->cursor);
+    if (rc != 0) {
+        cursor->cursor = NULL;
+        return store_error(err, rc, "cannot read data directory '%s'", txn->store->path);
+    }
+    return true;
+}
+
+static void drop_cell(struct run_cursor *cursor)
+{
+    struct cell *cell = &cursor->cell.cell;
+
+    if (cursor->has_cell && (cell->distinct != NULL || cell->histogram != NULL))
+        cell_fini(cell);
+    cursor->has_cell = false;
+}
+
+void run_cursor_fini(struct run_cursor *cursor)
+{
+    drop_cell(cursor);
+    if (cursor->cursor != NULL)
+        mdb_cursor_close(cursor->cursor);
+    cursor->cursor = NULL;
+}
+
+static bool is_corrupt(const struct run_cursor *cursor, struct error *err)
+{
+    return error_set(err, ERROR_CORRUPT, "run %llu in data directory '%s' is damaged",
+                     (unsigned long long)cursor->number, cursor->txn->store->path);
+}
+
+/* Where LMDB's cursor stands. */
+struct entry {
+    bool found; /* and it is one of this run */
+    struct str key;
+    struct str chunk;
+};
+
+static bool move(const struct run_cursor *cursor, MDB_cursor_op operation, const MDB_val *from,
+                 struct entry *out, struct error *err)
+{
+    MDB_val key = from == NULL ? (MDB_val){0} : *from;
+    MDB_val value = {0};
+
+    *out = (struct entry){.found = false};
+    int rc = mdb_cursor_get(cursor->cursor, &key, &value, operation);
+    if (rc == MDB_NOTFOUND)
+        return true;
+    if (rc != 0)
+        return store_error(err, rc, "cannot read data directory '%s'", cursor->txn->store->path);
+    struct schema_reader reader = schema_reader_of(store_bytes(&key));
+    if (key.mv_size != KEY_BYTES)
+        return is_corrupt(cursor, err);
+    out->found = schema_get_u64(&reader) == cursor->number;
+    out->key = store_bytes(&key);
+    out->chunk = store_bytes(&value);
+    return true;
+}
+
+static bool load(struct run_cursor *cursor, const struct entry *entry, struct error *err)
+{
+    cursor->has_chunk = entry->found;
+    if (entry->found && !chunk_reader_init(&cursor->chunk, entry->chunk, cursor->number)) {
+        cursor->has_chunk = false;
+        return is_corrupt(cursor, err);
+    }
+    return true;
+}
+
+/* The chunk's next cell becomes the current one; none if the chunk is at its end. */
+static bool take_cell(struct run_cursor *cursor, struct error *err)
+{
+    bool corrupt = false;
+
+    cursor->has_cell = chunk_reader_next(&cursor->chunk, &cursor->cell, &corrupt);
+    if (cursor->has_cell)
+        cursor->place = chunk_reader_place(&cursor->chunk);
+    return !corrupt || is_corrupt(cursor, err);
+}
+
+/* The chunk's first cell at or after the place becomes the current one, if there is one. */
+static bool seek_in_chunk(struct run_cursor *cursor, uint32_t id, int64_t minute, struct error *err)
+{
+    bool corrupt = false;
+
+    if (chunk_reader_seek(&cursor->chunk, id, minute, &corrupt))
+        return take_cell(cursor, err);
+    return !corrupt || is_corrupt(cursor, err);
+}
+
+/* The first cell of an entry's chunk, if it is of this run. */
+static bool begin_chunk(struct run_cursor *cursor, const struct entry *entry, struct error *err)
+{
+    return load(cursor, entry, err) && (!cursor->has_chunk || take_cell(cursor, err));
+}
+
+/* The chunk that holds the place is the last one that begins at or before it. */
+static bool look_up(struct run_cursor *cursor, uint32_t id, int64_t minute, struct error *err)
+{
+    const struct schema_key key = key_of(cursor->number, id, minute);
+    const MDB_val wanted = store_key(&key);
+    struct entry after;
+    struct entry entry;
+
+    if (!move(cursor, MDB_SET_RANGE, &wanted, &after, err))
+        return false;
+    if (after.found && str_equal(after.key, store_bytes(&wanted)))
+        return begin_chunk(cursor, &after, err);
+    if (!move(cursor, after.key.len > 0 ? MDB_PREV : MDB_LAST, NULL, &entry, err))
+        return false;
+    if (entry.found) {
+        if (!load(cursor, &entry, err) || !seek_in_chunk(cursor, id, minute, err))
+            return false;
+        if (cursor->has_cell || !after.found)
+            return true;
+    }
+    /* None in there: it is the first one of the next chunk. */
+    return move(cursor, MDB_SET_RANGE, &wanted, &after, err) && begin_chunk(cursor, &after, err);
+}
+
+/* From a chunk that ended before the place. */
+static bool seek_further(struct run_cursor *cursor, uint32_t id, int64_t minute, struct error *err)
+{
+    const struct schema_key key = key_of(cursor->number, id, minute);
+    struct entry next;
+
+    if (!move(cursor, MDB_NEXT, NULL, &next, err))
+        return false;
+    if (!next.found || str_compare(next.key, (struct str){(const char *)key.bytes, key.len}) >= 0)
+        return begin_chunk(cursor, &next, err);
+    return look_up(cursor, id, minute, err);
+}
+
+bool run_cursor_seek(struct run_cursor *cursor, uint32_t id, int64_t minute, struct error *err)
+{
+    const chunk_place place = chunk_place_of(id, minute);
+
+    if (cursor->has_cell && cursor->place == place)
+        return true;
+    bool is_forward = cursor->has_cell && cursor->place < place;
+    drop_cell(cursor);
+    if (!is_forward)
+        return look_up(cursor, id, minute, err);
+    if (!seek_in_chunk(cursor, id, minute, err))
+        return false;
+    return cursor->has_cell || seek_further(cursor, id, minute, err);
+}
+
+bool run_cursor_next(struct run_cursor *cursor, struct error *err)
+{
+    struct entry next;
+
+    if (!cursor->has_cell)
+        return true;
+    drop_cell(cursor);
+    if (!take_cell(cursor, err))
+        return false;
+    if (cursor->has_cell)
+        return true;
+    return move(cursor, MDB_NEXT, NULL, &next, err) && begin_chunk(cursor, &next, err);
+}
+
+bool run_cursor_first(struct run_cursor *cursor, struct error *err)
+{
+    return run_cursor_seek(cursor, 0, INT64_MIN, err);
+}
+
+/* --- merging -----------------------------------------------------------------------------------
+ */
+
+/* A cursor that stands on a cell, by its place; those of one place by their number. */
+struct head {
+    chunk_place place;
+    size_t cursor;
+};
+
+struct run_merge {
+    struct run_cursor *cursors;
+    size_t count;
+    struct head *heads; /* a heap: none is before the one at half its index */
+    size_t head_count;
+    int64_t from, to;
+    bool has_begun;
+};
+
+void run_merge_free(struct run_merge *merge)
+{
+    if (merge == NULL)
+        return;
+    for (size_t i = 0; i < merge->count; i++)
+        run_cursor_fini(&merge->cursors[i]);
+    free(merge->cursors);
+    free(merge->heads);
+    free(merge);
+}
+
+struct run_merge *run_merge_new(const struct read_txn *txn, const struct run *runs, size_t count,
+                                int64_t from, int64_t to, struct error *err)
+{
+    struct run_merge *merge = memory_zero(1, sizeof *merge);
+
+    merge->from = from;
+    merge->to = to;
+    merge->cursors = memory_zero(count + 1, sizeof *merge->cursors);
+    merge->heads = memory_zero(count + 1, sizeof *merge->heads);
+    for (size_t i = 0; i < count; i++) {
+        if (runs[i].max_minute < from || runs[i].min_minute >= to)
+            continue;
+        if (!run_cursor_init(&merge->cursors[merge->count], txn, &runs[i], err)) {
+            run_merge_free(merge);
+            return NULL;
+        }
+        merge->count++;
+    }
+    return merge;
+}
+
+static bool is_before(const struct head *a, const struct head *b)
+{
+    return a->place < b->place || (a->place == b->place && a->cursor < b->cursor);
+}
+
+/* Puts `head` where it belongs at or below the free position. */
+static void sift_down(struct run_merge *merge, size_t position, struct head head)
+{
+    for (;;) {
+        size_t child = 2 * position + 1;
+        if (child >= merge->head_count)
+            break;
+        if (child + 1 < merge->head_count &&
+            is_before(&merge->heads[child + 1], &merge->heads[child]))
+            child++;
+        if (!is_before(&merge->heads[child], &head))
+            break;
+        merge->heads[position] = merge->heads[child];
+        position = child;
+    }
+    merge->heads[position] = head;
+}
+
+/* From where the cursor stands to the first cell within the minutes; past the last quarter there
+ * can be none any more. */
+static bool skip_outside(const struct run_merge *merge, struct run_cursor *cursor,
+                         struct error *err)
+{
+    while (cursor->has_cell &&
+           (cursor->cell.minute < merge->from || cursor->cell.minute >= merge->to)) {
+        if (cursor->cell.minute >= merge->to &&
+            quarter_of_minute(cursor->cell.minute) > quarter_of_minute(merge->to)) {
+            drop_cell(cursor);
+            return true;
+        }
+        if (!run_cursor_next(cursor, err))
+            return false;
+    }
+    return true;
+}
+
+bool run_merge_seek(struct run_merge *merge, uint32_t id, int64_t minute, struct error *err)
+{
+    if (chunk_place_of(id, minute) < chunk_place_of(0, merge->from)) {
+        id = 0;
+        minute = merge->from;
+    }
+    merge->has_begun = true;
+    merge->head_count = 0;
+    for (size_t i = 0; i < merge->count; i++) {
+        struct run_cursor *cursor = &merge->cursors[i];
+        if (!run_cursor_seek(cursor, id, minute, err) || !skip_outside(merge, cursor, err))
+            return false;
+        if (cursor->has_cell)
+            merge->heads[merge->head_count++] = (struct head){cursor->place, i};
+    }
+    for (size_t i = merge->head_count / 2; i-- > 0;)
+        sift_down(merge, i, merge->heads[i]);
+    return true;
+}
+
+/* The first head's cursor goes on. */
+static bool advance(struct run_merge *merge, struct error *err)
+{
+    struct head head = merge->heads[0];
+    struct run_cursor *cursor = &merge->cursors[head.cursor];
+
+    if (!run_cursor_next(cursor, err) || !skip_outside(merge, cursor, err))
+        return false;
+    if (cursor->has_cell)
+        head.place = cursor->place;
+    else
+        head = merge->heads[--merge->head_count];
+    if (merge->head_count > 0)
+        sift_down(merge, 0, head);
+    return true;
+}
+
+bool run_merge_next(struct run_merge *merge, struct run_cell *out, bool *found, struct error *err)
+{
+    *found = false;
+    if (!merge->has_begun && !run_merge_seek(merge, 0, INT64_MIN, err))
+        return false;
+    if (merge->head_count == 0)
+        return true;
+    struct run_cursor *first = &merge->cursors[merge->heads[0].cursor];
+    chunk_place place = first->place;
+    *out = first->cell;
+    first->cell.cell.distinct = NULL; /* they are the caller's now */
+    first->cell.cell.histogram = NULL;
+    while (advance(merge, err)) {
+        if (merge->head_count == 0 || merge->heads[0].place != place) {
+            *found = true;
+            return true;
+        }
+        cell_merge(&out->cell, &merge->cursors[merge->heads[0].cursor].cell.cell);
+    }
+    cell_fini(&out->cell);
+    return false;
+}
