@@ -97,3 +97,13 @@ bool block_decode(const struct block_frame *frame, struct str bytes, struct aren
  * out. False, and `into` is as it was, when the bytes are no block of this frame. */
 bool block_merge(const struct block_frame *frame, struct str bytes, const int64_t range[2],
                  struct arena *scratch, struct aggregate *into);
+
+/* What is known of a block without decoding its columns. */
+struct block_facts {
+    size_t count;  /* of points */
+    int64_t first; /* bucket */
+    bool has_sketches;
+};
+
+/* False when the bytes are no block of this frame, by version and checksum. */
+bool block_peek(const struct block_frame *frame, struct str bytes, struct block_facts *out);

@@ -392,3 +392,21 @@ bool block_merge(const struct block_frame *frame, struct str bytes, const int64_
     aggregate_merge(into, &merged);
     return true;
 }
+
+bool block_peek(const struct block_frame *frame, struct str bytes, struct block_facts *out)
+{
+    struct str content = STR_EMPTY;
+
+    *out = (struct block_facts){0};
+    if (!unwrap(frame, bytes, &content))
+        return false;
+    struct bit_reader reader = bits_reader_of(content);
+    uint64_t count_less_one = bits_get_number(&reader);
+    uint64_t flags = bits_get(&reader, BLOCK_FLAG_BITS);
+    uint64_t offset = (uint64_t)bits_get_signed(&reader);
+    if (!reader.ok || count_less_one >= BLOCK_POINTS_MAX)
+        return false;
+    *out = (struct block_facts){count_less_one + 1, (int64_t)((uint64_t)frame->origin + offset),
+                                (flags & BLOCK_SKETCHES) != 0};
+    return true;
+}

@@ -16,6 +16,7 @@ enum {
     MINUTES_PER_STAGE = 60,  /* on the way to the window */
     QUARTERS_PER_WEEK = 672, /* the last window of quarters */
     DAYS_PER_WINDOW = 32,    /* the last window of days */
+    QUARTERS_PER_DAY = 96,   /* of a day of 24 hours */
 };
 
 /* --- runs --- */
@@ -32,7 +33,8 @@ struct run {
 /* Record: u64 version, i64 min_minute, i64 max_minute, u64 cells, u64 bytes. */
 bool parts_add_run(struct write_txn *txn, const struct run *run, struct error *err);
 
-/* Takes it off the list; its bytes are garbage from then on (parts_add_garbage is done here). */
+/* Takes it off the list; its bytes are garbage from then on (parts_add_garbage is done here). One
+ * that is not listed is ERROR_CORRUPT. */
 bool parts_remove_run(struct write_txn *txn, const struct run *run, struct error *err);
 
 /* All runs, by tier and number, in the arena. False: LMDB failed. */
@@ -52,19 +54,28 @@ struct partition {
 };
 
 /* Record: i64 to, u64 version, u64 series, u64 points, u64 bytes, u8 pruned. Adding one that is
- * there replaces it. */
+ * there replaces it. None is longer than the last window of its level. */
 bool parts_add_partition(struct write_txn *txn, const struct partition *partition,
                          struct error *err);
+
+/* As parts_remove_run. */
 bool parts_remove_partition(struct write_txn *txn, const struct partition *partition,
                             struct error *err);
 
-/* Those of the level and calendar that overlap buckets [from, to), by `from`; in the arena. */
-bool parts_partitions(const struct read_txn *txn, enum level level, uint32_t calendar, int64_t from,
-                      int64_t to, struct arena *arena, struct partition **out, size_t *count,
+struct bucket_range {
+    enum level level;
+    uint32_t calendar; /* 0 but for LEVEL_DAY */
+    int64_t from, to;  /* buckets, half open */
+};
+
+/* Those of the level and calendar that overlap the range, by their `from`; in the arena. */
+bool parts_partitions(const struct read_txn *txn, const struct bucket_range *range,
+                      struct arena *arena, struct partition **out, size_t *count,
                       struct error *err);
 
-/* Where the blocks of a level are. */
+/* Where the blocks of a level are, and what they are called: "minutes", "quarters", "days". */
 enum database parts_blocks(enum level level);
+const char *parts_level_name(enum level level);
 
 /* --- numbers, never given twice --- */
 
@@ -87,13 +98,19 @@ bool parts_add_garbage(struct write_txn *txn, enum garbage what, uint64_t number
 bool parts_remove_garbage(struct write_txn *txn, enum garbage what, uint64_t number,
                           struct error *err);
 
-/* Deletes up to `max` entries of data that belongs to garbage, oldest first, and forgets what has
- * none left. `skip`: what is being built now (NULL-terminated by what 0). `*deleted` of 0: there is
- * none left. */
 struct garbage_item {
     enum garbage what;
     uint64_t number;
 };
+
+/* Where its data is, and what the keys of that begin with. False: there is no such kind or number.
+ */
+bool parts_data_of(const struct garbage_item *item, enum database *database,
+                   struct schema_key *prefix);
+
+/* Deletes up to `max` entries of data that belongs to garbage, the oldest number of each kind
+ * first, and forgets what has none left, which counts as an entry too. `skip`: the `skip_count`
+ * that are being built now. `*deleted` of 0: there is none left. */
 bool parts_collect(struct write_txn *txn, const struct garbage_item *skip, size_t skip_count,
                    size_t max, size_t *deleted, struct error *err);
 
@@ -123,18 +140,27 @@ struct day_bounds {
     int64_t from, to; /* quarters, half open */
 };
 
-/* The built day that holds or follows quarter `from`, or else the last one before `to`:
- * visits the built days of the calendar that overlap quarters [from, to), in order; return false
- * to stop. A day without a row is not built. */
-typedef bool (*day_fn)(const struct day_bounds *day, void *arg);
-bool parts_days(const struct read_txn *txn, uint32_t calendar, int64_t from, int64_t to,
-                day_fn on_day, void *arg, struct error *err);
+struct day_range {
+    uint32_t calendar;
+    int64_t from, to; /* quarters, half open */
+};
 
-/* The built days that tile the most of quarters [from, to): `*inside_from` to `*inside_to`, in
- * quarters; equal when there is no whole day inside. A gap between rows ends the tiling. */
-bool parts_tile_days(const struct read_txn *txn, uint32_t calendar, int64_t from, int64_t to,
-                     struct day_bounds *first, struct day_bounds *last, bool *found,
-                     struct error *err);
+/* Visits the built days of the calendar that overlap the range, in order, until the
+ * function returns false. A day without a row is not built. */
+typedef bool (*day_fn)(const struct day_bounds *day, void *arg);
+bool parts_days(const struct read_txn *txn, const struct day_range *range, day_fn on_day, void *arg,
+                struct error *err);
+
+/* A day of any zone begins within a day of its number's in UTC and is at most two long: others are
+ * refused, since days are looked for by their number. */
 bool parts_add_day(struct write_txn *txn, uint32_t calendar, const struct day_bounds *day,
                    struct error *err);
 bool parts_remove_day(struct write_txn *txn, uint32_t calendar, int64_t day, struct error *err);
+
+/* --- what single rows say, for who reads a list that may be damaged --- */
+
+/* False: the bytes are no such row. */
+bool parts_run_of(struct str key_bytes, struct str value_bytes, struct run *out);
+bool parts_partition_of(struct str key_bytes, struct str value_bytes, struct partition *out);
+bool parts_day_of(struct str key_bytes, struct str value_bytes, uint32_t *calendar,
+                  struct day_bounds *out);
