@@ -1,0 +1,146 @@
+/* The index of the catalogue: a multimap from 128-bit keys to ids of series, made of sorted runs.
+ *
+ * A run is only appended, and nobody reads it before it is listed in index_runs. Each covers the
+ * series that were made after those of the run before it, so the ids of one key stand in order when
+ * the runs are read by number. Series up to the id in meta "indexed" are in it; those after it are
+ * few and found by reading the series themselves. A series that was removed (store/removed.h) is
+ * named until its run is merged.
+ *
+ * What a series is found by: two bits that say what it is and 126 of an XXH3-128.
+ *   index_series_key   0, seed 0  the series' key: its name at the interfaces (series/series_key.h)
+ *   index_metric_key   1, seed 1  kind (1 byte), metric: all series of it
+ *   index_label_key    2, seed 2  label: all series that have it, with a value that is not empty
+ *   index_pair_key     3, seed 3  label 0x01 value
+ * So the names, which are looked up many at a time, stand together.
+ *
+ * Private to store/. */
+#pragma once
+
+#include "store/index_chunk.h"
+#include "store/store_private.h"
+
+struct index_entry {
+    struct series_hash key;
+    uint32_t id;
+};
+
+enum { INDEX_ENTRIES_MAX = 2 + 2 * LABELS_MAX }; /* of one series */
+
+/* All entries of a series, into `out` of INDEX_ENTRIES_MAX; returns how many. The first is that of
+ * its name, the second that of its metric. */
+size_t index_entries_of(uint32_t id, struct str key, struct index_entry *out);
+
+struct series_hash index_series_key(struct series_hash name);
+struct series_hash index_metric_key(enum metric_kind kind, struct str metric);
+struct series_hash index_label_key(struct str label);
+struct series_hash index_pair_key(struct str label, struct str value);
+
+/* --- the list of runs --- */
+
+struct index_run {
+    uint64_t number;
+    uint64_t entries;
+    uint64_t bytes;
+};
+
+struct index_runs {
+    struct index_run *items; /* owned, by number; NULL when there is none */
+    size_t count;
+};
+
+/* index_runs_fini frees them in any state. */
+bool index_runs_read(struct index_runs *runs, const struct read_txn *txn, struct error *err);
+void index_runs_fini(struct index_runs *runs);
+
+bool index_add_run(struct write_txn *txn, const struct index_run *run, struct error *err);
+
+/* Takes it off the list; its chunks are garbage (store/parts.h) from then on. */
+bool index_remove_run(struct write_txn *txn, const struct index_run *run, struct error *err);
+
+/* A number that no run had. */
+bool index_next_run(struct write_txn *txn, uint64_t *out, struct error *err);
+
+/* Series up to this id are in the listed runs. */
+uint32_t index_end(const struct read_txn *txn);
+bool index_set_end(struct write_txn *txn, uint32_t id, struct error *err);
+
+/* Empties all of it, and the metrics with it: it is made anew from the series. */
+bool index_clear(struct write_txn *txn, struct error *err);
+
+/* --- writing a run --- */
+
+struct index_writer {
+    struct index_chunk_writer chunk;
+    struct index_run run; /* the number is set by who begins; the rest grows */
+};
+
+/* In growing order of (key, id). */
+bool index_writer_add(struct index_writer *writer, struct write_txn *txn, struct series_hash key,
+                      uint32_t id, struct error *err);
+
+/* Writes the chunk that is not full yet: at the end, and before each commit on the way. */
+bool index_writer_flush(struct index_writer *writer, struct write_txn *txn, struct error *err);
+
+/* --- reading a run --- */
+
+/* Goes through a run key by key; a key whose ids span chunks comes once for each. Borrows the
+ * transaction, which may write meanwhile. */
+struct index_cursor {
+    const struct read_txn *txn;
+    MDB_cursor *cursor;
+    uint64_t number;
+    bool has;               /* there is a current key */
+    struct series_hash key; /* the current one */
+    uint32_t from_id;       /* ids before it are not asked for */
+    struct index_chunk chunk;
+    size_t group; /* of the chunk */
+    char bytes[INDEX_CHUNK_BYTES_MAX];
+};
+
+/* Stands nowhere. index_cursor_fini frees it in any state. */
+bool index_cursor_init(struct index_cursor *cursor, const struct read_txn *txn, uint64_t number,
+                       struct error *err);
+void index_cursor_fini(struct index_cursor *cursor);
+
+/* To the first place at or after (key, id). Quick when that is in the chunk at hand. */
+bool index_cursor_seek(struct index_cursor *cursor, struct series_hash key, uint32_t id,
+                       struct error *err);
+bool index_cursor_next(struct index_cursor *cursor, struct error *err);
+
+/* The ids of the current key in this chunk, from the one that was sought; `out` takes
+ * INDEX_CHUNK_IDS_MAX. There may be none. */
+bool index_cursor_ids(const struct index_cursor *cursor, uint32_t *out, size_t *count,
+                      struct error *err);
+
+/* --- looking up --- */
+
+/* Ids in growing order. */
+struct id_list {
+    uint32_t *ids; /* owned; NULL while empty */
+    size_t count;
+    size_t capacity;
+};
+
+#define ID_LIST_EMPTY                                                                              \
+    {                                                                                              \
+        0                                                                                          \
+    }
+
+void id_list_fini(struct id_list *list);
+void id_list_reserve(struct id_list *list, size_t more);
+void id_list_add(struct id_list *list, uint32_t id);
+
+/* All ids that the runs have for a key, into `out` over what it held; those of removed series too.
+ */
+bool index_find(const struct read_txn *txn, const struct index_runs *runs, struct series_hash key,
+                struct id_list *out, struct error *err);
+
+/* Sets marks[i] to 1 where the runs have list->ids[i] for the key. Reads no more of what they have
+ * than is near to an id of the list. */
+bool index_mark(const struct read_txn *txn, const struct index_runs *runs, struct series_hash key,
+                const struct id_list *list, unsigned char *marks, struct error *err);
+
+/* Looks up many keys at once; `keys` grow. Visits what is found; return false to stop. */
+typedef bool (*index_fn)(size_t key, uint32_t id, void *arg);
+bool index_find_all(const struct read_txn *txn, const struct series_hash *keys, size_t count,
+                    index_fn on_id, void *arg, struct error *err);
