@@ -7,7 +7,8 @@
  *
  * job       what it does
  * tier      `fanout` runs of one tier become one of the next
- * fold      when a quarter of an hour has closed: the cells before the closed mark of all runs
+ * fold      when a quarter of an hour has closed, or very many late cells wait, or many of them
+ *           and nothing came for a minute: the cells before the closed mark of all runs
  * become partitions of minutes, one for each window of 240 minutes that they touch; the others
  *           become one run. Cells of quarters and days that are built already go to partitions of
  *           these levels too, in the same last transaction: so every level always says the same.
@@ -30,6 +31,7 @@ enum {
     UPKEEP_STEP_CPU_US = 15 * 1000, /* a step asks after each chunk: it ends within 20 ms */
     UPKEEP_STEP_BYTES = 6 << 20,
     UPKEEP_FANOUT = 8,
+    UPKEEP_QUIET_CELLS = 1000 * 1000, /* late ones, folded when nothing came for a while */
 };
 
 struct upkeep;

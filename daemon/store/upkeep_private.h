@@ -1,0 +1,224 @@
+/* What the files of the background work share. Nobody else includes this, but its tests.
+ *
+ * There are two slots: one for runs (a tier job) and one for partitions (a build job). A fold takes
+ * both, so while one is under way no list of partitions, no day and no mark but its own changes;
+ * runs that were added since it began may still be merged beside it.
+ *
+ * A job reads from the snapshot before its step's transaction and remembers between steps only
+ * numbers and places. Whatever fails, all jobs are dropped: what the environment says is the state,
+ * and what they have built is garbage that is listed already. */
+#pragma once
+
+#include "store/indexer.h"
+#include "store/partition.h"
+#include "store/run.h"
+#include "store/upkeep.h"
+
+/* One step. */
+struct upkeep_step {
+    struct upkeep *upkeep;
+    const struct guard *clock;
+    struct write_txn *txn;
+    const struct read_txn *source; /* the snapshot before `txn`: stays as it is while we write */
+    uint64_t version;              /* this commit's number */
+    struct arena arena;            /* lists; until the step ends */
+    struct upkeep_counts counts;   /* what it has done, if the commit holds */
+
+    uint64_t began_us;
+    size_t bytes; /* written */
+    size_t points;
+    size_t asked_points; /* how many they were when the clock was asked */
+    bool is_over;
+};
+
+/* Does something, or begins a job, and says so. */
+typedef bool (*upkeep_fn)(struct upkeep_step *step, bool *did, struct error *err);
+
+/* Takes note of work; false when the step has to end. */
+bool upkeep_spend(struct upkeep_step *step, size_t points, size_t bytes);
+
+/* --- outputs: partitions that are being built --- */
+
+struct upkeep_output {
+    struct partition_writer writer;
+    enum level source;             /* the level of the points that are added */
+    const struct day_bounds *days; /* LEVEL_DAY from finer points: others are left out; borrowed */
+    size_t day_count;
+    unsigned pruned;
+
+    /* Only series whose own retention reaches back to a bucket that ends here (a minute). */
+    bool is_filtered;
+    int64_t filter_end;
+    int64_t filter_limit;
+};
+
+/* A new number, which is garbage until it is listed. Of `facts` as in partition_writer_init. */
+bool upkeep_output_open(struct upkeep_step *step, struct upkeep_output *output,
+                        const struct partition *facts, struct error *err);
+void upkeep_output_fini(struct upkeep_output *output);
+
+/* Merges the points, sorted here, into the buckets of the output and writes what it keeps. The
+ * arena is for what is needed meanwhile. */
+bool upkeep_output_add(struct upkeep_step *step, struct upkeep_output *output, uint32_t id,
+                       const struct block_points *points, struct arena *arena, struct error *err);
+
+/* The last transaction: lists it, unless it is empty. */
+bool upkeep_output_list(struct upkeep_step *step, const struct upkeep_output *output,
+                        struct error *err);
+
+struct garbage_item upkeep_garbage_of(const struct partition *partition);
+
+/* --- runs into one --- */
+
+struct upkeep_copy {
+    const struct run *runs; /* borrowed */
+    size_t run_count;
+    int64_t from; /* cells of this minute and later */
+    unsigned tier;
+
+    struct run_writer writer;
+    bool is_open;
+    uint32_t id; /* the last place that was written */
+    int64_t minute;
+};
+
+void upkeep_copy_fini(struct upkeep_copy *copy);
+bool upkeep_copy_go_on(struct upkeep_step *step, struct upkeep_copy *copy, bool *done,
+                       struct error *err);
+
+/* The last transaction: lists it, if there is a cell, and takes its sources off the list. */
+bool upkeep_copy_list(struct upkeep_step *step, const struct upkeep_copy *copy, struct error *err);
+
+/* --- the job of the run slot --- */
+
+struct tier_job;
+void tier_job_free(struct tier_job *job);
+bool upkeep_tier_begin(struct upkeep_step *step, bool *did, struct error *err);
+bool upkeep_tier_go_on(struct upkeep_step *step, bool *did, struct error *err);
+struct garbage_item tier_job_building(const struct tier_job *job);
+
+/* --- the fold --- */
+
+struct fold_job;
+void fold_job_free(struct fold_job *job);
+bool upkeep_fold_begin(struct upkeep_step *step, bool *did, struct error *err);
+bool upkeep_fold_go_on(struct upkeep_step *step, bool *did, struct error *err);
+
+/* Whether the fold reads the run. */
+bool fold_job_has(const struct fold_job *job, const struct run *run);
+
+/* What it is building, in the arena. */
+struct garbage_item *fold_job_building(const struct fold_job *job, struct arena *arena,
+                                       size_t *count);
+
+/* --- the job of the partition slot: partitions of one level become others --- */
+
+enum { BUILD_OUTPUTS_MAX = 2 };
+
+struct build_job {
+    struct arena arena;        /* sources and days */
+    struct partition *sources; /* of one level and calendar; at least one */
+    size_t source_count;
+    int64_t from, to; /* of their buckets only these are read */
+    int64_t without;  /* but for this one; INT64_MIN: none is left out */
+    struct upkeep_output outputs[BUILD_OUTPUTS_MAX];
+    size_t output_count;
+    uint64_t next_id; /* series before are done; wider than an id, so that it comes to an end */
+
+    /* what else the last transaction does */
+    bool replaces;     /* takes the sources off the list */
+    int64_t quartered; /* the mark's new place; INT64_MIN: it stays */
+    uint32_t calendar; /* of the days: */
+    bool adds_day;     /* `day` is built */
+    bool removes_day;  /* `day` is no day any more */
+    struct day_bounds day;
+    size_t counter; /* where in struct upkeep_counts it is counted: an offset */
+};
+
+/* A job that reads these partitions, which are copied. */
+struct build_job *build_job_new(const struct partition *sources, size_t count);
+void build_job_free(struct build_job *job);
+
+/* Adds an output; NULL when that fails. */
+struct upkeep_output *build_job_add_output(struct upkeep_step *step, struct build_job *job,
+                                           const struct partition *facts, struct error *err);
+
+/* Adds the output that replaces all sources by one. */
+bool build_job_add_replacement(struct upkeep_step *step, struct build_job *job, struct error *err);
+
+bool upkeep_build_go_on(struct upkeep_step *step, bool *did, struct error *err);
+
+bool upkeep_combine_begin(struct upkeep_step *step, bool *did, struct error *err);
+bool upkeep_days_begin(struct upkeep_step *step, bool *did, struct error *err);
+bool upkeep_expire_begin(struct upkeep_step *step, bool *did, struct error *err);
+
+/* --- days --- */
+
+/* Up to where the days of a calendar were looked at: all before have their row. */
+struct day_scan {
+    bool has_begun;
+    bool is_complete; /* every day that is over was built when it was looked at last */
+    int64_t start;    /* quarter */
+    wall_ms at;       /* a day's first instant */
+};
+
+bool upkeep_scans_are_complete(const struct upkeep *upkeep);
+
+/* How many calendars have a number: 1 to this. */
+bool upkeep_calendar_count(const struct read_txn *txn, uint32_t *out, struct error *err);
+
+/* --- what is not about cells --- */
+
+bool upkeep_index(struct upkeep_step *step, bool *did, struct error *err);
+bool upkeep_identities(struct upkeep_step *step, bool *did, struct error *err);
+
+/* --- retention --- */
+
+/* The first minute that a series which is kept for so long still has at the level; INT64_MIN: all.
+ * Whole windows, and not after `limit`. */
+int64_t upkeep_kept_from(const struct guard *clock, span_ms keep, int64_t limit);
+
+/* Whether the series keeps buckets of the level that end at this minute. */
+bool upkeep_keeps(const struct upkeep_step *step, uint32_t id, enum level level, int64_t end,
+                  int64_t limit);
+
+span_ms upkeep_keep_of(const struct retention *keep, enum level level);
+
+/* Whether some metric is kept longer than the rest. */
+bool upkeep_has_longer(const struct upkeep *upkeep, enum level level);
+
+/* --- all of it --- */
+
+struct upkeep {
+    /* set between steps */
+    struct store *store;
+    const struct upkeep_options *options;
+    uint64_t step_cpu_us; /* UPKEEP_STEP_..., but in tests */
+    size_t step_bytes;
+    size_t step_points;   /* no limit, but in tests: does not depend on time */
+    uint64_t quiet_cells; /* UPKEEP_QUIET_CELLS, but in tests */
+
+    struct tier_job *tier;
+    struct fold_job *fold;
+    struct build_job *build;
+    struct catalog_indexer *indexer;
+    bool fold_again;        /* the last one left something for the next */
+    uint64_t newest_commit; /* number of the newest run of the journal that was seen */
+    wall_ms quiet_since;    /* the guarded clock when it was first seen */
+
+    /* Grows with every change of a list or mark, so that what was looked through without a find is
+     * not looked through again: the value of then, 0 never. */
+    uint64_t changes;
+    uint64_t combine_seen, days_seen, expire_seen;
+    int64_t expire_mark;     /* the guarded clock, in windows, when `expire_seen` was set */
+    int64_t identities_seen; /* minute of the guarded clock */
+    struct day_scan *scans;  /* one for each calendar of the options */
+
+    struct upkeep_counts counts;
+};
+
+static inline int64_t floor_to(int64_t value, int64_t width)
+{
+    int64_t rest = value % width;
+    return value - (rest < 0 ? rest + width : rest);
+}

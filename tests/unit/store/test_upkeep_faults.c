@@ -1,0 +1,110 @@
+/* Commits that fail, rules of zones that change, calendars that come later. */
+#include <errno.h>
+
+#include "upkeep_world.h"
+
+static void a_day_of_other_bounds_is_built_anew(void **state)
+{
+    struct error err = ERROR_EMPTY;
+    struct world world;
+    struct write_txn txn;
+    struct days days = {.kept = INT64_MIN};
+    (void)state;
+
+    world_open(&world, "2025-10-02", 7);
+    simulate(&world, 150, 24 * 60);
+    (void)settle(&world);
+    assert_true(write_txn_begin(world.fixture.store, NULL, &txn, &err));
+    uint32_t number = parts_calendar(&txn.reader, str_of(ZONES[0]));
+    assert_true(parts_days(&txn.reader, &(const struct day_range){number, INT64_MIN, INT64_MAX},
+                           keep_day, &days, &err));
+    assert_true(days.count > 8);
+    /* As if the fourth day had been an hour longer and the fifth shorter. */
+    days.bounds[3].to += 4;
+    days.bounds[4].from += 4;
+    assert_true(parts_add_day(&txn, number, &days.bounds[3], &err));
+    assert_true(parts_add_day(&txn, number, &days.bounds[4], &err));
+    number_commit(&txn);
+    new_upkeep(&world);
+    (void)settle(&world);
+    check_levels(&world);
+    expect_days_tile(&world);
+    world_close(&world);
+}
+
+static void calendars_that_come_later_get_their_days(void **state)
+{
+    struct world world;
+    (void)state;
+
+    world_open(&world, "2025-10-20", 8);
+    world.options.calendar_count = 1;
+    world.options.keep.quarter = 4 * (span_ms)MS_PER_DAY;
+    new_upkeep(&world);
+    simulate(&world, 100, 24 * 60);
+    (void)settle(&world);
+    struct upkeep_options more = world.options;
+    more.calendar_count = CALENDARS;
+    upkeep_set_options(world.upkeep, &more);
+    (void)settle(&world);
+    check_levels(&world);
+    expect_days_tile(&world);
+    world_close(&world);
+}
+
+int __real_mdb_txn_commit(MDB_txn *txn);
+int __wrap_mdb_txn_commit(MDB_txn *txn);
+
+static size_t commits_until_failure; /* 0: none fails */
+static bool failure_holds;           /* it has worked, though it says no */
+
+int __wrap_mdb_txn_commit(MDB_txn *txn)
+{
+    if (commits_until_failure == 0 || --commits_until_failure > 0)
+        return __real_mdb_txn_commit(txn);
+    if (failure_holds)
+        (void)__real_mdb_txn_commit(txn);
+    else
+        mdb_txn_abort(txn);
+    return EIO;
+}
+
+static void a_commit_that_fails_costs_only_the_work(void **state)
+{
+    struct world world;
+    (void)state;
+
+    world_open(&world, "2025-10-20", 9);
+    for (size_t round = 0; round < 84; round++) {
+        struct error err = ERROR_EMPTY;
+        bool more = true;
+        pass_time(&world, (span_ms)below(&world, 120) * MS_PER_MINUTE);
+        commit_some(&world, 24 * 60);
+        cut_steps(&world);
+        commits_until_failure = 1 + below(&world, 20);
+        failure_holds = below(&world, 2) == 0;
+        for (size_t i = 0; i < 30 && more; i++) {
+            if (!upkeep_step(world.upkeep, &world.clock, &more, &err))
+                more = true;
+        }
+        commits_until_failure = 0;
+        if (round % 12 == 11)
+            check_levels(&world);
+    }
+    (void)settle(&world);
+    check_levels(&world);
+    expect_days_tile(&world);
+    assert_int_equal(entries_of(&world, DATABASE_GARBAGE), 0);
+    world_close(&world);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_day_of_other_bounds_is_built_anew),
+    cmocka_unit_test(calendars_that_come_later_get_their_days),
+    cmocka_unit_test(a_commit_that_fails_costs_only_the_work),
+};
+
+int main(void)
+{
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
