@@ -1,0 +1,227 @@
+#include "store/export.h"
+
+#include <stdlib.h>
+
+#include "store/parts.h"
+
+enum { WINDOWS_A_PAGE = 64, SERIES_A_STEP = 4096 };
+
+#define MINUTE_MS  ((span_ms)MS_PER_MINUTE)
+#define QUARTER_MS (MINUTES_PER_QUARTER * MINUTE_MS)
+#define WINDOW_MS  (MINUTES_PER_WINDOW * MINUTE_MS)
+/* Times beyond are none (store/plan.h). */
+#define TIME_LIMIT (INT64_C(1000000000000) * MINUTE_MS)
+
+struct page {
+    struct read_txn *txn;
+    struct export *export;
+    const struct export_range *range; /* its */
+    struct export_place *place;       /* its */
+    struct arena arena;
+    wall_ms from, to; /* what there is of the range */
+    span_ms width;    /* of the cells of the window */
+    const struct query_series *series;
+    bool full;
+};
+
+static wall_ms floor_to(wall_ms at, span_ms width)
+{
+    span_ms rest = at % width;
+    return at - (rest < 0 ? rest + width : rest);
+}
+
+/* --- what there is --- */
+
+static void widen(struct page *page, int64_t from, int64_t to, span_ms width)
+{
+    if (from < -TIME_LIMIT / width || to > TIME_LIMIT / width)
+        return;
+    if (page->from == WALL_NONE || from * width < page->from)
+        page->from = from * width;
+    if (page->to == WALL_NONE || to * width > page->to)
+        page->to = to * width;
+}
+
+static bool find_span(struct page *page, struct error *err)
+{
+    struct run *runs = NULL;
+    struct partition *partitions = NULL;
+    size_t count = 0;
+
+    page->from = WALL_NONE;
+    page->to = WALL_NONE;
+    if (!parts_runs(page->txn, &page->arena, &runs, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        widen(page, runs[i].min_minute, runs[i].max_minute + 1, MINUTE_MS);
+    for (int level = LEVEL_MINUTE; level <= LEVEL_QUARTER; level++) {
+        if (!parts_partitions(
+                page->txn, &(const struct bucket_range){(enum level)level, 0, INT64_MIN, INT64_MAX},
+                &page->arena, &partitions, &count, err))
+            return false;
+        for (size_t i = 0; i < count; i++)
+            widen(page, partitions[i].from, partitions[i].to,
+                  level == LEVEL_MINUTE ? MINUTE_MS : QUARTER_MS);
+    }
+    if (page->from == WALL_NONE)
+        return true;
+    if (page->range->from != WALL_NONE && page->range->from > page->from)
+        page->from = page->range->from;
+    if (page->range->to != WALL_NONE && page->range->to < page->to)
+        page->to = page->range->to;
+    return true;
+}
+
+/* The width of the window's cells; 0 when neither minutes nor quarters are kept. */
+static span_ms width_of(const struct page *page, wall_ms window)
+{
+    int64_t minute = parts_mark(page->txn, MARK_KEPT_MINUTE);
+    int64_t quarter = parts_mark(page->txn, MARK_KEPT_QUARTER);
+
+    if (window / MINUTE_MS >= minute)
+        return MINUTE_MS;
+    return window / QUARTER_MS >= quarter ? QUARTER_MS : 0;
+}
+
+/* --- series --- */
+
+static int order_series(const void *a, const void *b)
+{
+    uint32_t left = ((const struct query_series *)a)->id;
+    uint32_t right = ((const struct query_series *)b)->id;
+    return left < right ? -1 : left > right;
+}
+
+/* Those of the metric, of any kind, from `id` on. */
+static struct query_series *select_metric(struct page *page, uint32_t id, size_t *count)
+{
+    struct metric_facts facts;
+    struct query_series *all = NULL;
+    size_t capacity = 0;
+
+    *count = 0;
+    query_metric(page->txn, page->range->metric, &facts);
+    for (int kind = 1; kind <= METRIC_KIND_MAX; kind++) {
+        const struct selector selector = {.metric = page->range->metric,
+                                          .kind = (enum metric_kind)kind};
+        size_t found = 0;
+        if ((facts.kinds >> kind & 1) == 0)
+            continue;
+        const struct query_series *series =
+            query_select(page->txn, &selector, &page->arena, &found);
+        for (size_t i = 0; i < found; i++) {
+            if (series[i].id < id)
+                continue;
+            all = arena_grow(&page->arena, all, *count, &capacity, sizeof *all);
+            all[(*count)++] = series[i];
+        }
+    }
+    if (*count > 0)
+        qsort(all, *count, sizeof *all, order_series);
+    return all;
+}
+
+/* A number of series from `id` on. */
+static bool select_any(struct page *page, uint32_t id, struct query_series **out, size_t *count,
+                       struct error *err)
+{
+    struct store *store = page->txn->store;
+    struct schema_key first = schema_id_key(id);
+    MDB_val key = store_key(&first);
+    MDB_val value;
+    MDB_cursor *cursor = NULL;
+
+    *count = 0;
+    *out = arena_array(&page->arena, SERIES_A_STEP, sizeof **out);
+    int rc = mdb_cursor_open(page->txn->txn, store->databases[DATABASE_SERIES], &cursor);
+    if (rc == 0)
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    while (rc == 0 && *count < SERIES_A_STEP) {
+        struct str row = store_bytes(&value);
+        struct str name = {row.text + 8, row.len < 8 ? 0 : row.len - 8};
+        if (name.len > 0 && series_key_is_valid(name))
+            (*out)[(*count)++] = (struct query_series){schema_id_of(store_bytes(&key)), name};
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return store_error(err, rc, "cannot read data directory '%s'", store->path);
+    return true;
+}
+
+/* --- cells --- */
+
+static bool on_query_cell(size_t series, wall_ms from, const struct cell *cell, void *arg)
+{
+    struct page *page = arg;
+    struct export_place *place = page->place;
+    const struct query_series *this = &page->series[series];
+
+    if (this->id == place->id && from < place->at)
+        return true; /* on the page before */
+    const struct export_cell shown = {this->key, from, page->width, cell};
+    if (page->export->on_cell(&shown, page->export->arg))
+        return true;
+    place->id = this->id;
+    place->at = from;
+    page->full = true;
+    return false;
+}
+
+/* The window's cells of all series from the place on. */
+static bool visit_window(struct page *page, struct error *err)
+{
+    struct export_place *place = page->place;
+    struct coverage coverage = COVERAGE_EMPTY;
+    bool ended = false;
+
+    while (!ended && !page->full) {
+        struct query_series *series = NULL;
+        struct query query = {.step = page->width};
+        if (page->range->metric.len > 0)
+            series = select_metric(page, place->id, &query.series_count);
+        else if (!select_any(page, place->id, &series, &query.series_count, err))
+            return false;
+        if (query.series_count == 0)
+            return true;
+        ended = page->range->metric.len > 0 || query.series_count < SERIES_A_STEP;
+        query.series = series;
+        page->series = series;
+        query.from = page->from > place->window ? floor_to(page->from, page->width) : place->window;
+        query.to = page->to < place->window + WINDOW_MS ? page->to : place->window + WINDOW_MS;
+        query.to = floor_to(query.to + page->width - 1, page->width);
+        uint32_t last = series[query.series_count - 1].id;
+        if (!query_cells(page->txn, &query, on_query_cell, page, &coverage, err))
+            return false;
+        if (!page->full)
+            *place = (struct export_place){true, place->window, last + 1, INT64_MIN};
+    }
+    return true;
+}
+
+bool export_page(struct read_txn *txn, struct export *export, bool *more, struct error *err)
+{
+    struct export_place *place = &export->place;
+    struct page page = {.txn = txn, .export = export, .range = &export->range, .place = place};
+    bool ok = find_span(&page, err);
+
+    *more = false;
+    /* A place comes from outside: it is not trusted to be in the range. */
+    if (ok && page.from != WALL_NONE &&
+        (!place->is_set || place->window < floor_to(page.from, WINDOW_MS) ||
+         place->window % WINDOW_MS != 0))
+        *place = (struct export_place){true, floor_to(page.from, WINDOW_MS), 0, INT64_MIN};
+    for (int i = 0; ok && page.from != WALL_NONE && place->window < page.to && !page.full; i++) {
+        *more = i == WINDOWS_A_PAGE;
+        if (*more)
+            break;
+        page.width = width_of(&page, place->window);
+        arena_reset(&page.arena);
+        ok = page.width == 0 || visit_window(&page, err);
+        if (ok && !page.full)
+            *place = (struct export_place){true, place->window + WINDOW_MS, 0, INT64_MIN};
+    }
+    *more = *more || page.full;
+    arena_fini(&page.arena);
+    return ok;
+}
