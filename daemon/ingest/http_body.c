@@ -1,0 +1,136 @@
+#include "ingest/http_body.h"
+
+#include <stdlib.h>
+#include <xxhash.h>
+#define ZLIB_CONST
+#include <zlib.h>
+
+#include "base/memory.h"
+
+enum {
+    WINDOW_GZIP = 15 + 16,   /* zlib: the largest window, gzip's header and checksum */
+    INFLATE_BYTES = 1 << 16, /* what zlib says an inflating stream may hold, and some more */
+    HASH_BYTES = 640,        /* of XXH3's state */
+    OUT_BYTES = 32 * 1024,
+};
+
+struct http_body {
+    enum http_encoding encoding;
+    size_t limit;
+    size_t length;
+    XXH3_state_t *hash; /* NULL: not asked for */
+    z_stream stream;
+    bool in_member; /* of gzip: something was taken of one that has not ended */
+    bool has_member;
+};
+
+struct http_body *http_body_new(enum http_encoding encoding, size_t limit, bool hashed)
+{
+    struct http_body *body = memory_zero(1, sizeof *body);
+
+    body->encoding = encoding;
+    body->limit = limit;
+    if (hashed) {
+        body->hash = XXH3_createState();
+        if (body->hash == NULL)
+            abort(); /* as base/memory.h does */
+        (void)XXH3_128bits_reset(body->hash);
+    }
+    if (encoding == HTTP_GZIP && inflateInit2(&body->stream, WINDOW_GZIP) != Z_OK)
+        abort();
+    return body;
+}
+
+void http_body_free(struct http_body *body)
+{
+    if (body == NULL)
+        return;
+    if (body->encoding == HTTP_GZIP)
+        (void)inflateEnd(&body->stream);
+    (void)XXH3_freeState(body->hash);
+    free(body);
+}
+
+size_t http_body_length(const struct http_body *body)
+{
+    return body->length;
+}
+
+size_t http_body_size_bytes(const struct http_body *body)
+{
+    return sizeof *body + (body->hash == NULL ? 0 : HASH_BYTES) +
+           (body->encoding == HTTP_GZIP ? INFLATE_BYTES : 0);
+}
+
+struct series_hash http_body_hash(const struct http_body *body)
+{
+    XXH128_hash_t hash = XXH3_128bits_digest(body->hash);
+    return (struct series_hash){hash.high64, hash.low64};
+}
+
+/* Hands bytes on, up to the limit. */
+static bool give(struct http_body *body, struct str bytes, http_bytes_fn on_bytes, void *arg,
+                 struct error *err)
+{
+    if (bytes.len > body->limit - body->length)
+        return error_set(err, ERROR_FULL, "the body is larger than %zu bytes", body->limit);
+    body->length += bytes.len;
+    if (body->hash != NULL)
+        (void)XXH3_128bits_update(body->hash, bytes.text, bytes.len);
+    on_bytes(bytes, arg);
+    return true;
+}
+
+static bool not_gzip(struct error *err)
+{
+    return error_set(err, ERROR_INVALID, "the body is not gzip, as its Content-Encoding says");
+}
+
+/* One piece of at most OUT_BYTES; gzip may be several members, one after the other. */
+static bool inflate_some(struct http_body *body, http_bytes_fn on_bytes, void *arg,
+                         struct error *err)
+{
+    unsigned char out[OUT_BYTES];
+    z_stream *stream = &body->stream;
+
+    stream->next_out = out;
+    stream->avail_out = OUT_BYTES;
+    body->in_member = body->in_member || stream->avail_in > 0;
+    int rc = inflate(stream, Z_NO_FLUSH);
+    size_t len = OUT_BYTES - stream->avail_out;
+    if (rc == Z_MEM_ERROR)
+        abort();
+    if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
+        return not_gzip(err);
+    if (len > 0 && !give(body, (struct str){(const char *)out, len}, on_bytes, arg, err))
+        return false;
+    if (rc == Z_STREAM_END) {
+        body->in_member = false;
+        body->has_member = true;
+        return inflateReset(stream) == Z_OK || not_gzip(err);
+    }
+    return true;
+}
+
+bool http_body_take(struct http_body *body, struct str bytes, http_bytes_fn on_bytes, void *arg,
+                    struct error *err)
+{
+    if (bytes.len == 0)
+        return true;
+    if (body->encoding == HTTP_IDENTITY)
+        return give(body, bytes, on_bytes, arg, err);
+    body->stream.next_in = (const unsigned char *)bytes.text;
+    body->stream.avail_in = (unsigned)bytes.len;
+    do {
+        if (!inflate_some(body, on_bytes, arg, err))
+            return false;
+    } while (body->stream.avail_in > 0 || body->stream.avail_out == 0);
+    return true;
+}
+
+bool http_body_end(struct http_body *body, struct error *err)
+{
+    if (body->encoding == HTTP_IDENTITY || (body->has_member && !body->in_member))
+        return true;
+    return error_set(err, ERROR_INVALID, "the gzip body ends in the middle");
+}

@@ -1,0 +1,23 @@
+/* HTTP connections of ingest: one request at a time, its head judged before its body is read.
+ *
+ *   POST /write, /api/v2/write      line protocol (I20, I21): http_write.h
+ *   GET, HEAD /ping, /health        whether somebody is there (I27, I29)
+ *
+ * Every request has a deadline. An answer that comes before the body has been read ends the
+ * connection, but what is still sent is read and dropped for a while, so that the client can read
+ * the answer. What a client has sent beyond its first request waits until that is answered. */
+#pragma once
+
+#include "ingest/ingest_worker.h"
+
+/* Takes over a socket that was accepted and counted. */
+void http_connection_open(struct listener_part *part, int fd, const struct sockaddr *peer);
+
+/* From the worker's timer: ends what is over its deadline. */
+void http_expire(struct ingest_worker *worker, mono_ms now);
+
+/* At a stop: waits until what was handed to the sink is answered, or `until`. */
+void http_drain(struct ingest_worker *worker, mono_ms until);
+
+/* Ends every connection, once its answer was sent if the socket takes it at once. */
+void http_end_all(struct ingest_worker *worker);

@@ -1,0 +1,274 @@
+#include "ingest/http_reader.h"
+
+#include <string.h>
+
+/* --- the head ---------------------------------------------------------------------------------
+ */
+
+static struct http_reader *reader_of_parser(const http_parser *parser)
+{
+    return parser->data;
+}
+
+static void lower_case(char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] >= 'A' && text[i] <= 'Z')
+            text[i] = (char)(text[i] - 'A' + 'a');
+    }
+}
+
+static void read_key(struct http_reader *reader, struct str value)
+{
+    struct http_head *head = &reader->head;
+
+    if (value.len == 0 || value.len > HTTP_KEY_MAX || reader->key.len > 0 || head->bad_key) {
+        head->bad_key = true;
+        return;
+    }
+    buf_str(&reader->key, value);
+}
+
+static void read_encoding(struct http_head *head, char *text, size_t len)
+{
+    struct str value = {text, len};
+
+    lower_case(text, len);
+    if (len == 0 || str_is(value, "identity"))
+        return;
+    if (head->encoding == HTTP_IDENTITY && (str_is(value, "gzip") || str_is(value, "x-gzip")))
+        head->encoding = HTTP_GZIP;
+    else
+        head->unknown_encoding = true;
+}
+
+/* One header is complete. */
+static void read_header(struct http_reader *reader)
+{
+    struct http_head *head = &reader->head;
+    struct str name = {reader->name, reader->name_len};
+    struct str value = str_trim((struct str){reader->value, reader->value_len});
+
+    if (!reader->in_value || reader->head_done)
+        return;
+    reader->in_value = false;
+    reader->name_len = 0;
+    reader->value_len = 0;
+    if (str_is(name, "content-encoding")) {
+        read_encoding(head, reader->value + (value.text - reader->value), value.len);
+    } else if (str_is(name, "expect")) {
+        lower_case(reader->value, sizeof reader->value);
+        head->expects_continue = str_is(value, "100-continue");
+    } else if (str_is(name, "origin")) {
+        head->from_page = true;
+    } else if (str_is(name, "idempotency-key")) {
+        read_key(reader, value);
+    }
+}
+
+static int on_url(http_parser *parser, const char *at, size_t len)
+{
+    buf_append(&reader_of_parser(parser)->target, at, len);
+    return 0;
+}
+
+/* What is longer than there is room for is longer than anything that is looked for. */
+static void append(char *into, size_t *into_len, size_t size, const char *at, size_t len)
+{
+    size_t room = size - *into_len;
+    len = len < room ? len : room;
+    memcpy(into + *into_len, at, len);
+    *into_len += len;
+}
+
+static int on_header_field(http_parser *parser, const char *at, size_t len)
+{
+    struct http_reader *reader = reader_of_parser(parser);
+
+    read_header(reader);
+    if (reader->head_done) /* trailers */
+        return 0;
+    size_t before = reader->name_len;
+    append(reader->name, &reader->name_len, sizeof reader->name, at, len);
+    lower_case(reader->name + before, reader->name_len - before);
+    return 0;
+}
+
+static int on_header_value(http_parser *parser, const char *at, size_t len)
+{
+    struct http_reader *reader = reader_of_parser(parser);
+
+    if (reader->head_done)
+        return 0;
+    reader->in_value = true;
+    append(reader->value, &reader->value_len, sizeof reader->value, at, len);
+    return 0;
+}
+
+static struct str part_of(const struct http_reader *reader, const struct http_parser_url *url,
+                          enum http_parser_url_fields field)
+{
+    if ((url->field_set & 1U << field) == 0)
+        return STR_EMPTY;
+    return (struct str){reader->target.bytes + url->field_data[field].off,
+                        url->field_data[field].len};
+}
+
+static void read_target(struct http_reader *reader)
+{
+    struct http_parser_url url;
+
+    http_parser_url_init(&url);
+    if (reader->target.len == 0 ||
+        http_parser_parse_url(reader->target.bytes, reader->target.len,
+                              reader->parser.method == HTTP_CONNECT, &url) != 0)
+        return; /* a path that nobody has */
+    reader->head.path = part_of(reader, &url, UF_PATH);
+    reader->head.query = part_of(reader, &url, UF_QUERY);
+}
+
+static int on_headers_complete(http_parser *parser)
+{
+    struct http_reader *reader = reader_of_parser(parser);
+    struct http_head *head = &reader->head;
+
+    if (parser->http_major != 1)
+        return -1;
+    read_header(reader);
+    reader->head_done = true;
+    parser->upgrade = 0; /* nothing else is spoken here, so the request is answered as it is */
+    read_target(reader);
+    head->method = (enum http_method)parser->method;
+    head->is_chunked = (parser->flags & F_CHUNKED) != 0;
+    head->length = (parser->flags & F_CONTENTLENGTH) != 0 ? parser->content_length : 0;
+    head->keep_alive = http_should_keep_alive(parser) != 0;
+    head->key = buf_view(&reader->key);
+    return reader->calls->on_head(head, reader->arg) ? 0 : -1;
+}
+
+static int on_body(http_parser *parser, const char *at, size_t len)
+{
+    struct http_reader *reader = reader_of_parser(parser);
+    return reader->calls->on_body((struct str){at, len}, reader->arg) ? 0 : -1;
+}
+
+static int on_message_complete(http_parser *parser)
+{
+    http_parser_pause(parser, 1);
+    return 0;
+}
+
+/* --- the reader -------------------------------------------------------------------------------
+ */
+
+void http_reader_init(struct http_reader *reader, const struct http_reader_calls *calls, void *arg)
+{
+    memset(reader, 0, sizeof *reader);
+    reader->calls = calls;
+    reader->arg = arg;
+    http_parser_init(&reader->parser, HTTP_REQUEST);
+    reader->parser.data = reader;
+}
+
+void http_reader_fini(struct http_reader *reader)
+{
+    buf_fini(&reader->target);
+    buf_fini(&reader->key);
+}
+
+void http_reader_next(struct http_reader *reader)
+{
+    http_parser_pause(&reader->parser, 0);
+    buf_clear(&reader->target);
+    buf_clear(&reader->key);
+    reader->head = (struct http_head){.method = HTTP_GET};
+    reader->name_len = 0;
+    reader->value_len = 0;
+    reader->in_value = false;
+    reader->head_done = false;
+    reader->began = false;
+    reader->head_bytes = 0;
+}
+
+static enum http_read bad_head(unsigned *status, struct error *err)
+{
+    *status = 431;
+    (void)error_set(err, ERROR_INVALID, "the head of the request is larger than %d bytes",
+                    HTTP_HEAD_MAX);
+    return HTTP_READ_BAD;
+}
+
+static enum http_read bad_version(unsigned *status, struct error *err)
+{
+    *status = 505;
+    (void)error_set(err, ERROR_INVALID, "HTTP/1.0 and HTTP/1.1 are spoken here");
+    return HTTP_READ_BAD;
+}
+
+static enum http_read explain(const struct http_reader *reader, unsigned *status, struct error *err)
+{
+    enum http_errno why = HTTP_PARSER_ERRNO(&reader->parser);
+
+    switch (why) {
+    case HPE_PAUSED:
+        return HTTP_READ_DONE;
+    case HPE_CB_headers_complete:
+        return reader->parser.http_major == 1 ? HTTP_READ_STOPPED : bad_version(status, err);
+    case HPE_CB_body:
+        return HTTP_READ_STOPPED;
+    case HPE_HEADER_OVERFLOW:
+        return bad_head(status, err);
+    case HPE_INVALID_VERSION:
+        return bad_version(status, err);
+    default:
+        *status = 400;
+        (void)error_set(err, ERROR_INVALID, "this is not an HTTP request: %s",
+                        http_errno_description(why));
+        return HTTP_READ_BAD;
+    }
+}
+
+enum http_read http_reader_take(struct http_reader *reader, struct str bytes, size_t *taken,
+                                unsigned *status, struct error *err)
+{
+    static const http_parser_settings settings = {.on_url = on_url,
+                                                  .on_header_field = on_header_field,
+                                                  .on_header_value = on_header_value,
+                                                  .on_headers_complete = on_headers_complete,
+                                                  .on_body = on_body,
+                                                  .on_message_complete = on_message_complete};
+
+    *taken = 0;
+    /* Some clients send an empty line after a body; it begins no request. */
+    while (!reader->began && *taken < bytes.len &&
+           (bytes.text[*taken] == '\r' || bytes.text[*taken] == '\n'))
+        (*taken)++;
+    while (*taken < bytes.len) {
+        const char *at = bytes.text + *taken;
+        size_t len = bytes.len - *taken;
+        bool in_head = !reader->head_done;
+        if (in_head && len > HTTP_HEAD_MAX - reader->head_bytes)
+            len = HTTP_HEAD_MAX - reader->head_bytes;
+        if (len == 0)
+            return bad_head(status, err);
+        reader->began = true;
+        size_t done = http_parser_execute(&reader->parser, &settings, at, len);
+        *taken += done;
+        if (HTTP_PARSER_ERRNO(&reader->parser) != HPE_OK)
+            return explain(reader, status, err);
+        if (in_head)
+            reader->head_bytes += done;
+    }
+    return HTTP_READ_MORE;
+}
+
+struct str http_query_find(struct str query, const char *name)
+{
+    while (query.len > 0) {
+        struct str value = str_split(&query, '&');
+        struct str key = str_split(&value, '=');
+        if (str_is(key, name))
+            return value;
+    }
+    return STR_EMPTY;
+}

@@ -1,0 +1,38 @@
+/* One write of line protocol over HTTP: its body becomes a delta of its own, which the sink answers
+ * when it is committed (design 5).
+ *
+ * All on the thread of its listener part, but for the sink's word, which comes back as a message.
+ * What a body makes kpid hold is charged to one budget for all of ingest until it is answered. */
+#pragma once
+
+#include "ingest/http_answer.h"
+#include "ingest/http_reader.h"
+#include "ingest/ingest_worker.h"
+
+struct http_write;
+
+/* On the worker's thread, once, when the answer is there. */
+typedef void (*http_answered_fn)(struct http_answer *answer, void *arg);
+
+/* Begins a write, or NULL and `answer` says why not, before any of the body was read: too large
+ * (413), no room (503), a bad key (400), an encoding that is not known (415). */
+struct http_write *http_write_new(struct listener_part *part, const struct http_head *head,
+                                  const char *peer, struct http_answer *answer);
+void http_write_free(struct http_write *write); /* NULL is fine */
+
+/* Takes bytes as they were sent. False: `answer` says what is wrong with them, and nothing of the
+ * write is stored. */
+bool http_write_take(struct http_write *write, struct str bytes, struct http_answer *answer);
+
+/* How many bytes the body has so far, inflated. */
+size_t http_write_length(const struct http_write *write);
+
+/* The body is there; the write is freed. NULL: `answer` is the answer already. Else `on_answered`
+ * is called later, unless the reply was forgotten by then. */
+struct http_reply;
+struct http_reply *http_write_end(struct http_write *write, http_answered_fn on_answered, void *arg,
+                                  struct http_answer *answer);
+void http_reply_forget(struct http_reply *reply);
+
+/* The client has gone, or was too slow: counted as truncated. */
+void http_write_abandon(struct http_write *write);

@@ -1,0 +1,478 @@
+#include "ingest/influx.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+/* --- cutting --------------------------------------------------------------------------------- */
+
+enum place {
+    AT_START, /* of a line: only spaces so far */
+    IN_COMMENT,
+    IN_SERIES,
+    BEFORE_FIELDS,
+    IN_KEY,
+    BEFORE_VALUE,
+    IN_VALUE,
+    IN_TEXT,
+    IN_TIME,
+};
+
+/* In a place where backslashes escape; a newline has ended the line already. */
+static enum place in_escapes(struct influx_cut *cut, enum place place, char c, char separator,
+                             enum place next)
+{
+    bool escaped = cut->escaped;
+
+    cut->escaped = c == '\\';
+    return c == separator && !escaped ? next : place;
+}
+
+static enum place in_text(struct influx_cut *cut, char c)
+{
+    bool escaped = cut->escaped;
+
+    cut->escaped = c == '\\' && !escaped;
+    cut->newlines += c == '\n';
+    return c == '"' && !escaped ? IN_VALUE : IN_TEXT;
+}
+
+static enum place in_value(char c)
+{
+    if (c == ',')
+        return IN_KEY;
+    return c == ' ' ? IN_TIME : IN_VALUE;
+}
+
+/* The place after one more byte. What follows a mistake does not matter, as long as it does not
+ * depend on how the bytes came. */
+static enum place step(struct influx_cut *cut, char c)
+{
+    enum place place = (enum place)cut->place;
+
+    switch (place) {
+    case AT_START:
+        if (c == ' ')
+            return AT_START;
+        return c == '#' ? IN_COMMENT : in_escapes(cut, IN_SERIES, c, ' ', BEFORE_FIELDS);
+    case IN_SERIES:
+        return in_escapes(cut, IN_SERIES, c, ' ', BEFORE_FIELDS);
+    case BEFORE_FIELDS:
+        if (c == ' ')
+            return BEFORE_FIELDS;
+        return in_escapes(cut, IN_KEY, c, '=', BEFORE_VALUE);
+    case IN_KEY:
+        return in_escapes(cut, IN_KEY, c, '=', BEFORE_VALUE);
+    case BEFORE_VALUE:
+        return c == '"' ? IN_TEXT : in_value(c);
+    case IN_VALUE:
+        return in_value(c);
+    case IN_TEXT:
+        return in_text(cut, c);
+    case IN_COMMENT:
+    case IN_TIME:
+        break;
+    }
+    return place;
+}
+
+bool influx_cut(struct influx_cut *cut, struct str bytes, size_t *end)
+{
+    /* Only a text can hold a newline: without a quote the first one ends the line. */
+    if (cut->place == AT_START && bytes.len > 0) {
+        const char *newline = memchr(bytes.text, '\n', bytes.len);
+        size_t len = newline == NULL ? bytes.len : (size_t)(newline - bytes.text);
+        if (newline != NULL && memchr(bytes.text, '"', len) == NULL) {
+            *end = len;
+            return true;
+        }
+    }
+    for (size_t i = 0; i < bytes.len; i++) {
+        if (bytes.text[i] == '\n' && cut->place != IN_TEXT) {
+            *end = i;
+            return true;
+        }
+        cut->place = (unsigned char)step(cut, bytes.text[i]);
+    }
+    *end = bytes.len;
+    return false;
+}
+
+/* --- parsing --------------------------------------------------------------------------------- */
+
+enum { COMMA = 1, SPACE = 2, EQUALS = 4, BACKSLASH = 8, QUOTE = 16 };
+
+static const unsigned char CLASS[256] = {
+    [','] = COMMA, [' '] = SPACE, ['='] = EQUALS, ['\\'] = BACKSLASH, ['"'] = QUOTE};
+
+struct cursor {
+    struct influx_parser *parser;
+    const char *at;
+    const char *end;
+    struct influx_mistake *mistake;
+};
+
+static bool wrong(const struct cursor *cursor, enum reject_reason reason, const char *words)
+{
+    *cursor->mistake = (struct influx_mistake){reason, words};
+    return false;
+}
+
+static unsigned class_at(const struct cursor *cursor)
+{
+    return cursor->at == cursor->end ? 0 : CLASS[(unsigned char)*cursor->at];
+}
+
+static void skip_spaces(struct cursor *cursor)
+{
+    while (class_at(cursor) == SPACE)
+        cursor->at++;
+}
+
+/* A copy of `raw` without the backslashes before what they escape; there is room for the whole
+ * line. */
+static struct str unescape(struct cursor *cursor, struct str raw, unsigned escapable)
+{
+    struct influx_parser *parser = cursor->parser;
+    char *out = parser->unescaped + parser->unescaped_len;
+    size_t len = 0;
+
+    for (size_t i = 0; i < raw.len; i++) {
+        if (raw.text[i] == '\\' && i + 1 < raw.len &&
+            (CLASS[(unsigned char)raw.text[i + 1]] & escapable) != 0)
+            i++;
+        out[len++] = raw.text[i];
+    }
+    parser->unescaped_len += len;
+    return (struct str){out, len};
+}
+
+/* Text up to the first byte of a class in `stops` that is not escaped (I3). In texts a backslash
+ * escapes a backslash too; elsewhere the last one of several escapes what follows. */
+static struct str take(struct cursor *cursor, unsigned stops, unsigned escapable)
+{
+    const char *begin = cursor->at;
+    bool has_escapes = false;
+
+    for (; cursor->at < cursor->end; cursor->at++) {
+        unsigned class = CLASS[(unsigned char)*cursor->at];
+        if ((class & (stops | BACKSLASH)) == 0)
+            continue;
+        if (class != BACKSLASH)
+            break;
+        if (cursor->at + 1 < cursor->end &&
+            (CLASS[(unsigned char)cursor->at[1]] & escapable) != 0) {
+            has_escapes = true;
+            cursor->at++;
+        }
+    }
+    struct str raw = {begin, (size_t)(cursor->at - begin)};
+    return has_escapes ? unescape(cursor, raw, escapable) : raw;
+}
+
+static bool is_reserved(struct str key) /* I10 */
+{
+    return (key.len == 4 && memcmp(key.text, "time", 4) == 0) ||
+           (key.len == 6 && memcmp(key.text, "_field", 6) == 0) ||
+           (key.len == 12 && memcmp(key.text, "_measurement", 12) == 0);
+}
+
+/* Keeps them sorted by the bytes of their names; false when the name is there already. */
+static bool insert_label(struct influx_parser *parser, struct influx_line *line, struct label label)
+{
+    size_t at = line->label_count;
+
+    while (at > 0) {
+        int order = str_compare(parser->labels[at - 1].name, label.name);
+        if (order == 0)
+            return false;
+        if (order < 0)
+            break;
+        at--;
+    }
+    for (size_t i = line->label_count; i > at; i--)
+        parser->labels[i] = parser->labels[i - 1];
+    parser->labels[at] = label;
+    line->label_count++;
+    return true;
+}
+
+static bool take_tag(struct cursor *cursor, struct influx_line *line, size_t *bytes) /* I8 */
+{
+    struct label label = {.name = take(cursor, COMMA | SPACE | EQUALS, COMMA | SPACE | EQUALS)};
+
+    if (label.name.len == 0)
+        return wrong(cursor, REJECT_bad_tags, "missing tag key");
+    if (class_at(cursor) != EQUALS)
+        return wrong(cursor, REJECT_bad_tags, "missing tag value");
+    cursor->at++;
+    label.value = take(cursor, COMMA | SPACE | EQUALS, COMMA | SPACE | EQUALS);
+    if (label.value.len == 0)
+        return wrong(cursor, REJECT_bad_tags, "missing tag value");
+    if (class_at(cursor) == EQUALS)
+        return wrong(cursor, REJECT_bad_tags, "invalid tag format");
+    if (is_reserved(label.name))
+        return wrong(cursor, REJECT_bad_tags, "this tag key is reserved");
+    *bytes += label.name.len + label.value.len + 2;
+    if (line->label_count == LABELS_MAX || *bytes > LABEL_BYTES_MAX)
+        return wrong(cursor, REJECT_bad_tags, "too many tags");
+    return insert_label(cursor->parser, line, label) ||
+           wrong(cursor, REJECT_bad_tags, "duplicate tags");
+}
+
+static bool take_series(struct cursor *cursor, struct influx_line *line)
+{
+    size_t bytes = 0;
+
+    line->measurement = take(cursor, COMMA | SPACE, COMMA | SPACE);
+    if (line->measurement.len == 0)
+        return wrong(cursor, REJECT_bad_name, "missing measurement");
+    while (class_at(cursor) == COMMA) {
+        cursor->at++;
+        if (!take_tag(cursor, line, &bytes))
+            return false;
+    }
+    line->labels = cursor->parser->labels;
+    skip_spaces(cursor);
+    return cursor->at < cursor->end || wrong(cursor, REJECT_malformed, "missing fields");
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* I6: no sign but a minus, no infinity, nothing but digits. */
+static bool parse_whole(struct str text, bool is_signed, double *out)
+{
+    int64_t value = 0;
+    uint64_t magnitude = 0;
+
+    if (text.len == 0 || !(is_digit(text.text[0]) || (is_signed && text.text[0] == '-')))
+        return false;
+    if (is_signed) {
+        if (!str_parse_i64(text, &value))
+            return false;
+        *out = (double)value;
+        return true;
+    }
+    if (!str_parse_u64(text, &magnitude))
+        return false;
+    *out = (double)magnitude;
+    return true;
+}
+
+static bool parse_boolean(struct str text, double *out) /* I7 */
+{
+    static const char *const words[] = {"t", "T", "true",  "True",  "TRUE",
+                                        "f", "F", "false", "False", "FALSE"};
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (str_is(text, words[i])) {
+            *out = i < 5 ? 1 : 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_value(const struct cursor *cursor, struct str text, double *out)
+{
+    struct str number = {text.text, text.len - 1};
+
+    switch (text.text[text.len - 1]) {
+    case 'i':
+        return parse_whole(number, true, out) || wrong(cursor, REJECT_bad_number, "invalid number");
+    case 'u':
+        return parse_whole(number, false, out) ||
+               wrong(cursor, REJECT_bad_number, "invalid number");
+    default:
+        break;
+    }
+    if (text.text[0] != '+' && str_parse_double(text, out))
+        return true;
+    if (is_digit(text.text[0]) || text.text[0] == '-' || text.text[0] == '+' || text.text[0] == '.')
+        return wrong(cursor, REJECT_bad_number, "invalid number");
+    return parse_boolean(text, out) || wrong(cursor, REJECT_bad_number, "invalid value");
+}
+
+static bool take_text(struct cursor *cursor, struct influx_field *field) /* I3, I5 */
+{
+    cursor->at++;
+    field->is_text = true;
+    field->text = take(cursor, QUOTE, QUOTE | BACKSLASH);
+    if (cursor->at == cursor->end)
+        return wrong(cursor, REJECT_malformed, "unbalanced quotes");
+    cursor->at++;
+    return (class_at(cursor) & (COMMA | SPACE)) != 0 || cursor->at == cursor->end ||
+           wrong(cursor, REJECT_malformed, "invalid field format");
+}
+
+static bool take_field(struct cursor *cursor, struct influx_field *field)
+{
+    *field =
+        (struct influx_field){.key = take(cursor, COMMA | SPACE | EQUALS, COMMA | SPACE | EQUALS)};
+    if (field->key.len == 0)
+        return wrong(cursor, REJECT_malformed, "missing field key");
+    if (class_at(cursor) != EQUALS)
+        return wrong(cursor, REJECT_malformed, "missing field value");
+    cursor->at++;
+    if (is_reserved(field->key))
+        return wrong(cursor, REJECT_bad_name, "this field key is reserved");
+    if (class_at(cursor) == QUOTE)
+        return take_text(cursor, field);
+    const char *begin = cursor->at;
+    while ((class_at(cursor) & (COMMA | SPACE)) == 0 && cursor->at < cursor->end)
+        cursor->at++;
+    field->text = (struct str){begin, (size_t)(cursor->at - begin)};
+    if (field->text.len == 0)
+        return wrong(cursor, REJECT_malformed, "missing field value");
+    return parse_value(cursor, field->text, &field->value);
+}
+
+static struct influx_field *next_field(struct influx_parser *parser, size_t count)
+{
+    if (count == parser->field_capacity) {
+        parser->field_capacity = count == 0 ? 16 : count * 2;
+        parser->fields =
+            memory_grow(parser->fields, parser->field_capacity, sizeof *parser->fields);
+    }
+    return &parser->fields[count];
+}
+
+static bool take_fields(struct cursor *cursor, struct influx_line *line)
+{
+    for (;;) {
+        if (!take_field(cursor, next_field(cursor->parser, line->field_count)))
+            return false;
+        line->field_count++;
+        if (class_at(cursor) != COMMA)
+            break;
+        cursor->at++;
+    }
+    line->fields = cursor->parser->fields;
+    skip_spaces(cursor);
+    return true;
+}
+
+static bool take_time(struct cursor *cursor, struct influx_line *line) /* I9 */
+{
+    static const int64_t furthest = INT64_MAX - 1;
+    const char *begin = cursor->at;
+
+    if (begin == cursor->end)
+        return true;
+    while (cursor->at < cursor->end && class_at(cursor) != SPACE)
+        cursor->at++;
+    struct str text = {begin, (size_t)(cursor->at - begin)};
+    skip_spaces(cursor);
+    if (cursor->at < cursor->end || text.text[0] == '+' || !str_parse_i64(text, &line->time))
+        return wrong(cursor, REJECT_malformed, "bad timestamp");
+    line->has_time = true;
+    return (line->time <= furthest && line->time >= -furthest) ||
+           wrong(cursor, REJECT_bad_time, "bad timestamp");
+}
+
+/* Whether a byte is below 0x02 or above 0x7f; now and then also when none is. */
+static bool may_have_odd_bytes(struct str text)
+{
+    const uint64_t high = UINT64_C(0x8080808080808080);
+    uint64_t odd = 0;
+    size_t i = 0;
+
+    for (; i + 8 <= text.len; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, text.text + i, sizeof word);
+        odd |= word | (word - UINT64_C(0x0202020202020202));
+    }
+    for (; i < text.len; i++)
+        odd |= (unsigned char)text.text[i] < 2 || (unsigned char)text.text[i] > 127 ? high : 0;
+    return (odd & high) != 0;
+}
+
+/* I13; 0x00 and 0x01 cannot stand in a series key. */
+static bool check_bytes(const struct cursor *cursor, struct str line)
+{
+    if (!may_have_odd_bytes(line))
+        return true;
+    if (!str_is_utf8(line))
+        return wrong(cursor, REJECT_malformed, "invalid UTF-8");
+    return memchr(line.text, 1, line.len) == NULL ||
+           wrong(cursor, REJECT_malformed, "control characters");
+}
+
+/* Room for all that can be unescaped, so that texts never move. */
+static void make_room(struct influx_parser *parser, struct str line)
+{
+    parser->unescaped_len = 0;
+    if (line.len <= parser->unescaped_capacity || memchr(line.text, '\\', line.len) == NULL)
+        return;
+    free(parser->unescaped);
+    parser->unescaped = memory_alloc(line.len);
+    parser->unescaped_capacity = line.len;
+}
+
+enum influx_result influx_parse(struct influx_parser *parser, struct str line,
+                                struct influx_line *out, struct influx_mistake *mistake)
+{
+    if (line.len > 0 && line.text[line.len - 1] == '\r') /* I2 */
+        line.len--;
+    struct cursor cursor = {parser, line.text, line.text + line.len, mistake};
+
+    *out = (struct influx_line){.measurement = STR_EMPTY};
+    skip_spaces(&cursor);
+    if (cursor.at == cursor.end || *cursor.at == '#')
+        return INFLUX_NOTHING;
+    make_room(parser, line);
+    if (!check_bytes(&cursor, line) || !take_series(&cursor, out) || !take_fields(&cursor, out) ||
+        !take_time(&cursor, out))
+        return INFLUX_MISTAKE;
+    return INFLUX_LINE;
+}
+
+void influx_parser_fini(struct influx_parser *parser)
+{
+    free(parser->fields);
+    free(parser->unescaped);
+    parser->fields = NULL;
+    parser->field_capacity = 0;
+    parser->unescaped = NULL;
+    parser->unescaped_capacity = 0;
+}
+
+/* --- times ------------------------------------------------------------------------------------ */
+
+enum influx_precision influx_precision_of(struct str text)
+{
+    static const struct {
+        const char *name;
+        enum influx_precision precision;
+    } names[] = {{"u", INFLUX_US}, {"us", INFLUX_US}, {"ms", INFLUX_MS},
+                 {"s", INFLUX_S},  {"m", INFLUX_M},   {"h", INFLUX_H}};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (str_is(text, names[i].name))
+            return names[i].precision;
+    }
+    return INFLUX_NS;
+}
+
+static int64_t rounded_down(int64_t time, int64_t unit)
+{
+    return time / unit - (time % unit < 0 ? 1 : 0);
+}
+
+bool influx_time(int64_t time, enum influx_precision precision, wall_ms *out)
+{
+    static const int64_t units[] = {[INFLUX_MS] = 1,
+                                    [INFLUX_S] = MS_PER_SECOND,
+                                    [INFLUX_M] = MS_PER_MINUTE,
+                                    [INFLUX_H] = MS_PER_HOUR};
+
+    if (precision == INFLUX_NS || precision == INFLUX_US) {
+        *out = rounded_down(time, precision == INFLUX_NS ? 1000 * 1000 : 1000);
+        return true;
+    }
+    return !__builtin_mul_overflow(time, units[precision], out);
+}

@@ -1,0 +1,210 @@
+/* HTTP requests out of bytes: heads, bodies, limits; in any pieces. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "ingest/http_reader.h"
+#include "test.h"
+
+/* What was read, in words. */
+struct notes {
+    struct buf text;
+    bool stop_at_head;
+    bool stop_at_body;
+};
+
+static bool on_head(const struct http_head *head, void *arg)
+{
+    struct notes *notes = arg;
+
+    buf_printf(&notes->text, "%s %.*s?%.*s%s%s%s%s%s%s", http_method_str(head->method),
+               STR_ARGS(head->path), STR_ARGS(head->query), head->is_chunked ? " chunked" : "",
+               head->expects_continue ? " expects" : "", head->from_page ? " page" : "",
+               head->keep_alive ? " keep" : "", head->encoding == HTTP_GZIP ? " gzip" : "",
+               head->unknown_encoding ? " unknown" : "");
+    if (head->length > 0)
+        buf_printf(&notes->text, " length=%llu", (unsigned long long)head->length);
+    if (head->key.len > 0)
+        buf_printf(&notes->text, " key=%.*s", STR_ARGS(head->key));
+    if (head->bad_key)
+        buf_text(&notes->text, " badkey");
+    buf_char(&notes->text, '|');
+    return !notes->stop_at_head;
+}
+
+static bool on_body(struct str bytes, void *arg)
+{
+    struct notes *notes = arg;
+    buf_str(&notes->text, bytes);
+    return !notes->stop_at_body;
+}
+
+static const struct http_reader_calls CALLS = {on_head, on_body};
+
+/* Reads requests to the end of the bytes, each piece from memory of its own. */
+static char *read_all(struct str bytes, size_t piece)
+{
+    struct notes notes = {.stop_at_head = false};
+    struct error err = ERROR_EMPTY;
+    struct http_reader reader;
+    unsigned status = 0;
+
+    http_reader_init(&reader, &CALLS, &notes);
+    for (size_t at = 0; at < bytes.len && status == 0;) {
+        size_t len = bytes.len - at < piece ? bytes.len - at : piece;
+        char *copy = memory_copy(bytes.text + at, len);
+        size_t taken = 0;
+        switch (http_reader_take(&reader, (struct str){copy, len}, &taken, &status, &err)) {
+        case HTTP_READ_DONE:
+            buf_text(&notes.text, ".\n");
+            http_reader_next(&reader);
+            break;
+        case HTTP_READ_BAD:
+            buf_printf(&notes.text, "%u", status);
+            assert_true(err.text[0] != '\0');
+            break;
+        case HTTP_READ_STOPPED:
+        case HTTP_READ_MORE:
+            break;
+        }
+        free(copy);
+        at += taken;
+    }
+    http_reader_fini(&reader);
+    return buf_take_text(&notes.text);
+}
+
+static void requests_are_read_in_any_pieces(void **state)
+{
+    static const struct {
+        const char *bytes;
+        const char *says;
+    } cases[] = {
+        {"GET /ping HTTP/1.1\r\n\r\n", "GET /ping? keep|.\n"},
+        {"HEAD /ping?verbose=true HTTP/1.0\r\n\r\n", "HEAD /ping?verbose=true|.\n"},
+        {"GET /ping HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET /ping? keep|.\n"},
+        {"GET http://h:1/ping?a=b HTTP/1.1\r\nConnection: close\r\n\r\n", "GET /ping?a=b|.\n"},
+        {"POST /write?db=x HTTP/1.1\r\nContent-Length: 5\r\n\r\na b=1",
+         "POST /write?db=x keep length=5|a b=1.\n"},
+        {"POST /write HTTP/1.1\r\nContent-Length: 2\r\n\r\nabPOST /x HTTP/1.1\r\n\r\n",
+         "POST /write? keep length=2|ab.\nPOST /x? keep|.\n"},
+        {"\r\n\r\nGET /a HTTP/1.1\r\n\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
+         "GET /a? keep|.\nGET /b? keep|.\n"},
+        {"POST /write HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\n"
+         "Idempotency-Key: late\r\n\r\n",
+         "POST /write? chunked keep|abc.\n"},
+        {"POST /write HTTP/1.1\r\nEXPECT: 100-Continue\r\nContent-encoding: GZIP\r\n"
+         "idempotency-key:  a-1 \r\nOrigin: http://x\r\nX-Other: y\r\nContent-Length: 1\r\n\r\nx",
+         "POST /write? expects page keep gzip length=1 key=a-1|x.\n"},
+        {"POST /w HTTP/1.1\r\nContent-Encoding: br\r\n\r\n", "POST /w? keep unknown|.\n"},
+        {"POST /w HTTP/1.1\r\nContent-Encoding: gzip, gzip\r\n\r\n", "POST /w? keep unknown|.\n"},
+        {"POST /w HTTP/1.1\r\nContent-Encoding: identity\r\n\r\n", "POST /w? keep|.\n"},
+        {"POST /w HTTP/1.1\r\nIdempotency-Key:\r\n\r\n", "POST /w? keep badkey|.\n"},
+        {"POST /w HTTP/1.1\r\nIdempotency-Key: a\r\nIdempotency-Key: a\r\n\r\n",
+         "POST /w? keep key=a badkey|.\n"},
+        {"GET /x HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\nGET /y HTTP/1.1\r\n\r\n",
+         "GET /x? keep|.\nGET /y? keep|.\n"},
+        /* what is not HTTP */
+        {"cpu user=1\n", "400"},
+        {"\x16\x03\x01\x02", "400"},
+        {"GET /\x01 HTTP/1.1\r\n\r\n", "400"},
+        {"GET / HTTP/3.0\r\n\r\n", "505"},
+        {"POST /w HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400"},
+        {"POST /w HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400"},
+        {"POST /w HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "400"},
+        {"POST /w HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", "400"},
+        {"POST /w HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n",
+         "POST /w? chunked keep|400"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct str bytes = str_of(cases[i].bytes);
+        for (size_t piece = 1; piece <= bytes.len; piece++) {
+            char *says = read_all(bytes, piece);
+            if (strcmp(says, cases[i].says) != 0)
+                fail_msg("'%s' in pieces of %zu says '%s', not '%s'", cases[i].bytes, piece, says,
+                         cases[i].says);
+            free(says);
+        }
+    }
+}
+
+static void a_head_has_a_limit(void **state)
+{
+    struct buf bytes = BUF_EMPTY;
+    (void)state;
+
+    for (int over = 0; over <= 1; over++) {
+        buf_clear(&bytes);
+        buf_text(&bytes, "GET /x HTTP/1.1\r\nA: ");
+        while (bytes.len < (size_t)HTTP_HEAD_MAX + (over == 1) - 4)
+            buf_char(&bytes, 'a');
+        buf_text(&bytes, "\r\n\r\n");
+        for (size_t piece = 1; piece <= bytes.len; piece = piece * 3 + 1) {
+            char *says = read_all(buf_view(&bytes), piece);
+            assert_string_equal(says, over == 1 ? "431" : "GET /x? keep|.\n");
+            free(says);
+        }
+    }
+    buf_fini(&bytes);
+}
+
+static void an_idempotency_key_has_a_limit(void **state)
+{
+    char bytes[600];
+    (void)state;
+
+    for (int len = HTTP_KEY_MAX; len <= HTTP_KEY_MAX + 1; len++) {
+        (void)snprintf(bytes, sizeof bytes, "POST /w HTTP/1.1\r\nIdempotency-Key: %0*d\r\n\r\n",
+                       len, 0);
+        char *says = read_all(str_of(bytes), 100);
+        assert_true((strstr(says, "badkey") != NULL) == (len > HTTP_KEY_MAX));
+        free(says);
+    }
+}
+
+static void a_call_that_says_no_stops_the_reader(void **state)
+{
+    struct str bytes = STR("POST /w HTTP/1.1\r\nContent-Length: 9\r\n\r\nabcdefghi");
+    struct error err = ERROR_EMPTY;
+    (void)state;
+
+    for (int at_body = 0; at_body <= 1; at_body++) {
+        struct notes notes = {.stop_at_head = at_body == 0, .stop_at_body = at_body == 1};
+        struct http_reader reader;
+        unsigned status = 0;
+        size_t taken = 0;
+        http_reader_init(&reader, &CALLS, &notes);
+        assert_int_equal(http_reader_take(&reader, bytes, &taken, &status, &err),
+                         HTTP_READ_STOPPED);
+        assert_true(taken <= bytes.len);
+        http_reader_fini(&reader);
+        buf_fini(&notes.text);
+    }
+}
+
+static void a_query_is_searched_for_whole_names(void **state)
+{
+    struct str query = STR("db=x&precision=ms&xprecision=s&flag&empty=");
+    (void)state;
+
+    assert_true(str_is(http_query_find(query, "precision"), "ms"));
+    assert_true(str_is(http_query_find(query, "db"), "x"));
+    assert_int_equal(http_query_find(query, "flag").len, 0);
+    assert_int_equal(http_query_find(query, "empty").len, 0);
+    assert_int_equal(http_query_find(query, "recision").len, 0);
+    assert_int_equal(http_query_find(STR_EMPTY, "db").len, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(requests_are_read_in_any_pieces),
+        cmocka_unit_test(a_head_has_a_limit),
+        cmocka_unit_test(an_idempotency_key_has_a_limit),
+        cmocka_unit_test(a_call_that_says_no_stops_the_reader),
+        cmocka_unit_test(a_query_is_searched_for_whole_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,257 @@
+/* Batches: the delta of one acknowledged batch is what a shard would have made of its samples. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "series/batch.h"
+#include "series/shard.h"
+#include "test.h"
+
+static const wall_ms NOW = INT64_C(1791788430000);
+
+struct scene {
+    struct metric_table metrics;
+    struct metric_definition score, users;
+    struct batch_rules rules;
+};
+
+static int setup(void **state)
+{
+    struct scene *scene = memory_zero(1, sizeof *scene);
+
+    scene->score = (struct metric_definition){
+        .name = "nps", .has_kind = true, .kind = METRIC_SCORE, .has_range = true, .range_high = 10};
+    scene->users =
+        (struct metric_definition){.name = "users", .has_kind = true, .kind = METRIC_UNIQUE};
+    assert_true(table_add(&scene->metrics.by_name, STR("nps"), &scene->score));
+    assert_true(table_add(&scene->metrics.by_name, STR("users"), &scene->users));
+    scene->rules = (struct batch_rules){.metrics = &scene->metrics,
+                                        .series_max = 100,
+                                        .max_future = MS_PER_HOUR,
+                                        .max_past = MS_PER_DAY,
+                                        .seed = 3};
+    *state = scene;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct scene *scene = *state;
+    table_fini(&scene->metrics.by_name);
+    free(scene);
+    return 0;
+}
+
+static struct batch_sample sample_of(const char *name, double value, wall_ms at)
+{
+    return (struct batch_sample){
+        .name = str_of(name), .kind = METRIC_UNTYPED, .value = value, .at = at};
+}
+
+static enum reject_reason add(struct batch *batch, const struct batch_sample *sample)
+{
+    return batch_add(batch, sample, NOW, 1);
+}
+
+static void samples_become_cells_of_their_series_and_minutes(void **state)
+{
+    struct scene *scene = *state;
+    struct batch *batch = batch_new(&scene->rules);
+    const struct label labels[] = {{STR("a"), STR("1")}, {STR("b"), STR("2")}};
+
+    for (int i = 0; i < 3; i++) {
+        struct batch_sample sample = sample_of("hits", i, NOW - i * MS_PER_MINUTE);
+        assert_int_equal(add(batch, &sample), REJECT_NONE);
+        assert_int_equal(add(batch, &sample), REJECT_NONE);
+        sample.labels = labels;
+        sample.label_count = 2;
+        assert_int_equal(add(batch, &sample), REJECT_NONE);
+    }
+    struct delta *delta = batch_take(batch);
+    assert_int_equal(delta->series_count, 2);
+    assert_int_equal(delta->cell_count, 6);
+    assert_int_equal(delta->ledger_count, 0);
+    assert_int_equal(delta->identity.kind, IDENTITY_NONE);
+    for (size_t i = 0; i < delta->series_count; i++) {
+        assert_true(series_key_is_valid(delta->series[i].key));
+        assert_true(
+            series_hash_equal(delta->series[i].hash, series_key_hash(delta->series[i].key)));
+    }
+    assert_true(aggregate_count(&delta->cells[0].cell.aggregate) == 2);
+    delta_free(delta);
+}
+
+static void what_cannot_be_stored_says_why_and_makes_no_series(void **state)
+{
+    struct scene *scene = *state;
+    struct batch *batch = batch_new(&scene->rules);
+    struct batch_sample member = sample_of("users", 0, NOW);
+    struct batch_sample text = sample_of("hits", 0, NOW);
+    const struct {
+        struct batch_sample sample;
+        enum reject_reason reason;
+    } cases[] = {
+        {sample_of("", 1, NOW), REJECT_bad_name},
+        {sample_of("a\nb", 1, NOW), REJECT_bad_name},
+        {sample_of("hits", 1, NOW + MS_PER_HOUR + 1), REJECT_bad_time},
+        {sample_of("hits", 1, NOW - MS_PER_DAY - 1), REJECT_bad_time},
+        {sample_of("hits", NAN, NOW), REJECT_bad_number},
+        {sample_of("hits", -INFINITY, NOW), REJECT_bad_number},
+        {sample_of("nps", 11, NOW), REJECT_out_of_range},
+        {sample_of("nps", 9.5, NOW), REJECT_out_of_range},
+        {sample_of("nps", -1, NOW), REJECT_out_of_range},
+    };
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++)
+        assert_int_equal(add(batch, &cases[i].sample), cases[i].reason);
+    text.is_text = member.is_text = true;
+    text.text = member.text = STR("ann");
+    assert_int_equal(add(batch, &text), REJECT_bad_number);
+    assert_int_equal(add(batch, &member), REJECT_NONE);
+    struct batch_sample edge = sample_of("hits", 1, NOW + MS_PER_HOUR);
+    assert_int_equal(add(batch, &edge), REJECT_NONE);
+    edge.at = NOW - MS_PER_DAY;
+    assert_int_equal(add(batch, &edge), REJECT_NONE);
+    struct delta *delta = batch_take(batch);
+    assert_int_equal(delta->series_count, 2);
+    assert_int_equal(delta->cell_count, 3);
+    assert_true(distinct_estimate(delta->cells[0].cell.distinct) == 1);
+    delta_free(delta);
+}
+
+static void over_the_limit_samples_join_other(void **state) /* FIG-35 */
+{
+    struct scene *scene = *state;
+    scene->rules.series_max = 2;
+    struct batch *batch = batch_new(&scene->rules);
+    char name[16];
+    double total = 0;
+
+    for (int i = 0; i < 5; i++) { /* one metric: its total stays right */
+        char value[16];
+        (void)snprintf(value, sizeof value, "%d", i);
+        const struct label label = {STR("plan"), str_of(value)};
+        struct batch_sample sample = sample_of("orders", i + 1, NOW);
+        sample.labels = &label;
+        sample.label_count = 1;
+        assert_int_equal(add(batch, &sample), REJECT_NONE);
+    }
+    for (int i = 0; i < 3; i++) { /* and there may be as many others as there are series */
+        (void)snprintf(name, sizeof name, "m%d", i);
+        struct batch_sample sample = sample_of(name, 1, NOW);
+        assert_int_equal(add(batch, &sample), i == 0 ? REJECT_NONE : REJECT_series_limit);
+    }
+    struct delta *delta = batch_take(batch);
+    assert_int_equal(delta->series_count, 4);
+    for (size_t i = 0; i < delta->cell_count; i++)
+        total += aggregate_sum(&delta->cells[i].cell.aggregate);
+    assert_true(total == 1 + 2 + 3 + 4 + 5 + 1);
+    struct str other = STR_EMPTY;
+    assert_true(series_key_label(delta->series[2].key, STR("__other__"), &other));
+    assert_true(aggregate_sum(&delta->cells[2].cell.aggregate) == 3 + 4 + 5);
+    delta_free(delta);
+}
+
+static void what_it_holds_is_told(void **state)
+{
+    struct scene *scene = *state;
+    struct batch *batch = batch_new(&scene->rules);
+    struct batch_sample sample = sample_of("users", 0, NOW);
+    char member[16];
+
+    size_t before = batch_size_bytes(batch);
+    sample.is_text = true;
+    for (int i = 0; i < 10000; i++) {
+        (void)snprintf(member, sizeof member, "%d", i);
+        sample.text = str_of(member);
+        assert_int_equal(add(batch, &sample), REJECT_NONE);
+    }
+    assert_true(batch_size_bytes(batch) - before >= DISTINCT_REGISTERS);
+    batch_free(batch);
+    batch_free(NULL);
+}
+
+/* --- beside a shard --------------------------------------------------------------------------- */
+
+static int compare_cells(const struct delta *one, const struct delta_cell *a,
+                         const struct delta *other, const struct delta_cell *b)
+{
+    struct str x = one->series[a->series].key;
+    struct str y = other->series[b->series].key;
+    return a->minute == b->minute ? str_compare(x, y) : 1;
+}
+
+static const struct delta_cell *find(const struct delta *in, const struct delta *of,
+                                     const struct delta_cell *cell)
+{
+    for (size_t i = 0; i < in->cell_count; i++) {
+        if (compare_cells(in, &in->cells[i], of, cell) == 0)
+            return &in->cells[i];
+    }
+    fail_msg("a cell is missing");
+    return NULL;
+}
+
+/* The same samples, in the same order, to both; values, series and minutes at random. */
+static void a_batch_is_what_a_shard_would_have_made(void **state)
+{
+    struct scene *scene = *state;
+    static const char *const names[] = {"nps", "users", "wait", "a", "b"};
+    const struct shard_limits limits = {1000, 1000, MS_PER_HOUR, MS_PER_DAY};
+    uint64_t random = 42;
+
+    for (int round = 0; round < 20; round++) {
+        struct shard *shard = shard_new(&limits, &scene->metrics, 1);
+        struct batch *batch = batch_new(&scene->rules);
+        struct ledger ledger = {0};
+        for (uint64_t i = 0; i < 500; i++) {
+            random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            unsigned pick = (unsigned)(random >> 40);
+            struct batch_sample one = sample_of(names[pick % 5], (pick / 5) % 11,
+                                                NOW - (wall_ms)(pick / 64 % 4) * MS_PER_MINUTE);
+            one.kind = pick % 5 == 2 ? METRIC_DISTRIBUTION : METRIC_UNTYPED;
+            one.text = STR("x");
+            const struct sample same = {.name = one.name,
+                                        .kind = one.kind,
+                                        .value = one.value,
+                                        .text = one.text,
+                                        .weight = WEIGHT_ONE,
+                                        .at = one.at};
+            uint64_t arrival = (uint64_t)NOW * 1000 + i;
+            assert_int_equal(batch_add(batch, &one, NOW, arrival), REJECT_NONE);
+            shard_add(shard, &same, 1, (int64_t)arrival, &ledger, NULL);
+        }
+        struct delta *ours = batch_take(batch);
+        struct delta *theirs = shard_take_delta(shard);
+        struct buf a = BUF_EMPTY;
+        struct buf b = BUF_EMPTY;
+        assert_int_equal(ours->cell_count, theirs->cell_count);
+        for (size_t i = 0; i < ours->cell_count; i++) {
+            buf_clear(&a);
+            buf_clear(&b);
+            cell_encode(&ours->cells[i].cell, &a);
+            cell_encode(&find(theirs, ours, &ours->cells[i])->cell, &b);
+            assert_true(str_equal(buf_view(&a), buf_view(&b)));
+        }
+        buf_fini(&a);
+        buf_fini(&b);
+        delta_free(ours);
+        delta_free(theirs);
+        shard_free(shard);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(samples_become_cells_of_their_series_and_minutes, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_stored_says_why_and_makes_no_series, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(over_the_limit_samples_join_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_it_holds_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_batch_is_what_a_shard_would_have_made, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
