@@ -65,6 +65,12 @@ static bool sink_post(struct delta *delta, void *arg)
     return writer_post_delta(app->writer, delta);
 }
 
+static span_ms sink_flush_interval(void *arg)
+{
+    struct app *app = arg;
+    return writer_flush_interval(app->writer);
+}
+
 /* A committed transition may have queued messages. */
 static void on_transition_committed(void *arg)
 {
@@ -128,7 +134,7 @@ static bool is_ready(struct error *why, void *arg)
         return error_set(why, ERROR_UNAVAILABLE, "thread '%s' does not answer", stuck);
     if (writer_is_failing(app->writer))
         return error_set(why, ERROR_UNAVAILABLE, "what arrives cannot be stored; see the log");
-    return true;
+    return !writer_clock_is_suspect(app->writer, why);
 }
 
 /* --- start -------------------------------------------------------------------------------------
@@ -137,6 +143,7 @@ static bool is_ready(struct error *why, void *arg)
 static struct web_config web_config_of(const struct config *config)
 {
     return (struct web_config){.kpis = &config->kpis,
+                               .upkeep = &config->upkeep,
                                .rules = &config->rules,
                                .hooks = &config->hooks,
                                .calendar = config->calendar,
@@ -185,7 +192,8 @@ static bool start_store(struct app *app, struct error *err)
                    ? error_hint(err, "'storage: { path: DIRECTORY }' in '%s' names another one",
                                 app->config->path)
                    : false;
-    app->writer = writer_new(app->store, &(struct writer_options){0});
+    const struct writer_options options = {.upkeep = &app->config->upkeep};
+    app->writer = writer_new(app->store, &options);
     app->alert_config = app->config->alert;
     app->engine = alert_engine_new(&app->alert_config);
     app->coord = coord_new_local(app->writer, apply_transition, on_transition_committed, app);
@@ -205,7 +213,7 @@ static bool start_judging(struct app *app, struct error *err)
 static bool start_ingest(struct app *app, struct error *err)
 {
     struct ingest_options options = {.threads = app->config->threads,
-                                     .sink = {sink_has_room, sink_post, app}};
+                                     .sink = {sink_has_room, sink_post, app, sink_flush_interval}};
 
     if (getrandom(&options.seed, sizeof options.seed, 0) != (ssize_t)sizeof options.seed)
         return error_set_errno(err, "cannot get random numbers from the system");
@@ -283,30 +291,33 @@ static void log_findings(const struct findings *findings)
     buf_fini(&line);
 }
 
-struct engine_switch {
+struct writer_switch {
     struct app *app;
-    const struct alert_config *config;
+    const struct config *config;
 };
 
 /* On the writer's thread. */
-static void switch_engine(void *arg)
+static void switch_writer(void *arg)
 {
-    struct engine_switch *request = arg;
-    request->app->alert_config = *request->config;
-    alert_engine_set_config(request->app->engine, &request->app->alert_config);
+    const struct writer_switch *request = arg;
+    struct app *app = request->app;
+
+    app->alert_config = request->config->alert;
+    alert_engine_set_config(app->engine, &app->alert_config);
+    writer_set_upkeep(app->writer, &request->config->upkeep);
 }
 
 /* Opening new listeners may fail, so it comes first; nothing after it can. */
 static bool apply_config(struct app *app, struct config *fresh, struct error *err)
 {
-    struct engine_switch request = {app, &fresh->alert};
+    struct writer_switch request = {app, fresh};
     struct buf restart = BUF_EMPTY;
 
     if (!ingest_reload(app->ingest, &fresh->ingest, err))
         return false;
     config_keep_started(fresh, app->config, &restart);
     struct web_config web = web_config_of(fresh);
-    thread_call(writer_thread(app->writer), switch_engine, &request);
+    thread_call(writer_thread(app->writer), switch_writer, &request);
     evaluator_reload(app->evaluator, &fresh->evaluator);
     dispatcher_reload(app->dispatcher, &fresh->hooks);
     web_reload(app->web, &web);
@@ -435,6 +446,36 @@ static void end_in_time(void)
     (void)alarm(STOP_SECONDS);
 }
 
+/* Set before the handler is. */
+static struct {
+    char text[512];
+    size_t len;
+} last_words;
+
+static void on_bus_error(int signal_number)
+{
+    ssize_t written = write(STDERR_FILENO, last_words.text, last_words.len);
+    (void)written;
+    (void)raise(signal_number); /* the default action: see SA_RESETHAND */
+}
+
+/* Who reads a page of the database that the disk cannot give gets SIGBUS and cannot go on; a person
+ * should know why. */
+static void explain_bus_errors(const char *path)
+{
+    struct sigaction action = {.sa_handler = on_bus_error,
+                               .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
+
+    int len = snprintf(last_words.text, sizeof last_words.text,
+                       "kpid: cannot read '%.300s/data.mdb': the disk does not give it back, or "
+                       "somebody has cut it short; see the kernel's log and check the disk, then "
+                       "start kpid again or restore a backup\n",
+                       path);
+    last_words.len = len < 0 ? 0 : (size_t)len;
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGBUS, &action, NULL);
+}
+
 static void serve(struct app *app)
 {
     watch_threads(app);
@@ -465,6 +506,7 @@ bool app_run(struct config *config, struct error *err)
         return error_set_errno(err, "cannot make an event loop");
     }
 
+    explain_bus_errors(config->store.path);
     watch_signals(&app); /* first: one that comes early must not end kpid half-way */
     bool started = start_parts(&app, err);
     if (started)

@@ -27,7 +27,9 @@ HOMES = {
     r"openssl/.*": ["alert"],
     r"glib.*": ["base"],
     r"event2/(http|keyvalq_struct).*": ["web"],
-    r"xxhash\.h": ["series", "config", "store"],
+    r"xxhash\.h": ["series", "config", "store", "ingest"],
+    r"http_parser\.h": ["ingest"],
+    r"zlib\.h": ["ingest"],
     r"systemd/.*": ["app"],
 }
 

@@ -27,11 +27,16 @@ struct buf;
     X(COUNTER, http_requests, "Requests answered by the control interface")                        \
     X(COUNTER, connections_accepted, "Stream connections accepted by listeners")                   \
     X(COUNTER, connections_refused, "Stream connections refused at a limit")                       \
+    X(COUNTER, ingest_requests, "HTTP requests answered by listeners")                             \
+    X(COUNTER, ingest_requests_refused, "HTTP requests to listeners that were told to come again") \
     X(COUNTER, ingest_pauses,                                                                      \
       "Times an ingest thread stopped reading: too much waited for the store")                     \
     X(COUNTER, reloads, "Configurations loaded by a reload")                                       \
     X(COUNTER, reload_failures, "Reloads refused because of mistakes")                             \
+    X(GAUGE, loss_window_milliseconds,                                                             \
+      "How much input that nobody waits for a crash may lose, in time")                            \
     X(GAUGE, connections, "Stream connections open now")                                           \
+    X(GAUGE, ingest_body_bytes, "Bytes held for HTTP bodies that are not answered yet")            \
     X(GAUGE, ingest_paused, "Ingest threads that do not read now")                                 \
     X(GAUGE, shard_series, "Series known to the ingest threads")
 

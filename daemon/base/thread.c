@@ -69,6 +69,7 @@ bool thread_start(struct thread *thread, struct error *err)
     char words[100];
 
     (void)sigfillset(&all);
+    (void)sigdelset(&all, SIGBUS); /* blocked, it would end the process unexplained */
     (void)pthread_sigmask(SIG_SETMASK, &all, &before); /* the new thread inherits the mask */
     int rc = pthread_create(&thread->id, NULL, run, thread);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);

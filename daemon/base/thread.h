@@ -1,7 +1,7 @@
 /* A named thread with its own event base and mailbox.
  *
- * All signals are blocked in it: they are taken on `main` alone. A heartbeat on its loop shows the
- * watchdog that it still turns. */
+ * All signals but SIGBUS (app.c) are blocked in it: they are taken on `main` alone. A heartbeat on
+ * its loop shows the watchdog that it still turns. */
 #pragma once
 
 #include "base/clock.h"

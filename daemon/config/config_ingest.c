@@ -10,13 +10,42 @@ static const struct {
     enum transport transport;
     bool is_path;
 } SCHEMES[] = {
-    {"udp", TRANSPORT_UDP, false},
-    {"tcp", TRANSPORT_TCP, false},
-    {"unix", TRANSPORT_UNIX, true},
+    {"udp", TRANSPORT_UDP, false},          {"tcp", TRANSPORT_TCP, false},
+    {"http", TRANSPORT_HTTP, false},        {"unix", TRANSPORT_UNIX, true},
     {"unixgram", TRANSPORT_UNIXGRAM, true},
 };
 
 enum { SCHEME_COUNT = sizeof SCHEMES / sizeof SCHEMES[0] };
+
+static bool read_protocol(const struct object *object, enum protocol *out)
+{
+    static const enum protocol protocols[] = {PROTOCOL_STATSD, PROTOCOL_INFLUX};
+    struct str text = object_text(object, "protocol");
+
+    for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++) {
+        if (str_is(text, protocol_name(protocols[i]))) {
+            *out = protocols[i];
+            return true;
+        }
+    }
+    return false; /* the mistake is reported */
+}
+
+/* Which protocol is spoken over what. */
+static bool check_transport(const struct loader *loader, const struct yaml_node *node,
+                            enum protocol protocol, enum transport transport)
+{
+    bool is_http = transport == TRANSPORT_HTTP;
+
+    if (is_http == (protocol == PROTOCOL_INFLUX))
+        return true;
+    if (is_http)
+        return finding_error(loader->findings, node, "%s is not spoken over http",
+                             protocol_name(protocol));
+    (void)finding_error(loader->findings, node, "%s over %s is not built yet",
+                        protocol_name(protocol), transport_name(transport));
+    return finding_hint(loader->findings, "as http:127.0.0.1:8086");
+}
 
 static bool check_path(const struct loader *loader, const struct yaml_node *node, struct str path)
 {
@@ -44,8 +73,6 @@ static bool read_scheme(const struct loader *loader, const struct yaml_node *nod
             return true;
         }
     }
-    if (str_is(scheme, "http"))
-        return finding_error(loader->findings, node, "statsd is not spoken over http");
     (void)finding_error(loader->findings, node, "unknown scheme '%s'", str_quoted(scheme, quoted));
     const char *near = str_nearest(scheme, names, SCHEME_COUNT);
     if (near != NULL)
@@ -81,7 +108,9 @@ static bool read_listener(const struct loader *loader, const struct object *obje
         return false;
     struct str address = node->text;
     struct str scheme = str_split(&address, ':');
-    if (!read_scheme(loader, node, scheme, &index) || !read_mode(loader, object, &out->mode))
+    if (!read_protocol(object, &out->protocol) || !read_scheme(loader, node, scheme, &index) ||
+        !read_mode(loader, object, &out->mode) ||
+        !check_transport(loader, node, out->protocol, SCHEMES[index].transport))
         return false;
     if (SCHEMES[index].is_path && address.len > 0) {
         loader_anchor(loader, node, scheme.len + 1);
@@ -92,7 +121,7 @@ static bool read_listener(const struct loader *loader, const struct object *obje
         return false;
     if (!SCHEMES[index].is_path && !address_check_loopback(address, &err))
         return loader_report(loader, node, &err);
-    out->protocol = PROTOCOL_STATSD;
+    out->skip_single_field = object_bool(object, "skip_single_field");
     out->transport = SCHEMES[index].transport;
     out->address = arena_text(loader->arena, address);
     out->name = arena_printf(loader->arena, "%s %s:%s", protocol_name(out->protocol),

@@ -103,6 +103,7 @@ static void load_limits(const struct loader *loader, const struct object *server
     } bounds[] = {
         {"series", 1, INT64_C(100000000)},
         {"line", 64, INT64_C(16777216)},
+        {"body", 1024, INT64_C(134217728)},
         {"connections", 1, INT64_C(1000000)},
     };
 
@@ -115,7 +116,12 @@ static void load_limits(const struct loader *loader, const struct object *server
     }
     ingest->line_bytes_max = (size_t)object_whole(&limits, "line");
     ingest->connections_max = (size_t)object_whole(&limits, "connections");
+    ingest->body_bytes_max = (size_t)object_whole(&limits, "body");
     ingest->idle_timeout = object_span(&limits, "idle");
+    ingest->request_timeout = object_span(&limits, "request");
+    if (ingest->request_timeout < MS_PER_SECOND)
+        (void)finding_error(loader->findings, object_find(&limits, "request"),
+                            "request is at least 1s");
     ingest->shard_limits.series = (size_t)object_whole(&limits, "series");
     /* A few spellings of each series, then each line is normalised. */
     ingest->shard_limits.raw_keys = 2 * ingest->shard_limits.series;

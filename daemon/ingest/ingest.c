@@ -20,7 +20,7 @@ struct ingest {
     bool stopped;
 
     /* shared */
-    _Atomic size_t connections;
+    struct ingest_shared counted;
 };
 
 static struct worker_settings settings_of(const struct ingest_config *config)
@@ -29,7 +29,13 @@ static struct worker_settings settings_of(const struct ingest_config *config)
                                     .line_bytes_max = config->line_bytes_max,
                                     .connections_max = config->connections_max,
                                     .idle_timeout = config->idle_timeout,
-                                    .shard_limits = config->shard_limits};
+                                    .body_bytes_max = config->body_bytes_max,
+                                    .request_timeout = config->request_timeout,
+                                    .shard_limits = config->shard_limits,
+                                    .batch_rules = {.metrics = config->metrics,
+                                                    .series_max = config->shard_limits.series,
+                                                    .max_future = config->shard_limits.max_future,
+                                                    .max_past = config->shard_limits.max_past}};
 }
 
 /* --- listeners ---------------------------------------------------------------------------------
@@ -231,12 +237,12 @@ static void apply_change(void *arg)
     }
     worker_set(worker, &settings);
     for (size_t i = 0; i < plan->config->listener_count; i++) {
-        const char *name = plan->config->listeners[i].name;
+        const struct listener_config *config = &plan->config->listeners[i];
         struct listener_part *part = worker_find_part(worker, plan->listeners[i]);
         if (part == NULL)
-            worker_add_listener(worker, plan->listeners[i], name);
+            worker_add_listener(worker, plan->listeners[i], config);
         else
-            (void)snprintf(part->name, sizeof part->name, "%s", name);
+            part_set(part, config);
     }
 }
 
@@ -306,7 +312,7 @@ struct ingest *ingest_start(const struct ingest_options *options,
     bool ok = plan_open(ingest, &plan, err);
     if (ok) {
         for (unsigned i = 0; i < ingest->threads; i++)
-            ingest->workers[i] = worker_new(i, options, &settings, &ingest->connections);
+            ingest->workers[i] = worker_new(i, options, &settings, &ingest->counted);
         change_workers(ingest, &plan);
         ok = start_threads(ingest, err);
     }

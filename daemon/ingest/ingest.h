@@ -1,8 +1,8 @@
 /* All of ingest: the listeners and the threads that read them.
  *
  * One worker a thread: an event base, its sockets of every listener, a shard. What a worker has
- * aggregated goes to the writer through `sink` once a second. Start, reload and stop are called on
- * the main thread. */
+ * aggregated goes to the writer through `sink` once a second, or as often as that asks for. Start,
+ * reload and stop are called on the main thread. */
 #pragma once
 
 #include "base/clock.h"
@@ -14,11 +14,11 @@
 
 struct ingest;
 
-enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_UNIX, TRANSPORT_UNIXGRAM };
+enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_HTTP, TRANSPORT_UNIX, TRANSPORT_UNIXGRAM };
 
-const char *transport_name(enum transport transport); /* "udp", "tcp", "unix", "unixgram" */
+const char *transport_name(enum transport transport); /* "udp", "tcp", "http", "unix", ... */
 
-enum protocol { PROTOCOL_STATSD };
+enum protocol { PROTOCOL_STATSD, PROTOCOL_INFLUX };
 
 const char *protocol_name(enum protocol protocol);
 
@@ -29,6 +29,7 @@ struct listener_config {
     const char *address; /* "127.0.0.1:8125", "[::1]:8125", "/run/kpid/statsd.sock"; port 0: any */
     const char *name;    /* in the ledger and in messages: "statsd udp:127.0.0.1:8125" */
     unsigned mode;       /* of a Unix socket's file, as 0660; 0: 0660 */
+    bool skip_single_field; /* influx (I11): a lone field `value` is not part of the name */
 };
 
 /* Part of a configuration; borrowed until the next ingest_reload returns, or ingest_stop. */
@@ -36,9 +37,11 @@ struct ingest_config {
     const struct listener_config *listeners;
     size_t listener_count;
     const struct metric_table *metrics;
-    size_t line_bytes_max;  /* longer lines: the stream is closed, a datagram's line rejected */
-    size_t connections_max; /* streams in all; beyond it a new one is closed and counted */
-    span_ms idle_timeout;   /* a stream that says nothing for so long is closed; 0: never */
+    size_t line_bytes_max;   /* longer lines: the stream is closed, a datagram's line rejected */
+    size_t body_bytes_max;   /* of one HTTP body, inflated; larger ones are refused */
+    size_t connections_max;  /* streams in all; beyond it a new one is closed and counted */
+    span_ms idle_timeout;    /* a stream that says nothing for so long is closed; 0: never */
+    span_ms request_timeout; /* from the first byte of an HTTP request to its last one */
     struct shard_limits shard_limits; /* of each thread: any series may come in on any of them */
 };
 
@@ -47,6 +50,9 @@ struct delta_sink {
     bool (*has_room)(void *arg);
     bool (*post)(struct delta *delta, void *arg); /* takes the delta */
     void *arg;
+    /* How long to wait between hand-overs, when that is longer than flush_every; NULL: it is not.
+     */
+    span_ms (*flush_interval)(void *arg);
 };
 
 struct ingest_options {
@@ -57,6 +63,9 @@ struct ingest_options {
      * its share a thread does not read: streams wait, and the kernel drops datagrams and counts
      * them. */
     size_t pending_bytes_max;
+    /* What HTTP bodies that are not answered yet may make all threads together hold, in bytes; 0:
+     * 256 MiB. Beyond it requests are told to come again before their body is read. */
+    size_t body_budget;
     struct delta_sink sink;
 };
 

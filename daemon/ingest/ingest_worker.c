@@ -10,6 +10,7 @@
 #include "base/counters.h"
 #include "base/memory.h"
 #include "ingest/datagram.h"
+#include "ingest/http_connection.h"
 #include "ingest/stream.h"
 
 enum {
@@ -17,7 +18,14 @@ enum {
     MAILBOX_CAPACITY = 64,
     LEAVE_MS = 1000,
     DEFAULT_PENDING_BYTES = 256 << 20,
+    DEFAULT_BODY_BYTES = 256 << 20,
     DESCRIPTORS_KEPT = 64,
+    /* A hand-over of many series goes in parts, a few at a time, so that they are not in memory
+     * twice. */
+    PART_CELLS = 1 << 16,
+    PARTS_ON_THE_WAY = 2,
+    PART_WAIT_MS = 2,
+    PART_LONG_WAIT_MS = 100,
 };
 
 /* --- listeners ---------------------------------------------------------------------------------
@@ -43,6 +51,11 @@ static void read_again(struct listener_part *part)
     (void)rc;
 }
 
+static bool is_http(const struct listener_part *part)
+{
+    return part->listener->sockets.transport == TRANSPORT_HTTP;
+}
+
 static void start_reading(struct listener_part *part)
 {
     struct event_base *base = thread_base(part->worker->thread);
@@ -52,8 +65,14 @@ static void start_reading(struct listener_part *part)
                                is_stream ? stream_on_acceptable : datagram_on_readable, part);
     part->accept_again = evtimer_new(base, stream_on_accept_again, part);
     assert(part->readable != NULL && part->accept_again != NULL);
-    if (!part->worker->is_paused)
+    if (!part->worker->is_paused || is_http(part))
         read_again(part);
+}
+
+void part_set(struct listener_part *part, const struct listener_config *config)
+{
+    (void)snprintf(part->name, sizeof part->name, "%s", config->name);
+    part->skip_single_field = config->skip_single_field;
 }
 
 static void stop_reading(struct listener_part *part)
@@ -66,7 +85,8 @@ static void stop_reading(struct listener_part *part)
     part->accept_again = NULL;
 }
 
-void worker_add_listener(struct ingest_worker *worker, struct listener *listener, const char *name)
+void worker_add_listener(struct ingest_worker *worker, struct listener *listener,
+                         const struct listener_config *config)
 {
     const struct listener_sockets *sockets = &listener->sockets;
     struct listener_part *part = memory_zero(1, sizeof *part);
@@ -75,7 +95,7 @@ void worker_add_listener(struct ingest_worker *worker, struct listener *listener
     part->listener = listener;
     part->counts = &listener->counts[worker->index];
     part->fd = sockets->fds[sockets->count == 1 ? 0 : worker->index];
-    (void)snprintf(part->name, sizeof part->name, "%s", name);
+    part_set(part, config);
     TAILQ_INSERT_TAIL(&worker->parts, part, link);
     (void)atomic_fetch_add(&listener->users, 1);
     if (!transport_is_stream(sockets->transport) && worker->datagram_slots == NULL)
@@ -97,7 +117,8 @@ static void free_part(struct listener_part *part)
 /* Takes some of what waits in the socket of a part; false when there is no more. */
 static bool take_some(struct listener_part *part)
 {
-    if (part->readable == NULL)
+    if (part->readable == NULL ||
+        is_http(part)) /* a request that nobody has taken is the client's */
         return false;
     if (transport_is_stream(part->listener->sockets.transport))
         return stream_accept_some(part);
@@ -184,17 +205,87 @@ static void hand_over_ledgers(struct ingest_worker *worker, struct delta *delta)
     delta->keep_trying = true;
 }
 
-/* Nothing is in the shard that is not in a ledger, so without counts there is nothing to hand over.
- * Every ledger balances between callbacks, so samples and their counts go together. */
-static void hand_over(struct ingest_worker *worker)
+/* On the sink's thread: there is room for the next part. */
+static void on_part_settled(struct delta *delta, const struct error *err)
 {
-    if (!has_counts(worker))
-        return;
-    struct delta *delta = shard_take_delta(worker->shard);
-    hand_over_ledgers(worker, delta);
+    struct ingest_worker *worker = delta->on_done_arg;
+    (void)err;
+    (void)atomic_fetch_sub(&worker->parts_on_the_way, 1);
+}
+
+static struct delta *part_new(struct ingest_worker *worker)
+{
+    struct delta *delta = delta_new();
+    delta->on_done = on_part_settled;
+    delta->on_done_arg = worker;
+    delta->keep_trying = true;
+    (void)atomic_fetch_add(&worker->parts_on_the_way, 1);
+    return delta;
+}
+
+static void post(struct ingest_worker *worker, struct delta *delta)
+{
     bool taken = worker->sink.post(delta, worker->sink.arg);
     assert(taken); /* nobody waits for an answer, so the sink takes it always */
     (void)taken;
+}
+
+/* Hands over what the shard holds, up to a part of it; false when there is more of it. The counts
+ * are those of when it began and go with the last part: they never say more than is stored. Nothing
+ * is in the shard that is not in a ledger, so without counts there is nothing to hand over. Every
+ * ledger balances between callbacks, so samples and their counts go together. */
+static bool hand_over_part(struct ingest_worker *worker)
+{
+    if (worker->last_part == NULL) {
+        if (!has_counts(worker))
+            return true;
+        worker->last_part = delta_new();
+        hand_over_ledgers(worker, worker->last_part);
+    }
+    if (shard_waiting_cells(worker->shard) > PART_CELLS) {
+        struct delta *part = part_new(worker);
+        bool was_last = shard_hand_over(worker->shard, PART_CELLS, part);
+        post(worker, part);
+        if (!was_last)
+            return false;
+    } else {
+        (void)shard_hand_over(worker->shard, SIZE_MAX, worker->last_part);
+    }
+    post(worker, worker->last_part);
+    worker->last_part = NULL;
+    return true;
+}
+
+/* All of it, however much. */
+static void hand_over_all(struct ingest_worker *worker)
+{
+    while (worker->last_part != NULL || has_counts(worker))
+        (void)hand_over_part(worker);
+}
+
+/* As much as may be on the way; the timer goes on with the rest. */
+static void hand_over(struct ingest_worker *worker)
+{
+    bool has_room = worker->sink.has_room(worker->sink.arg);
+    span_ms wait = has_room ? PART_WAIT_MS : PART_LONG_WAIT_MS;
+    const struct timeval delay = {.tv_usec = wait * 1000};
+
+    while (has_room && atomic_load(&worker->parts_on_the_way) < PARTS_ON_THE_WAY) {
+        if (hand_over_part(worker))
+            return;
+    }
+    if (worker->last_part != NULL)
+        (void)event_add(worker->part_timer, &delay);
+}
+
+static void on_part_timer(evutil_socket_t fd, short events, void *arg)
+{
+    struct ingest_worker *worker = arg;
+    (void)fd;
+    (void)events;
+
+    if (worker->last_part != NULL)
+        hand_over(worker);
 }
 
 /* --- the budget --------------------------------------------------------------------------------
@@ -207,7 +298,7 @@ static void set_reading(struct ingest_worker *worker, bool reads)
     worker->is_paused = !reads;
     TAILQ_FOREACH(part, &worker->parts, link)
     {
-        if (part->readable == NULL)
+        if (part->readable == NULL || is_http(part)) /* it can say that there is no room */
             continue;
         if (reads) {
             read_again(part);
@@ -229,7 +320,7 @@ static void keep_budget(struct ingest_worker *worker)
     if (pending <= worker->pending_bytes_max || worker->is_paused)
         return;
     if (worker->sink.has_room(worker->sink.arg)) {
-        hand_over(worker);
+        hand_over_all(worker);
         return;
     }
     set_reading(worker, false);
@@ -283,6 +374,35 @@ void worker_end(struct listener_part *part, const char *peer)
                  intake->example);
 }
 
+/* --- what streams and HTTP tell ----------------------------------------------------------------
+ */
+
+void worker_connection_opened(struct listener_part *part)
+{
+    part->connections++;
+    (void)atomic_fetch_add_explicit(&part->counts->connections, 1, memory_order_relaxed);
+    COUNTER_ADD(connections, 1);
+    COUNTER_ADD(connections_accepted, 1);
+}
+
+void worker_connection_closed(struct listener_part *part)
+{
+    part->connections--;
+    (void)atomic_fetch_sub_explicit(&part->counts->connections, 1, memory_order_relaxed);
+    (void)atomic_fetch_sub_explicit(&part->worker->shared->connections, 1, memory_order_relaxed);
+    COUNTER_SUB(connections, 1);
+}
+
+void worker_count_batch(struct listener_part *part, int64_t received)
+{
+    part->handed_over += (uint64_t)received; /* wraps around as it should */
+    if (received >= 0)
+        (void)atomic_fetch_add(&part->listener->users, 1);
+    else
+        (void)atomic_fetch_sub(&part->listener->users, 1);
+    show_received(part);
+}
+
 /* --- the flush timer ----------------------------------------------------------------------------
  */
 
@@ -302,6 +422,20 @@ static void tick_part(struct listener_part *part, mono_ms now)
     count_drops(part);
 }
 
+/* The timer may be a little early, or late. */
+static bool is_time_to_hand_over(struct ingest_worker *worker, mono_ms now)
+{
+    span_ms every = worker->flush_every;
+
+    if (worker->sink.flush_interval != NULL) {
+        span_ms asked = worker->sink.flush_interval(worker->sink.arg);
+        if (asked > every && now - worker->handed_over_at < asked - every / 2)
+            return false;
+    }
+    worker->handed_over_at = now;
+    return true;
+}
+
 static void on_flush(evutil_socket_t fd, short events, void *arg)
 {
     struct ingest_worker *worker = arg;
@@ -312,8 +446,10 @@ static void on_flush(evutil_socket_t fd, short events, void *arg)
 
     if (!worker->is_paused)
         stream_expire(worker, now);
+    http_expire(worker, now);
     if (worker->sink.has_room(worker->sink.arg)) { /* else the shard goes on merging */
-        hand_over(worker);
+        if (worker->last_part == NULL && is_time_to_hand_over(worker, now))
+            hand_over(worker);
         end_pause(worker);
     }
     show_series(worker);
@@ -343,7 +479,7 @@ static int descriptors_for_connections(void)
 
 struct ingest_worker *worker_new(unsigned index, const struct ingest_options *options,
                                  const struct worker_settings *settings,
-                                 _Atomic size_t *connections_in_all)
+                                 struct ingest_shared *shared)
 {
     struct ingest_worker *worker = memory_zero(1, sizeof *worker);
     span_ms every = options->flush_every > 0 ? options->flush_every : DEFAULT_FLUSH_MS;
@@ -352,6 +488,7 @@ struct ingest_worker *worker_new(unsigned index, const struct ingest_options *op
 
     TAILQ_INIT(&worker->parts);
     TAILQ_INIT(&worker->connections);
+    TAILQ_INIT(&worker->http_connections);
     worker->index = index;
     worker->seed = options->seed;
     worker->sink = options->sink;
@@ -359,10 +496,14 @@ struct ingest_worker *worker_new(unsigned index, const struct ingest_options *op
         (options->pending_bytes_max > 0 ? options->pending_bytes_max : DEFAULT_PENDING_BYTES) /
         options->threads;
     worker->descriptors_max = descriptors_for_connections();
-    worker->connections_in_all = connections_in_all;
+    worker->shared = shared;
+    worker->body_budget = options->body_budget > 0 ? options->body_budget : DEFAULT_BODY_BYTES;
     (void)snprintf(name, sizeof name, "ingest-%u", index);
     worker->thread = thread_new(name, MAILBOX_CAPACITY, worker, NULL);
+    worker->flush_every = every;
     worker->flush_timer = event_new(thread_base(worker->thread), -1, EV_PERSIST, on_flush, worker);
+    worker->part_timer = evtimer_new(thread_base(worker->thread), on_part_timer, worker);
+    assert(worker->part_timer != NULL);
     int rc = worker->flush_timer == NULL ? -1 : event_add(worker->flush_timer, &period);
     assert(rc == 0);
     (void)rc;
@@ -378,6 +519,7 @@ void worker_free(struct ingest_worker *worker)
         return;
     thread_stop(worker->thread);
     stream_end_all(worker);
+    http_end_all(worker);
     if (worker->is_paused)
         COUNTER_SUB(ingest_paused, 1);
     for (struct listener_part *part = TAILQ_FIRST(&worker->parts); part != NULL; part = next) {
@@ -385,10 +527,15 @@ void worker_free(struct ingest_worker *worker)
         free_part(part);
     }
     COUNTER_SUB(shard_series, worker->shard_series);
+    if (worker->last_part != NULL) {
+        on_settled(worker->last_part, NULL);
+        delta_free(worker->last_part);
+    }
     shard_free(worker->shard);
     datagram_slots_free(worker->datagram_slots);
     free(worker->stream_buffer);
     event_free(worker->flush_timer);
+    event_free(worker->part_timer);
     thread_free(worker->thread);
     free(worker);
 }
@@ -398,7 +545,7 @@ void worker_free(struct ingest_worker *worker)
 static void renew_shard(struct ingest_worker *worker)
 {
     if (worker->shard != NULL) {
-        hand_over(worker);
+        hand_over_all(worker);
         shard_free(worker->shard);
     }
     worker->shard =
@@ -418,6 +565,7 @@ void worker_set(struct ingest_worker *worker, const struct worker_settings *sett
                  !same_limits(&worker->settings.shard_limits, &settings->shard_limits);
 
     worker->settings = *settings;
+    worker->settings.batch_rules.seed = worker->seed;
     worker->intake.line_bytes_max = settings->line_bytes_max;
     if (renew)
         renew_shard(worker);
@@ -443,7 +591,9 @@ void worker_drain(struct ingest_worker *worker, mono_ms until)
         stop_reading(part);
     }
     stream_end_all(worker);
-    hand_over(worker);
+    http_drain(worker, until);
+    http_end_all(worker);
+    hand_over_all(worker);
     show_series(worker);
     TAILQ_FOREACH(part, &worker->parts, link)
     tick_part(part, clock_mono());

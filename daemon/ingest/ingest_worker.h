@@ -12,9 +12,11 @@
 #include "base/thread.h"
 #include "ingest/intake.h"
 #include "ingest/listener.h"
+#include "series/batch.h"
 
-struct connection;     /* stream.h */
-struct datagram_slots; /* datagram.h */
+struct connection;      /* stream.h */
+struct http_connection; /* http_connection.h */
+struct datagram_slots;  /* datagram.h */
 
 /* What others are shown of one listener on one thread. That thread alone writes it, but for what
  * the sink is done with; threads' counts lie apart, so that they do not take a cache line from each
@@ -52,6 +54,7 @@ struct listener_part {
     struct listener *listener;
     struct listener_counts *counts;
     char name[256];
+    bool skip_single_field; /* influx */
     int fd;
     struct event *readable;     /* NULL when another worker reads it, and once it is closed */
     struct event *accept_again; /* after accept has failed for want of descriptors */
@@ -66,6 +69,13 @@ struct listener_part {
 
 TAILQ_HEAD(part_list, listener_part);
 TAILQ_HEAD(connection_list, connection);
+TAILQ_HEAD(http_connection_list, http_connection);
+
+/* What all workers count together. */
+struct ingest_shared {
+    _Atomic size_t connections; /* open */
+    _Atomic size_t body_bytes;  /* held for HTTP bodies that are not answered yet */
+};
 
 /* What a reload may change. */
 struct worker_settings {
@@ -73,7 +83,10 @@ struct worker_settings {
     size_t line_bytes_max;
     size_t connections_max; /* of all workers together */
     span_ms idle_timeout;
+    size_t body_bytes_max;
+    span_ms request_timeout;
     struct shard_limits shard_limits;
+    struct batch_rules batch_rules; /* the same limits for a batch */
 };
 
 struct ingest_worker {
@@ -82,25 +95,37 @@ struct ingest_worker {
     uint64_t seed;
     struct thread *thread;
     struct delta_sink sink;
-    size_t pending_bytes_max;           /* of the shard, while the sink has no room */
-    int descriptors_max;                /* connections leave those from here on to others */
-    _Atomic size_t *connections_in_all; /* shared by all workers */
+    size_t pending_bytes_max; /* of the shard, while the sink has no room */
+    int descriptors_max;      /* connections leave those from here on to others */
+    struct ingest_shared *shared;
+    size_t body_budget; /* of all workers together */
+    span_ms flush_every;
     struct event *flush_timer;
+    struct event *part_timer; /* the next parts of a hand-over */
 
     /* the worker's thread only */
     struct worker_settings settings;
     struct shard *shard;
     size_t shard_series; /* as last told to the counters */
+    mono_ms handed_over_at;
+    struct delta *last_part; /* of the hand-over under way, with its counts; NULL: none is */
     struct intake intake;
     struct part_list parts;
     struct connection_list connections; /* the one that spoke longest ago first */
     size_t connection_count;
     size_t tail_bytes; /* of lines without an end */
+    struct http_connection_list http_connections;
+    size_t http_waiting;    /* of these, for the sink's word */
+    uint64_t http_requests; /* answered */
+    uint64_t last_arrival;  /* of a sample in a batch */
     struct datagram_slots *datagram_slots;
     char *stream_buffer;
     size_t stream_buffer_lines; /* the line_bytes_max it was made for */
     bool is_paused;             /* nothing is read: the shard is past its budget */
     struct log_repeat pause_log;
+
+    /* shared with the sink's thread */
+    _Atomic unsigned parts_on_the_way;
 
     struct message drain_message; /* main sends it once */
     mono_ms drain_until;
@@ -109,7 +134,7 @@ struct ingest_worker {
 /* The thread does not run yet. */
 struct ingest_worker *worker_new(unsigned index, const struct ingest_options *options,
                                  const struct worker_settings *settings,
-                                 _Atomic size_t *connections_in_all);
+                                 struct ingest_shared *shared);
 
 /* The thread has ended. Closes what is still open and throws away what was not handed over. */
 void worker_free(struct ingest_worker *worker);
@@ -117,7 +142,11 @@ void worker_free(struct ingest_worker *worker);
 /* From here on on the worker's thread, or before it runs. */
 
 void worker_set(struct ingest_worker *worker, const struct worker_settings *settings);
-void worker_add_listener(struct ingest_worker *worker, struct listener *listener, const char *name);
+void worker_add_listener(struct ingest_worker *worker, struct listener *listener,
+                         const struct listener_config *config);
+
+/* A name and what a listener's samples mean may change while its socket stays. */
+void part_set(struct listener_part *part, const struct listener_config *config);
 
 /* Reads what waits in the listener's socket and leaves it alone from then on. Its connections stay
  * until they end; its last counts go with the next delta. */
@@ -135,3 +164,11 @@ void worker_drain(struct ingest_worker *worker, mono_ms until);
  * counts to others and logs what was rejected. `peer` may be NULL. */
 struct intake *worker_begin(struct listener_part *part);
 void worker_end(struct listener_part *part, const char *peer);
+
+/* Counts a connection that was let in, and out again. */
+void worker_connection_opened(struct listener_part *part);
+void worker_connection_closed(struct listener_part *part);
+
+/* A batch of so many samples goes to the sink past the shard; negative: it was not taken after all.
+ * Whoever is told of its end adds them to counts->settled and takes one from listener->users. */
+void worker_count_batch(struct listener_part *part, int64_t received);

@@ -24,6 +24,7 @@ const char *transport_name(enum transport transport)
 {
     static const char *const names[] = {[TRANSPORT_UDP] = "udp",
                                         [TRANSPORT_TCP] = "tcp",
+                                        [TRANSPORT_HTTP] = "http",
                                         [TRANSPORT_UNIX] = "unix",
                                         [TRANSPORT_UNIXGRAM] = "unixgram"};
     return names[transport];
@@ -31,13 +32,18 @@ const char *transport_name(enum transport transport)
 
 const char *protocol_name(enum protocol protocol)
 {
-    static const char *const names[] = {[PROTOCOL_STATSD] = "statsd"};
+    static const char *const names[] = {[PROTOCOL_STATSD] = "statsd", [PROTOCOL_INFLUX] = "influx"};
     return names[protocol];
+}
+
+static bool transport_is_tcp(enum transport transport)
+{
+    return transport == TRANSPORT_TCP || transport == TRANSPORT_HTTP;
 }
 
 bool transport_is_stream(enum transport transport)
 {
-    return transport == TRANSPORT_TCP || transport == TRANSPORT_UNIX;
+    return transport_is_tcp(transport) || transport == TRANSPORT_UNIX;
 }
 
 bool transport_is_unix(enum transport transport)
@@ -152,7 +158,7 @@ static bool set_options(int fd, const union address *address, enum transport tra
 {
     const int asked = RECEIVE_BUFFER_BYTES;
 
-    if (transport == TRANSPORT_TCP && !set_flag(fd, SOL_SOCKET, SO_REUSEADDR, err))
+    if (transport_is_tcp(transport) && !set_flag(fd, SOL_SOCKET, SO_REUSEADDR, err))
         return false;
     if (address->any.sa_family == AF_INET6 && !set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, err))
         return false;
@@ -200,7 +206,7 @@ static bool open_inet(struct listener_sockets *sockets, const char *text, union 
             return error_set_errno(err, "cannot ask for the address of '%s'", text);
     }
     /* Together at the end: a socket takes connections from when it listens on. */
-    for (unsigned i = 0; i < sockets->count && sockets->transport == TRANSPORT_TCP; i++) {
+    for (unsigned i = 0; i < sockets->count && transport_is_tcp(sockets->transport); i++) {
         if (listen(sockets->fds[i], BACKLOG) != 0)
             return explain_bind(text, err);
     }

@@ -10,6 +10,7 @@
 
 #include "base/counters.h"
 #include "base/memory.h"
+#include "ingest/http_connection.h"
 
 enum {
     ACCEPTS_PER_WAKEUP = 64,
@@ -149,10 +150,7 @@ static void end_connection(struct connection *connection, bool has_tail)
     }
     TAILQ_REMOVE(&worker->connections, connection, link);
     worker->connection_count--;
-    part->connections--;
-    (void)atomic_fetch_sub_explicit(&part->counts->connections, 1, memory_order_relaxed);
-    (void)atomic_fetch_sub_explicit(worker->connections_in_all, 1, memory_order_relaxed);
-    COUNTER_SUB(connections, 1);
+    worker_connection_closed(part);
     event_free(connection->readable);
     (void)close(connection->fd);
     forget_tail(connection);
@@ -232,10 +230,7 @@ static void add_connection(struct listener_part *part, int fd, const struct sock
         read_again(connection);
     TAILQ_INSERT_TAIL(&worker->connections, connection, link);
     worker->connection_count++;
-    part->connections++;
-    (void)atomic_fetch_add_explicit(&part->counts->connections, 1, memory_order_relaxed);
-    COUNTER_ADD(connections, 1);
-    COUNTER_ADD(connections_accepted, 1);
+    worker_connection_opened(part);
 }
 
 /* --- accepting ---------------------------------------------------------------------------------
@@ -247,7 +242,8 @@ void stream_on_accept_again(evutil_socket_t fd, short events, void *arg)
     (void)fd;
     (void)events;
 
-    if (part->readable != NULL && !part->worker->is_paused)
+    bool is_http = part->listener->sockets.transport == TRANSPORT_HTTP;
+    if (part->readable != NULL && (!part->worker->is_paused || is_http))
         (void)event_add(part->readable, NULL);
 }
 
@@ -273,12 +269,13 @@ static bool let_in(struct listener_part *part, int fd)
 {
     struct ingest_worker *worker = part->worker;
     size_t limit = worker->settings.connections_max;
-    size_t before = atomic_fetch_add_explicit(worker->connections_in_all, 1, memory_order_relaxed);
+    size_t before =
+        atomic_fetch_add_explicit(&worker->shared->connections, 1, memory_order_relaxed);
     bool out_of_descriptors = fd >= worker->descriptors_max;
 
     if (before < limit && !out_of_descriptors)
         return true;
-    (void)atomic_fetch_sub_explicit(worker->connections_in_all, 1, memory_order_relaxed);
+    (void)atomic_fetch_sub_explicit(&worker->shared->connections, 1, memory_order_relaxed);
     COUNTER_ADD(connections_refused, 1);
     log_repeated(&part->refused_log, clock_mono(), "connections_refused", 1,
                  "listener=\"%s\" limit=%s open=%zu", part->name,
@@ -305,10 +302,12 @@ static bool accept_one(struct listener_part *part)
             pause_accepting(part, errno);
         return errno == ECONNABORTED || errno == EINTR;
     }
-    if (let_in(part, fd))
-        add_connection(part, fd, &peer.any);
-    else
+    if (!let_in(part, fd))
         (void)close(fd);
+    else if (part->listener->sockets.transport == TRANSPORT_HTTP)
+        http_connection_open(part, fd, &peer.any);
+    else
+        add_connection(part, fd, &peer.any);
     return true;
 }
 

@@ -16,8 +16,9 @@ struct call {
     enum metric_kind kind;
     const struct metric_definition *metric; /* NULL when not declared */
     struct metric_facts facts;
-    wall_ms known_since; /* FIG-11 */
-    wall_ms end;         /* of what can have happened: the range's, or just after now */
+    wall_ms first_sample_at; /* of the metric, whatever its labels; WALL_NONE: it has none */
+    wall_ms known_since;     /* FIG-11 */
+    wall_ms end;             /* of what can have happened: the range's, or just after now */
     struct query_series *series;
     size_t series_count;
     span_ms carry; /* FIG-13 */
@@ -131,7 +132,7 @@ static bool find_known_since(struct call *call)
         figure_set_null(call->out, NULL_NOT_YET, "the period has not begun");
         return false;
     }
-    call->known_since = call->facts.seen ? call->facts.first_sample_at : declared_at;
+    call->known_since = call->first_sample_at != WALL_NONE ? call->first_sample_at : declared_at;
     if (declared_at != WALL_NONE && declared_at < call->known_since)
         call->known_since = declared_at;
     if (range->to <= call->known_since) {
@@ -145,20 +146,27 @@ static bool find_known_since(struct call *call)
 }
 
 /* FIG-12: only an open figure is stale, and only by its metric's own word. */
-static void note_staleness(struct call *call)
+static bool note_staleness(struct call *call)
 {
+    wall_ms newest = WALL_NONE;
+
     if (call->metric == NULL || call->metric->stale_after <= 0 || !is_open(call) ||
         call->node->function->id == FUNCTION_AT_START)
-        return;
-    wall_ms newest = call->facts.seen ? call->facts.last_sample_at : call->known_since;
-    if (call->range->now - newest < call->metric->stale_after)
-        return;
+        return true;
+    if (call->facts.seen &&
+        !query_metric_times(call->txn, call->node->selector.metric, NULL, &newest, call->err))
+        return false;
+    wall_ms known = newest != WALL_NONE ? newest : call->known_since;
+    if (call->range->now - known < call->metric->stale_after)
+        return true;
     call->out->stale = true;
-    if (call->facts.seen && newest > call->out->coverage.newest)
+    if (newest > call->out->coverage.newest)
         call->out->coverage.newest = newest;
+    return true;
 }
 
-static bool prepare(struct call *call)
+/* `*usable` false: the figure is null, and says why. */
+static bool prepare(struct call *call, bool *usable)
 {
     const struct formula_node *node = call->node;
     struct selector selector = node->selector;
@@ -167,17 +175,23 @@ static bool prepare(struct call *call)
     call->metric =
         node->metric != NULL ? node->metric : metric_find(call->range->metrics, selector.metric);
     query_metric(call->txn, selector.metric, &call->facts);
-    if (!find_known_since(call) || !find_kind(call))
+    call->first_sample_at = WALL_NONE;
+    if (call->facts.seen &&
+        !query_metric_times(call->txn, selector.metric, &call->first_sample_at, NULL, call->err))
         return false;
-    note_staleness(call);
+    *usable = find_known_since(call) && find_kind(call);
+    if (!*usable)
+        return true;
+    if (!note_staleness(call))
+        return false;
     call->carry = call->metric != NULL && call->metric->stale_after > 0 ? call->metric->stale_after
                                                                         : call->range->carry;
     call->end = call->range->now < call->range->to ? call->range->now + 1 : call->range->to;
-    if (call->kind != 0) {
-        selector.kind = call->kind;
-        call->series = query_select(call->txn, &selector, call->arena, &call->series_count);
-    }
-    return true;
+    if (call->kind == 0)
+        return true;
+    selector.kind = call->kind;
+    return query_series(call->txn, &selector, call->arena, &call->series, &call->series_count,
+                        call->err);
 }
 
 /* --- totals, and means over samples --- */
@@ -384,7 +398,7 @@ struct levels {
     struct combined combined;
     size_t seen;                     /* series with a sample at or before the instant */
     const struct query_series *left; /* the first that has left the level in this range (FIG-14) */
-    struct level left_level;         /* its last */
+    struct level_sample left_level;  /* its last */
     size_t left_count;
 };
 
@@ -400,12 +414,12 @@ static bool read_levels(const struct call *call, wall_ms at, struct levels *out)
     enum over_labels over = over_labels(call);
 
     memset(out, 0, sizeof *out);
+    struct level_sample *samples = arena_array(call->arena, call->series_count, sizeof *samples);
+    if (!query_levels(call->txn, call->series, call->series_count, at, samples, call->err))
+        return false;
     for (size_t i = 0; i < call->series_count; i++) {
-        struct level level;
-        bool found = false;
-        if (!query_level(call->txn, call->series[i].id, at, &level, &found, call->err))
-            return false;
-        if (!found)
+        struct level_sample level = samples[i];
+        if (level.at == WALL_NONE)
             continue;
         out->seen++;
         note_newest(call, level.at);
@@ -475,11 +489,11 @@ static bool evaluate_at_start(const struct call *call)
 {
     struct levels levels;
     wall_ms at = call->range->from;
-    if (call->facts.seen && call->facts.first_sample_at > at) {
-        at = call->facts.first_sample_at; /* collection began in this period: marked partial */
+    if (call->first_sample_at > at) {
+        at = call->first_sample_at; /* collection began in this period: marked partial */
         call->out->partial = true;
     }
-    if (at >= call->end || !call->facts.seen) {
+    if (at >= call->end || call->first_sample_at == WALL_NONE) {
         figure_set_null(call->out, NULL_NO_SAMPLES, "no samples of '%s'", call->name);
         return true;
     }
@@ -576,13 +590,13 @@ static bool read_segment(struct gauge_walk *walk, wall_ms from, wall_ms to, span
 static bool read_carried(struct gauge_walk *walk, wall_ms from)
 {
     const struct call *call = walk->call;
+    struct level_sample *samples = arena_array(call->arena, call->series_count, sizeof *samples);
+
+    if (!query_levels(call->txn, call->series, call->series_count, from - 1, samples, call->err))
+        return false;
     for (size_t i = 0; i < call->series_count; i++) {
-        struct level level;
-        bool found = false;
-        if (!query_level(call->txn, call->series[i].id, from - 1, &level, &found, call->err))
-            return false;
-        if (found)
-            walk->carried[i] = (struct carried){level.value, level.at, true, 0};
+        if (samples[i].at != WALL_NONE)
+            walk->carried[i] = (struct carried){samples[i].value, samples[i].at, true, 0};
     }
     return true;
 }
@@ -626,8 +640,8 @@ static bool evaluate_gauge(const struct call *call)
     wall_ms from = call->range->from;
     span_ms step = call->range->to - from <= MS_PER_HOUR ? MS_PER_MINUTE : 15 * MS_PER_MINUTE;
     /* Nothing can be before the first sample: it bounds the steps of a range without end. */
-    if (call->facts.seen && from < call->facts.first_sample_at)
-        from = floor_to(call->facts.first_sample_at, step);
+    if (from < call->first_sample_at)
+        from = floor_to(call->first_sample_at, step);
     if (from < call->range->from)
         from = call->range->from;
     if (from >= call->end || call->series_count == 0) {
@@ -663,9 +677,12 @@ bool formula_call_evaluate(const struct formula_node *node, struct read_txn *txn
 {
     struct call call = {
         .node = node, .txn = txn, .range = range, .arena = arena, .out = out, .err = err};
+    bool usable = false;
 
     *out = figure_zero();
-    if (!prepare(&call))
+    if (!prepare(&call, &usable))
+        return false;
+    if (!usable)
         return true;
     switch (node->function->id) {
     case FUNCTION_LAST:

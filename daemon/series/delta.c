@@ -49,6 +49,7 @@ uint32_t delta_add_series(struct delta *delta, struct series_hash hash, struct s
         delta_reserve(delta, doubled(delta->series_capacity), 0);
     struct str copy = key.len == 0 ? STR_EMPTY : arena_str(&delta->arena, key);
     delta->series[delta->series_count] = (struct delta_series){hash, copy};
+    delta->key_count += key.len > 0;
     return (uint32_t)delta->series_count++;
 }
 
@@ -91,7 +92,8 @@ struct gauge_changes *delta_cell_changes(struct delta *delta, struct delta_cell 
 
 bool delta_is_empty(const struct delta *delta)
 {
-    return delta->cell_count == 0 && delta->series_count == 0 && delta->ledger_count == 0;
+    return delta->cell_count == 0 && delta->series_count == 0 && delta->ledger_count == 0 &&
+           delta->cumulative_count == 0;
 }
 
 bool delta_is_waited_for(const struct delta *delta)

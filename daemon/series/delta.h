@@ -83,6 +83,7 @@ struct delta {
     struct arena arena;
     struct delta_series *series;
     size_t series_count, series_capacity;
+    size_t key_count; /* series that came with their key */
     struct delta_cell *cells;
     size_t cell_count, cell_capacity;
     struct delta_ledger *ledgers;
@@ -99,6 +100,9 @@ struct delta {
     delta_done_fn on_done; /* NULL: nobody wants to know */
     void *on_done_arg;
     bool keep_trying; /* `on_done` is no answer to anybody: see delta_is_waited_for */
+    /* the writer's own */
+    size_t stored_cells; /* of a large one, which is stored in several transactions */
+    size_t posted_bytes;
 };
 
 struct delta *delta_new(void);

@@ -25,7 +25,10 @@
     X(out_of_range, "a score outside its range or not a whole number")                             \
     X(series_limit, "over the limit of series and of __other__")
 
-#define DROP_REASONS(X) X(duplicate, "already stored")
+#define DROP_REASONS(X)                                                                            \
+    X(duplicate, "already stored")                                                                 \
+    X(string, "a text, which has no figure")                                                       \
+    X(conflict, "another value for a time that is stored already")
 
 enum reject_reason {
 #define LEDGER_REASON(name, help) REJECT_##name,

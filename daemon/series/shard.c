@@ -6,96 +6,13 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "series/slots.h"
+#include "series/shard_private.h"
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 enum {
     GROUP = 16, /* samples looked up together: enough misses in flight, few enough registers */
-    UNIT_BYTES = 8,
-    CHUNK_UNITS = 1 << 15,
-    CHUNK_BYTES = CHUNK_UNITS * UNIT_BYTES,
-    CHUNKS_MAX = 1 << 17, /* places are 32 bits */
-    SIDES_PER_CHUNK = 512,
     TOUCHED_MIN = 64,
-    KEYS_KEPT_BYTES = 64 * 1024, /* of the buffer of new keys, between deltas */
-    PREFETCH_AHEAD = 8,
-};
-
-static const uint32_t NOT_TOUCHED = UINT32_MAX;
-
-/* A raw key is a sample's name, tags, style and kind as they were sent. Its text stands after the
- * record that starts with this. */
-struct raw_key {
-    uint16_t name_len; /* 0: no raw key */
-    uint16_t tags_len;
-    uint8_t sent_kind;
-    uint8_t tag_style;
-    uint8_t kind; /* of the series: the declared one beats the one that was sent; 0: an alias */
-    uint8_t is_new;
-};
-
-/* A series and its current cell, which is of the newest minute seen since the last delta. While all
- * of its values are equal (one sample, or increments of 1) the cell is here; else it is a side
- * cell. One cache line, and the raw key that made the series right behind it. */
-struct record {
-    struct raw_key raw;
-    uint32_t touched; /* index into the shard's touched ones, or NOT_TOUCHED */
-    int32_t minute;
-    uint64_t count; /* as in struct aggregate; 0: the cell is empty or a side cell */
-    double value;
-    uint32_t first_arrival; /* since the shard's arrival_base */
-    uint32_t last_arrival;
-    uint16_t first_ms; /* since the minute began */
-    uint16_t last_ms;
-    uint32_t side; /* of the current cell, + 1; 0: none */
-    struct series_hash hash;
-    char text[]; /* raw name, raw tags */
-};
-
-/* A further raw key of a series. */
-struct alias {
-    struct raw_key raw;
-    uint32_t series; /* the place of its record */
-    char text[];
-};
-
-/* A whole cell: of more than one value, of a set, of a gauge that was changed, or of another minute
- * than the current one. */
-struct side {
-    struct cell cell;
-    struct gauge_changes *changes; /* owned */
-    uint32_t touched;
-    int32_t minute;
-};
-
-struct shard {
-    struct shard_limits limits;
-    const struct metric_table *metrics;
-    uint64_t seed;
-    uint64_t last_arrival;
-
-    /* records and aliases: a place is a number of units from the start of the first chunk */
-    char **chunks;
-    size_t chunk_count;
-    size_t chunk_capacity;
-    size_t units_used; /* of the last chunk */
-    struct slots raw_keys;
-    struct slots series;
-
-    /* for the next delta */
-    uint32_t *touched; /* places of records */
-    size_t touched_count;
-    size_t touched_capacity;
-    uint64_t arrival_base;
-    void **side_chunks; /* each SIDES_PER_CHUNK of struct side */
-    size_t side_chunk_count;
-    size_t side_count;
-    struct slots other_minutes; /* side cells that are not current */
-    size_t owned_bytes;         /* by sketches, histograms and changes */
-    struct buf new_keys;        /* blocks, in the order of touching */
-
-    struct buf key; /* the key that is being looked for */
 };
 
 /* What a sample does to a series of a kind. */
@@ -111,16 +28,6 @@ struct measure {
 };
 
 /* --- records ----------------------------------------------------------------------------------*/
-
-static void *place_in(char *const *chunks, uint32_t place)
-{
-    return chunks[place / CHUNK_UNITS] + (size_t)(place % CHUNK_UNITS) * UNIT_BYTES;
-}
-
-static void *at_place(const struct shard *shard, uint32_t place)
-{
-    return place_in(shard->chunks, place);
-}
 
 /* A place for `size` bytes, zeroed; 0 when all places are taken. */
 static uint32_t place_new(struct shard *shard, size_t size)
@@ -229,23 +136,17 @@ static void alias_add(struct shard *shard, uint32_t hash, const struct sample *s
 
 /* --- cells ------------------------------------------------------------------------------------*/
 
-static struct side *side_at(const struct shard *shard, uint32_t index)
+static uint32_t side_new(struct pending *pending, uint32_t touched, int32_t minute)
 {
-    struct side *chunk = shard->side_chunks[index / SIDES_PER_CHUNK];
-    return &chunk[index % SIDES_PER_CHUNK];
-}
-
-static uint32_t side_new(struct shard *shard, uint32_t touched, int32_t minute)
-{
-    assert(shard->side_count < UINT32_MAX - 1);
-    if (shard->side_count == shard->side_chunk_count * SIDES_PER_CHUNK) {
-        shard->side_chunks = memory_grow(shard->side_chunks, shard->side_chunk_count + 1,
-                                         sizeof *shard->side_chunks);
-        shard->side_chunks[shard->side_chunk_count++] =
+    assert(pending->side_count < UINT32_MAX - 1);
+    if (pending->side_count == pending->side_chunk_count * SIDES_PER_CHUNK) {
+        pending->side_chunks = memory_grow(pending->side_chunks, pending->side_chunk_count + 1,
+                                           sizeof *pending->side_chunks);
+        pending->side_chunks[pending->side_chunk_count++] =
             memory_alloc(SIDES_PER_CHUNK * sizeof(struct side));
     }
-    uint32_t index = (uint32_t)shard->side_count++;
-    *side_at(shard, index) = (struct side){.touched = touched, .minute = minute};
+    uint32_t index = (uint32_t)pending->side_count++;
+    *side_at(pending, index) = (struct side){.touched = touched, .minute = minute};
     return index;
 }
 
@@ -256,47 +157,33 @@ static uint32_t minute_hash(const struct shard *shard, uint32_t touched, int32_t
 }
 
 /* The cell of another minute than the current one, as index + 1; 0 when there is none yet. */
-static uint32_t other_minute_find(const struct shard *shard, uint32_t touched, int32_t minute)
+static uint32_t other_minute_find(const struct shard *shard, const struct pending *pending,
+                                  uint32_t touched, int32_t minute)
 {
     uint32_t hash = minute_hash(shard, touched, minute);
-    uint32_t at = slots_home(&shard->other_minutes, hash);
+    uint32_t at = slots_home(&pending->other_minutes, hash);
     uint32_t place = 0;
-    while ((place = slots_next(&shard->other_minutes, hash, &at)) != 0) {
-        const struct side *side = side_at(shard, place - 1);
+    while ((place = slots_next(&pending->other_minutes, hash, &at)) != 0) {
+        const struct side *side = side_at(pending, place - 1);
         if (side->touched == touched && side->minute == minute)
             return place;
     }
     return 0;
 }
 
-static void other_minute_add(struct shard *shard, uint32_t index)
+static void other_minute_add(struct shard *shard, struct pending *pending, uint32_t index)
 {
-    const struct side *side = side_at(shard, index);
-    slots_add(&shard->other_minutes, minute_hash(shard, side->touched, side->minute), index + 1);
-}
-
-/* The current cell while all its values are equal. */
-static struct cell current_cell(const struct shard *shard, const struct record *record)
-{
-    struct cell cell = CELL_EMPTY;
-    struct aggregate *aggregate = &cell.aggregate;
-    wall_ms minute_at = (wall_ms)record->minute * MS_PER_MINUTE;
-
-    if (record->count == 0)
-        return cell;
-    cell.counts_values = metric_kind_counts_values((enum metric_kind)record->raw.kind);
-    aggregate_add(aggregate, record->value, record->count, minute_at + record->first_ms,
-                  shard->arrival_base + record->first_arrival);
-    aggregate->last_at = minute_at + record->last_ms;
-    aggregate->last_arrival = shard->arrival_base + record->last_arrival;
-    return cell;
+    const struct side *side = side_at(pending, index);
+    slots_add(&pending->other_minutes, minute_hash(shard, side->touched, side->minute), index + 1);
+    if (shard->other_heads != NULL && pending != &shard->pending[shard->current])
+        hand_over_note_other(shard, pending, index);
 }
 
 /* Counts the sample in the record itself; false when its cell has to become a side cell. */
-static bool add_to_record(struct shard *shard, struct record *record, const struct measure *measure,
-                          uint64_t arrival)
+static bool add_to_record(const struct pending *pending, struct record *record,
+                          const struct measure *measure, uint64_t arrival)
 {
-    uint64_t since_base = arrival - shard->arrival_base;
+    uint64_t since_base = arrival - pending->arrival_base;
     if (since_base > UINT32_MAX)
         return false;
     if (record->count == 0) {
@@ -323,7 +210,7 @@ static bool add_to_record(struct shard *shard, struct record *record, const stru
 
 /* A gauge's change is a new value where the cell knows the level, else it is kept for the writer
  * (S7). False when the level would not be finite. */
-static bool add_change(struct shard *shard, struct side *side, const struct measure *measure,
+static bool add_change(struct pending *pending, struct side *side, const struct measure *measure,
                        uint64_t arrival)
 {
     const struct aggregate *aggregate = &side->cell.aggregate;
@@ -338,53 +225,41 @@ static bool add_change(struct shard *shard, struct side *side, const struct meas
     }
     if (side->changes == NULL) {
         side->changes = memory_zero(1, sizeof *side->changes);
-        shard->owned_bytes += sizeof *side->changes;
+        pending->owned_bytes += sizeof *side->changes;
     }
     return gauge_changes_add(side->changes, measure->value, measure->at, arrival);
 }
 
-static size_t histogram_bytes(const struct cell *cell)
-{
-    return cell->histogram == NULL ? 0 : histogram_size_bytes(cell->histogram);
-}
-
-static void add_value(struct shard *shard, struct cell *cell, const struct measure *measure,
-                      uint64_t arrival)
-{
-    shard->owned_bytes -= histogram_bytes(cell);
-    cell_add_value(cell, measure->value, measure->weight, measure->at, arrival);
-    shard->owned_bytes += histogram_bytes(cell);
-}
-
-static bool add_to_side(struct shard *shard, struct side *side, const struct measure *measure,
+static bool add_to_side(struct pending *pending, struct side *side, const struct measure *measure,
                         uint64_t arrival)
 {
+    struct cell *cell = &side->cell;
+
     if (measure->is_change)
-        return add_change(shard, side, measure, arrival);
+        return add_change(pending, side, measure, arrival);
+    pending->owned_bytes -= sketch_bytes(cell);
     if (measure->member.text != NULL) {
-        if (side->cell.distinct == NULL)
-            side->cell.distinct = distinct_new();
-        else
-            shard->owned_bytes -= distinct_size_bytes(side->cell.distinct);
-        distinct_add(side->cell.distinct, measure->member);
-        shard->owned_bytes += distinct_size_bytes(side->cell.distinct);
+        if (cell->distinct == NULL)
+            cell->distinct = distinct_new();
+        distinct_add(cell->distinct, measure->member);
     }
     if (measure->counts_values)
-        add_value(shard, &side->cell, measure, arrival);
+        cell_add_value(cell, measure->value, measure->weight, measure->at, arrival);
     else
-        aggregate_add(&side->cell.aggregate, measure->value, measure->weight, measure->at, arrival);
+        aggregate_add(&cell->aggregate, measure->value, measure->weight, measure->at, arrival);
+    pending->owned_bytes += sketch_bytes(cell);
     return true;
 }
 
 /* The side cell that the record's cell becomes, or is already. */
-static struct side *promote(struct shard *shard, struct record *record)
+static struct side *promote(struct pending *pending, struct record *record)
 {
     if (record->side == 0) {
-        record->side = side_new(shard, record->touched, record->minute) + 1;
-        side_at(shard, record->side - 1)->cell = current_cell(shard, record);
+        record->side = side_new(pending, record->touched, record->minute) + 1;
+        side_at(pending, record->side - 1)->cell = current_cell(pending, record);
         record->count = 0;
     }
-    return side_at(shard, record->side - 1);
+    return side_at(pending, record->side - 1);
 }
 
 static bool has_cell(const struct record *record)
@@ -393,35 +268,39 @@ static bool has_cell(const struct record *record)
 }
 
 /* The current cell, or that of another minute; NULL: it is the record's own. */
-static struct side *cell_of_minute(struct shard *shard, struct record *record, int32_t minute)
+static struct side *cell_of_minute(struct shard *shard, struct pending *pending,
+                                   struct record *record, int32_t minute)
 {
     if (has_cell(record) && minute < record->minute) {
-        uint32_t other = other_minute_find(shard, record->touched, minute);
+        uint32_t other = other_minute_find(shard, pending, record->touched, minute);
         if (other == 0) {
-            other = side_new(shard, record->touched, minute) + 1;
-            other_minute_add(shard, other - 1);
+            other = side_new(pending, record->touched, minute) + 1;
+            other_minute_add(shard, pending, other - 1);
         }
-        return side_at(shard, other - 1);
+        return side_at(pending, other - 1);
     }
     if (has_cell(record) && minute > record->minute) {
-        (void)promote(shard, record);
-        other_minute_add(shard, record->side - 1);
+        (void)promote(pending, record);
+        other_minute_add(shard, pending, record->side - 1);
         record->side = 0;
     }
     record->minute = minute;
-    return record->side == 0 ? NULL : side_at(shard, record->side - 1);
+    return record->side == 0 ? NULL : side_at(pending, record->side - 1);
 }
 
 static void touch(struct shard *shard, struct record *record, uint32_t place)
 {
-    if (shard->touched_count == shard->touched_capacity) {
-        size_t capacity = shard->touched_capacity + shard->touched_capacity / 4;
-        shard->touched_capacity = capacity < TOUCHED_MIN ? TOUCHED_MIN : capacity;
-        shard->touched =
-            memory_grow(shard->touched, shard->touched_capacity, sizeof *shard->touched);
+    struct pending *pending = &shard->pending[shard->current];
+
+    if (pending->touched_count == pending->touched_capacity) {
+        size_t capacity = pending->touched_capacity + pending->touched_capacity / 4;
+        pending->touched_capacity = capacity < TOUCHED_MIN ? TOUCHED_MIN : capacity;
+        pending->touched =
+            memory_grow(pending->touched, pending->touched_capacity, sizeof *pending->touched);
     }
-    record->touched = (uint32_t)shard->touched_count;
-    shard->touched[shard->touched_count++] = place;
+    record->raw.generation = shard->current & 1;
+    record->touched = (uint32_t)pending->touched_count;
+    pending->touched[pending->touched_count++] = place;
 }
 
 /* --- finding the series -----------------------------------------------------------------------*/
@@ -519,7 +398,7 @@ static uint32_t series_new(struct shard *shard, enum metric_kind kind, size_t ra
     record->hash = series_key_hash(key);
     slots_add(&shard->series, key_slot_hash(shard, key), place);
     touch(shard, record, place);
-    buf_block(&shard->new_keys, key);
+    buf_block(&shard->pending[shard->current].new_keys, key);
     return place;
 }
 
@@ -605,11 +484,11 @@ static void find_series(struct shard *shard, const struct sample *sample, struct
     lookup->place = series;
     if (lookup->reason != REJECT_NONE)
         return;
-    const struct record *record = at_place(shard, series);
+    struct record *record = at_place(shard, series);
     lookup->reason =
         measure_value(shard, sample, (enum metric_kind)record->raw.kind, &lookup->measure);
     if (record->side != 0) {
-        const char *side = (const char *)side_at(shard, record->side - 1);
+        const char *side = (const char *)side_at(pending_of(shard, record), record->side - 1);
         __builtin_prefetch(side, 1);
         __builtin_prefetch(side + 64, 1);
     }
@@ -631,13 +510,14 @@ static enum reject_reason apply(struct shard *shard, const struct lookup *lookup
 
     if (record->touched == NOT_TOUCHED)
         touch(shard, record, lookup->place);
-    struct side *side = cell_of_minute(shard, record, measure->minute);
+    struct pending *pending = pending_of(shard, record);
+    struct side *side = cell_of_minute(shard, pending, record, measure->minute);
     if (side == NULL && !measure->is_change && measure->member.text == NULL &&
-        add_to_record(shard, record, measure, arrival))
+        add_to_record(pending, record, measure, arrival))
         return REJECT_NONE;
     if (side == NULL)
-        side = promote(shard, record);
-    return add_to_side(shard, side, measure, arrival) ? REJECT_NONE : REJECT_bad_number;
+        side = promote(pending, record);
+    return add_to_side(pending, side, measure, arrival) ? REJECT_NONE : REJECT_bad_number;
 }
 
 /* Each step does all of the group before the next, so that what one asks from memory is there when
@@ -645,8 +525,10 @@ static enum reject_reason apply(struct shard *shard, const struct lookup *lookup
 static void add_group(struct shard *shard, const struct sample *samples, size_t count,
                       int64_t now_us, struct lookup *lookups)
 {
-    if (shard->touched_count == 0)
-        shard->arrival_base = next_arrival(shard, now_us);
+    struct pending *current = &shard->pending[shard->current];
+
+    if (current->touched_count == 0)
+        current->arrival_base = next_arrival(shard, now_us);
     for (size_t i = 0; i < count; i++) {
         struct lookup *lookup = &lookups[i];
         lookup->reason = measure_time(shard, &samples[i], now_us, &lookup->measure);
@@ -692,113 +574,6 @@ void shard_add(struct shard *shard, const struct sample *samples, size_t count, 
     }
 }
 
-/* --- handing over -----------------------------------------------------------------------------*/
-
-struct other_minute {
-    uint32_t touched;
-    int32_t minute;
-    uint32_t index;
-};
-
-static int compare_other_minutes(const void *a, const void *b)
-{
-    const struct other_minute *one = a;
-    const struct other_minute *two = b;
-    if (one->touched != two->touched)
-        return one->touched < two->touched ? -1 : 1;
-    return one->minute < two->minute ? -1 : one->minute > two->minute;
-}
-
-/* The side cells that are not current, by series and minute; ended by one of no series. */
-static struct other_minute *other_minutes_sorted(const struct shard *shard)
-{
-    const struct slots *slots = &shard->other_minutes;
-    struct other_minute *sorted = memory_zero((size_t)slots->count + 1, sizeof *sorted);
-    size_t count = 0;
-
-    for (uint32_t i = 0; i < slots->size; i++) {
-        if (slots->items[i].place == 0)
-            continue;
-        const struct side *side = side_at(shard, slots->items[i].place - 1);
-        sorted[count++] =
-            (struct other_minute){side->touched, side->minute, slots->items[i].place - 1};
-    }
-    qsort(sorted, count, sizeof *sorted, compare_other_minutes);
-    sorted[count].touched = NOT_TOUCHED;
-    return sorted;
-}
-
-/* Moves a side cell into the delta. */
-static void hand_over_side(struct delta *delta, struct side *side)
-{
-    bool has_changes = side->changes != NULL && side->changes->count > 0;
-    if (side->cell.aggregate.count > 0 || has_changes) {
-        struct delta_cell *cell = delta_add_cell(delta, side->touched, side->minute);
-        cell->cell = side->cell;
-        if (has_changes)
-            *delta_cell_changes(delta, cell) = *side->changes;
-        side->cell = (struct cell)CELL_EMPTY;
-    }
-    free(side->changes);
-    cell_fini(&side->cell);
-    side->changes = NULL;
-}
-
-static void hand_over_current(const struct shard *shard, struct delta *delta, struct record *record)
-{
-    if (record->side != 0)
-        hand_over_side(delta, side_at(shard, record->side - 1));
-    else if (record->count > 0)
-        delta_add_cell(delta, record->touched, record->minute)->cell = current_cell(shard, record);
-    record->side = 0;
-    record->count = 0;
-    record->touched = NOT_TOUCHED;
-    record->raw.is_new = false;
-}
-
-static void side_chunks_free(struct shard *shard, size_t keep)
-{
-    while (shard->side_chunk_count > keep)
-        free(shard->side_chunks[--shard->side_chunk_count]);
-}
-
-/* Nothing is touched any more; memory that only a burst needed goes back. */
-static void forget_cells(struct shard *shard)
-{
-    shard->touched_count = 0;
-    shard->side_count = 0;
-    side_chunks_free(shard, 1);
-    slots_fini(&shard->other_minutes);
-    shard->owned_bytes = 0;
-    buf_clear(&shard->new_keys);
-    if (shard->new_keys.capacity > KEYS_KEPT_BYTES)
-        buf_fini(&shard->new_keys);
-}
-
-struct delta *shard_take_delta(struct shard *shard)
-{
-    struct delta *delta = delta_new();
-    struct reader new_keys = reader_of(buf_view(&shard->new_keys));
-    struct other_minute *others = other_minutes_sorted(shard);
-    size_t other = 0;
-
-    delta_reserve(delta, shard->touched_count, shard->touched_count + shard->other_minutes.count);
-    for (size_t i = 0; i < shard->touched_count; i++) {
-        if (i + PREFETCH_AHEAD < shard->touched_count)
-            __builtin_prefetch(at_place(shard, shard->touched[i + PREFETCH_AHEAD]), 1);
-        struct record *record = at_place(shard, shard->touched[i]);
-        struct str key = record->raw.is_new ? read_block(&new_keys) : STR_EMPTY;
-        delta_add_series(delta, record->hash, key);
-        for (; others[other].touched == i; other++)
-            hand_over_side(delta, side_at(shard, others[other].index));
-        hand_over_current(shard, delta, record);
-    }
-    free(others);
-    delta->sketch_bytes = shard->owned_bytes;
-    forget_cells(shard);
-    return delta;
-}
-
 /* --- the shard --------------------------------------------------------------------------------*/
 
 struct shard *shard_new(const struct shard_limits *limits, const struct metric_table *metrics,
@@ -813,23 +588,31 @@ struct shard *shard_new(const struct shard_limits *limits, const struct metric_t
     return shard;
 }
 
+static void pending_fini(struct pending *pending)
+{
+    for (size_t i = 0; i < pending->side_count; i++) {
+        struct side *side = side_at(pending, (uint32_t)i);
+        cell_fini(&side->cell);
+        free(side->changes);
+    }
+    side_chunks_free(pending, 0);
+    free(pending->side_chunks);
+    slots_fini(&pending->other_minutes);
+    free(pending->touched);
+    buf_fini(&pending->new_keys);
+}
+
 void shard_free(struct shard *shard)
 {
     if (shard == NULL)
         return;
-    for (size_t i = 0; i < shard->side_count; i++) {
-        struct side *side = side_at(shard, (uint32_t)i);
-        cell_fini(&side->cell);
-        free(side->changes);
-    }
-    side_chunks_free(shard, 0);
-    free(shard->side_chunks);
+    for (size_t i = 0; i < 2; i++)
+        pending_fini(&shard->pending[i]);
+    free(shard->other_heads);
+    free(shard->other_next);
     chunks_free(shard->chunks, shard->chunk_count);
     slots_fini(&shard->raw_keys);
     slots_fini(&shard->series);
-    slots_fini(&shard->other_minutes);
-    free(shard->touched);
-    buf_fini(&shard->new_keys);
     buf_fini(&shard->key);
     free(shard);
 }
@@ -841,9 +624,11 @@ static uint32_t move_record(struct shard *shard, const struct record *record)
     assert(place != 0); /* they had all been in no more memory */
     struct record *moved = at_place(shard, place);
     *moved = *record;
-    moved->raw = (struct raw_key){.kind = record->raw.kind, .is_new = record->raw.is_new};
+    moved->raw = (struct raw_key){.kind = record->raw.kind,
+                                  .is_new = record->raw.is_new,
+                                  .generation = record->raw.generation};
     if (moved->touched != NOT_TOUCHED)
-        shard->touched[moved->touched] = place;
+        pending_of(shard, moved)->touched[moved->touched] = place;
     return place;
 }
 
@@ -874,16 +659,32 @@ size_t shard_series_count(const struct shard *shard)
 
 size_t shard_pending_bytes(const struct shard *shard)
 {
-    return shard->touched_count * sizeof *shard->touched + shard->side_count * sizeof(struct side) +
-           slots_size_bytes(&shard->other_minutes) + shard->owned_bytes + shard->new_keys.len;
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < 2; i++) {
+        const struct pending *pending = &shard->pending[i];
+        bytes += pending->touched_count * sizeof *pending->touched +
+                 pending->side_count * sizeof(struct side) +
+                 slots_size_bytes(&pending->other_minutes) + pending->owned_bytes +
+                 pending->new_keys.len;
+    }
+    return bytes;
 }
 
 size_t shard_size_bytes(const struct shard *shard)
 {
-    return sizeof *shard + shard->chunk_count * CHUNK_BYTES +
-           shard->chunk_capacity * sizeof *shard->chunks + slots_size_bytes(&shard->raw_keys) +
-           slots_size_bytes(&shard->series) + slots_size_bytes(&shard->other_minutes) +
-           shard->touched_capacity * sizeof *shard->touched +
-           shard->side_chunk_count * (SIDES_PER_CHUNK * sizeof(struct side) + sizeof(void *)) +
-           shard->owned_bytes + shard->new_keys.capacity + shard->key.capacity;
+    size_t bytes = sizeof *shard + shard->chunk_count * CHUNK_BYTES +
+                   shard->chunk_capacity * sizeof *shard->chunks +
+                   slots_size_bytes(&shard->raw_keys) + slots_size_bytes(&shard->series) +
+                   shard->key.capacity;
+
+    for (size_t i = 0; i < 2; i++) {
+        const struct pending *pending = &shard->pending[i];
+        bytes +=
+            slots_size_bytes(&pending->other_minutes) +
+            pending->touched_capacity * sizeof *pending->touched +
+            pending->side_chunk_count * (SIDES_PER_CHUNK * sizeof(struct side) + sizeof(void *)) +
+            pending->owned_bytes + pending->new_keys.capacity;
+    }
+    return bytes;
 }

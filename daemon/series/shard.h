@@ -36,9 +36,20 @@ void shard_add(struct shard *shard, const struct sample *samples, size_t count, 
                struct ledger *ledger, enum reject_reason *why);
 
 /* All that changed since the last call, as a delta without ledgers; the shard's cells are empty
- * again. Never NULL. The cells of one series stand together, one for each minute, in the order of
- * their minutes; a key is in the first delta that has the series and in no later one. */
+ * again, unless a hand-over in parts is under way: then its rest. Never NULL. The cells of one
+ * series stand together, one for each minute, in the order of their minutes; a key is in the first
+ * delta that has the series and in no later one. */
 struct delta *shard_take_delta(struct shard *shard);
+
+/* The same in parts, so that a delta of many series is never in memory as a whole. The first call
+ * begins a hand-over of all that changed; each adds the next `cells_max` cells to `out` (and those
+ * of the last series' other minutes), and true is the last one's. Samples may be added in between:
+ * those of a series that is not handed over yet may go with it, the others go with the next
+ * hand-over. */
+bool shard_hand_over(struct shard *shard, size_t cells_max, struct delta *out);
+
+/* Cells that wait, at most: of the hand-over that is under way, else of the next one. */
+size_t shard_waiting_cells(const struct shard *shard);
 
 /* Bytes held for the next delta alone: samples of many minutes and sketches make it grow, so its
  * owner hands over early when it is past a budget. */

@@ -3,418 +3,526 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <xxhash.h>
 
 #include "base/memory.h"
+#include "store/removed.h"
+#include "store/series_cursor.h"
+#include "store/series_table.h"
 
-/* --- a map from 128-bit hashes to numbers --- */
-
-struct map_slot {
-    struct series_hash hash;
-    uint32_t value; /* 0: empty */
-    uint32_t extra;
-};
-
-struct map {
-    struct map_slot *slots; /* a power of two of them; NULL while empty */
-    size_t slot_count;
-    size_t used;
-    uint64_t seed; /* random, so that nobody can choose keys that share slots */
-};
-
-static void map_fini(struct map *map)
-{
-    free(map->slots);
-    map->slots = NULL;
-    map->slot_count = 0;
-    map->used = 0;
-}
-
-static size_t map_slot_of(const struct map *map, struct series_hash hash)
-{
-    size_t mask = map->slot_count - 1;
-    uint64_t mixed = (hash.low ^ map->seed) * UINT64_C(0x9e3779b97f4a7c15);
-    size_t slot = (size_t)(mixed >> 20) & mask;
-
-    while (map->slots[slot].value != 0 && !series_hash_equal(map->slots[slot].hash, hash))
-        slot = (slot + 1) & mask;
-    return slot;
-}
-
-static const struct map_slot *map_find(const struct map *map, struct series_hash hash)
-{
-    if (map->slot_count == 0)
-        return NULL;
-    const struct map_slot *slot = &map->slots[map_slot_of(map, hash)];
-    return slot->value == 0 ? NULL : slot;
-}
-
-static void map_add(struct map *map, struct series_hash hash, uint32_t value, uint32_t extra)
-{
-    if ((map->used + 1) * 4 > map->slot_count * 3) {
-        struct map bigger = {.slot_count = map->slot_count == 0 ? 64 : map->slot_count * 2,
-                             .used = map->used,
-                             .seed = map->seed};
-        bigger.slots = memory_zero(bigger.slot_count, sizeof *bigger.slots);
-        for (size_t i = 0; i < map->slot_count; i++) {
-            if (map->slots[i].value != 0)
-                bigger.slots[map_slot_of(&bigger, map->slots[i].hash)] = map->slots[i];
-        }
-        free(map->slots);
-        *map = bigger;
-    }
-    map->slots[map_slot_of(map, hash)] = (struct map_slot){hash, value, extra};
-    map->used++;
-}
-
-/* --- the catalogue --- */
-
-struct metric {
-    char *name;                  /* owned */
-    struct metric_record record; /* its `name` points to `name` */
-    bool changed;
-};
-
-/* A series made in this transaction: its postings are written sorted, at the end. */
-struct created {
-    struct series_hash hash;
-    struct series_hash metric_hash;
-    uint32_t id;
-};
+enum { BATCH = 32, AHEAD = 8, KIND_BITS = 7 };
 
 struct catalog {
-    struct map ids;         /* series hash -> id; extra: metric and kind, see pack */
-    struct map metric_ids;  /* hash of a metric's name -> index + 1 into `metrics` */
-    struct metric *metrics; /* as many as there are names in the store, at most */
-    size_t metric_count;
-    size_t metric_capacity;
-    struct created *created;
+    struct series_table table;
+    uint64_t check_seed; /* random: see note_of */
+    uint32_t next_id;    /* 0: not known, to be read */
+
+    /* Series from this id on may be missing in memory; 0: those that are not in the index. Unless
+     * `tail_known`, which says that none of them is. */
+    uint32_t tail_from;
+    bool tail_known;
+    bool complete; /* none at all is missing: the index need not be asked */
+
+    /* of this transaction, or of the last one once it has ended */
+    bool ended;
+    bool removed_some;
+    uint32_t first_created;
+    struct series_hash *created;
     size_t created_count;
     size_t created_capacity;
-    uint32_t next_id; /* 0: not known, to be read */
+    struct buf row;
 };
-
-/* Kinds fit 3 bits, and no store has 2^29 metrics. */
-static uint32_t pack(uint32_t metric, enum metric_kind kind)
-{
-    return metric << 3 | (uint32_t)kind;
-}
 
 struct catalog *catalog_new(void)
 {
     struct catalog *catalog = memory_zero(1, sizeof *catalog);
-    uint64_t seed = 0;
-    ssize_t got = getrandom(&seed, sizeof seed, 0);
-    (void)got; /* without randomness the map works as well */
-    catalog->ids.seed = seed;
-    catalog->metric_ids.seed = seed;
-    return catalog;
-}
 
-void catalog_forget(struct catalog *catalog)
-{
-    map_fini(&catalog->ids);
-    map_fini(&catalog->metric_ids);
-    for (size_t i = 0; i < catalog->metric_count; i++)
-        free(catalog->metrics[i].name);
-    catalog->metric_count = 0;
-    catalog->created_count = 0;
-    catalog->next_id = 0;
+    series_table_init(&catalog->table);
+    ssize_t got = getrandom(&catalog->check_seed, sizeof catalog->check_seed, 0);
+    (void)got; /* without randomness only crafted collisions may be missed */
+    return catalog;
 }
 
 void catalog_free(struct catalog *catalog)
 {
     if (catalog == NULL)
         return;
-    catalog_forget(catalog);
-    free(catalog->metrics);
+    series_table_fini(&catalog->table);
     free(catalog->created);
+    buf_fini(&catalog->row);
     free(catalog);
 }
+
+size_t catalog_size_bytes(const struct catalog *catalog)
+{
+    return sizeof *catalog + series_table_size_bytes(&catalog->table) +
+           catalog->created_capacity * sizeof *catalog->created;
+}
+
+/* A new transaction: the last one holds, or else it was forgotten. */
+static void begin_group(struct catalog *catalog)
+{
+    if (!catalog->ended)
+        return;
+    catalog->ended = false;
+    catalog->removed_some = false;
+    catalog->created_count = 0;
+}
+
+uint64_t catalog_end_group(struct catalog *catalog)
+{
+    begin_group(catalog); /* of a transaction that had no series */
+    catalog->ended = true;
+    return catalog->created_count;
+}
+
+/* Whatever the transaction did, and even if it holds after all, the store is asked again. */
+void catalog_forget(struct catalog *catalog)
+{
+    for (size_t i = 0; i < catalog->created_count; i++)
+        series_table_remove(&catalog->table, catalog->created[i]);
+    if (catalog->created_count > 0) {
+        catalog->tail_from = catalog->first_created;
+        catalog->tail_known = false;
+    }
+    if (catalog->removed_some) {
+        catalog->tail_from = 0;
+        catalog->tail_known = false;
+        catalog->complete = false;
+    }
+    catalog->created_count = 0;
+    catalog->removed_some = false;
+    catalog->next_id = 0;
+}
+
+/* --- what is remembered of a series --- */
+
+/* The kind, and a hash of the key that nobody outside can foresee: a sender who brings another key
+ * with the same name is found out without reading what is stored. */
+static uint32_t note_of(const struct catalog *catalog, struct str key)
+{
+    uint64_t check = XXH3_64bits_withSeed(key.text, key.len, catalog->check_seed);
+    return ((uint32_t)check & ~(uint32_t)KIND_BITS) | (uint32_t)series_key_kind(key);
+}
+
+static void take_slot(const struct catalog *catalog, const struct series_slot *slot, struct str key,
+                      struct catalog_series *out)
+{
+    *out =
+        (struct catalog_series){.id = slot->id, .kind = (enum metric_kind)(slot->note & KIND_BITS)};
+    if (key.len > 0 && note_of(catalog, key) != slot->note)
+        out->refusal = CATALOG_COLLISION;
+}
+
+/* Those of the batch that are in memory; the places of the others go to `unknown`. Returns how many
+ * these are. */
+static size_t resolve_known(const struct catalog *catalog, const struct catalog_batch *batch,
+                            struct catalog_series *out, uint32_t *unknown)
+{
+    struct series_place places[BATCH];
+    size_t unknown_count = 0;
+
+    for (size_t from = 0; from < batch->count; from += BATCH) {
+        size_t count = batch->count - from < BATCH ? batch->count - from : BATCH;
+        for (size_t i = 0; i < count; i++) {
+            places[i] = series_table_place(&catalog->table, batch->series[from + i].hash);
+            series_table_prefetch(&catalog->table, places[i]);
+        }
+        for (size_t i = 0; i < count; i++) {
+            const struct delta_series *series = &batch->series[from + i];
+            const struct series_slot *slot =
+                series_table_at(&catalog->table, places[i], series->hash);
+            if (slot == NULL)
+                unknown[unknown_count++] = (uint32_t)(from + i);
+            else
+                take_slot(catalog, slot, series->key, &out[from + i]);
+        }
+    }
+    return unknown_count;
+}
+
+/* --- what is stored --- */
 
 bool catalog_key(const struct read_txn *txn, uint32_t id, struct str *key)
 {
     struct schema_key name = schema_id_key(id);
     const struct str name_bytes = {(const char *)name.bytes, name.len};
     struct str bytes;
+    wall_ms first_seen = 0;
 
-    if (!store_get(txn, DATABASE_SERIES, name_bytes, &bytes) || bytes.len < 8)
-        return false;
-    *key = (struct str){bytes.text + 8, bytes.len - 8};
-    return series_key_is_valid(*key);
+    return store_get(txn, DATABASE_SERIES, name_bytes, &bytes) &&
+           series_row_decode(bytes, &first_seen, key);
 }
 
-struct series_hash catalog_metric_hash(enum metric_kind kind, struct str metric)
+static void remember(struct catalog *catalog, uint32_t id, struct str key)
 {
-    struct buf key = BUF_EMPTY;
-    series_key_write(&key, kind, metric, NULL, 0);
-    struct series_hash hash = series_key_hash(buf_view(&key));
-    buf_fini(&key);
-    return hash;
+    series_table_put(&catalog->table, series_key_hash(key), id, note_of(catalog, key));
 }
 
-bool metric_record_decode(struct str bytes, struct metric_record *out)
+/* Reads the series that are not in the index, or that a transaction in doubt may have made. */
+static bool read_tail(struct catalog *catalog, const struct read_txn *txn, struct error *err)
 {
-    struct reader reader = reader_of(bytes);
+    uint32_t from = catalog->tail_from == 0 ? index_end(txn) + 1 : catalog->tail_from;
+    struct series_cursor cursor;
+    bool ok = series_cursor_init(&cursor, txn, err) && series_cursor_seek(&cursor, from, err);
 
-    out->kinds = read_u32(&reader);
-    out->first_at = read_i64(&reader);
-    out->last_at = read_i64(&reader);
-    out->series = read_u64(&reader);
-    out->name = (struct str){(const char *)reader.at, reader.left};
-    return reader.ok && out->name.len > 0;
-}
-
-static bool put_metric(struct write_txn *txn, const struct metric_record *record, struct error *err)
-{
-    struct schema_key key = schema_name_key(record->name);
-    struct buf bytes = BUF_EMPTY;
-
-    buf_u32(&bytes, record->kinds);
-    buf_i64(&bytes, record->first_at);
-    buf_i64(&bytes, record->last_at);
-    buf_u64(&bytes, record->series);
-    buf_str(&bytes, record->name);
-    bool ok = store_put(txn, DATABASE_METRICS, store_key(&key), buf_view(&bytes), 0, err);
-    buf_fini(&bytes);
+    while (ok && cursor.has) {
+        if (cursor.key.len > 0)
+            remember(catalog, cursor.id, cursor.key);
+        ok = series_cursor_next(&cursor, err);
+    }
+    series_cursor_fini(&cursor);
+    catalog->tail_known = ok;
+    catalog->complete = catalog->complete || (ok && from == 1);
     return ok;
 }
 
-static uint32_t add_metric(struct catalog *catalog, struct series_hash hash,
-                           const struct metric_record *record, struct str name)
+static bool on_found(size_t at, uint32_t id, void *arg)
 {
-    if (catalog->metric_count == catalog->metric_capacity) {
-        catalog->metric_capacity =
-            catalog->metric_capacity == 0 ? 64 : catalog->metric_capacity * 2;
-        catalog->metrics =
-            memory_grow(catalog->metrics, catalog->metric_capacity, sizeof *catalog->metrics);
-    }
-    uint32_t index = (uint32_t)catalog->metric_count++;
-    struct metric *metric = &catalog->metrics[index];
-    *metric = (struct metric){memory_copy(name.text, name.len), *record, false};
-    metric->record.name = (struct str){metric->name, name.len};
-    map_add(&catalog->metric_ids, hash, index + 1, 0);
-    return index;
-}
-
-/* Remembers a series with its metric, which is read or made. A name whose hash belongs to another
- * name makes a collision. */
-static bool remember(struct catalog *catalog, const struct read_txn *txn, struct series_hash hash,
-                     struct str key, struct catalog_series *out, struct error *err)
-{
-    struct str name = series_key_metric(key);
-    struct series_hash name_hash = series_key_hash(name);
-    const struct map_slot *slot = map_find(&catalog->metric_ids, name_hash);
-    bool same = true;
-
-    if (slot != NULL) {
-        out->metric = slot->value - 1;
-        same = str_equal(catalog->metrics[out->metric].record.name, name);
-    } else {
-        struct metric_record record = {.first_at = WALL_NONE, .last_at = WALL_NONE};
-        struct schema_key stored = schema_name_key(name);
-        struct str bytes;
-        bool found = false;
-        if (!store_find(txn, DATABASE_METRICS, store_key(&stored), &bytes, &found, err))
-            return false;
-        same = !found || !metric_record_decode(bytes, &record) || str_equal(record.name, name);
-        if (same)
-            out->metric = add_metric(catalog, name_hash, &record, name);
-    }
-    if (!same) {
-        out->refusal = CATALOG_COLLISION;
-        return true;
-    }
-    out->kind = series_key_kind(key);
-    map_add(&catalog->ids, hash, out->id, pack(out->metric, out->kind));
+    (void)at;
+    id_list_add(arg, id);
     return true;
 }
 
-/* Whether the stored key of `id` is `key`. Hashes are compared everywhere else; only here, when a
- * sender brings the key, a collision can be found. */
-static bool is_key_of(const struct read_txn *txn, uint32_t id, struct str key)
+static int compare_keys(const void *a, const void *b)
 {
-    struct str stored;
-    return catalog_key(txn, id, &stored) && str_equal(stored, key);
+    return index_key_order(*(const struct series_hash *)a, *(const struct series_hash *)b);
 }
 
-static bool find_stored(struct catalog *catalog, const struct read_txn *txn,
-                        const struct delta_series *series, struct catalog_series *out, bool *found,
-                        struct error *err)
+static int compare_ids(const void *a, const void *b)
 {
-    struct schema_key name = schema_hash_key(series->hash);
-    struct str bytes;
-    struct str key;
+    uint32_t one = *(const uint32_t *)a;
+    uint32_t other = *(const uint32_t *)b;
+    return one < other ? -1 : one > other;
+}
 
-    if (!store_find(txn, DATABASE_BY_HASH, store_key(&name), &bytes, found, err))
+/* Remembers the series that the index has found, in the order in which they stand. It may name some
+ * that are gone. */
+static bool remember_all(struct catalog *catalog, const struct read_txn *txn, struct id_list *ids,
+                         struct error *err)
+{
+    struct series_cursor cursor;
+
+    if (ids->count == 0)
+        return true;
+    qsort(ids->ids, ids->count, sizeof *ids->ids, compare_ids);
+    bool ok = series_cursor_init(&cursor, txn, err);
+    for (size_t i = 0; i < ids->count && ok; i++) {
+        ok = series_cursor_seek(&cursor, ids->ids[i], err);
+        if (ok && cursor.has && cursor.id == ids->ids[i] && cursor.key.len > 0)
+            remember(catalog, cursor.id, cursor.key);
+    }
+    series_cursor_fini(&cursor);
+    return ok;
+}
+
+/* Remembers those of the unknown series that the index has. */
+static bool search_index(struct catalog *catalog, struct write_txn *txn,
+                         const struct catalog_batch *batch, const uint32_t *unknown, size_t count,
+                         struct error *err)
+{
+    struct series_hash *keys = memory_alloc(count * sizeof *keys);
+    struct id_list ids = ID_LIST_EMPTY;
+
+    for (size_t i = 0; i < count; i++)
+        keys[i] = index_series_key(batch->series[unknown[i]].hash);
+    qsort(keys, count, sizeof *keys, compare_keys);
+    bool ok = index_find_all(&txn->reader, keys, count, on_found, &ids, err);
+    if (ok) {
+        ok = remember_all(catalog, &txn->reader, &ids, err);
+    } else if (err->kind == ERROR_CORRUPT) {
+        /* It is made anew in the background; all series are read once instead. */
+        catalog->tail_from = 1;
+        ok = index_clear(txn, err) && read_tail(catalog, &txn->reader, err);
+    }
+    id_list_fini(&ids);
+    free(keys);
+    return ok;
+}
+
+static bool search_store(struct catalog *catalog, struct write_txn *txn,
+                         const struct catalog_batch *batch, const uint32_t *unknown, size_t count,
+                         struct error *err)
+{
+    if (!catalog->tail_known && !read_tail(catalog, &txn->reader, err))
         return false;
-    if (!*found)
-        return true;
-    struct reader reader = reader_of(bytes);
-    out->id = read_u32(&reader);
-    if (!catalog_key(txn, out->id, &key) || (series->key.len > 0 && !str_equal(key, series->key))) {
-        out->refusal = CATALOG_COLLISION;
-        return true;
-    }
-    return remember(catalog, txn, series->hash, key, out, err);
+    return catalog->complete || search_index(catalog, txn, batch, unknown, count, err);
 }
 
-/* Ids are given in order and never again, so that new series are appended. */
-static bool next_id(struct catalog *catalog, struct write_txn *txn, uint32_t *out,
-                    struct error *err)
+/* --- new series --- */
+
+static bool read_next_id(struct catalog *catalog, const struct read_txn *txn, struct error *err)
 {
-    if (catalog->next_id == 0) {
-        struct read_txn *reader = &txn->reader;
-        MDB_cursor *cursor = NULL;
-        MDB_val key;
-        MDB_val value;
-        int rc = mdb_cursor_open(reader->txn, reader->store->databases[DATABASE_SERIES], &cursor);
-        if (rc == 0) {
-            rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-            mdb_cursor_close(cursor);
-        }
-        if (rc != 0 && rc != MDB_NOTFOUND)
-            return store_error(err, rc, "cannot read data directory '%s'", reader->store->path);
-        catalog->next_id = rc == 0 ? schema_id_of(store_bytes(&key)) + 1 : 1;
-    }
-    if (catalog->next_id == UINT32_MAX)
-        return error_set(err, ERROR_FULL, "data directory '%s' has no numbers left for new series",
-                         txn->reader.store->path);
-    *out = catalog->next_id++;
-    return true;
+    struct series_cursor cursor;
+    uint32_t removed = 0;
+    bool ok = series_cursor_init(&cursor, txn, err) && series_cursor_last(&cursor, err) &&
+              removed_last(txn, &removed, err);
+    uint32_t last = cursor.has ? cursor.id : 0;
+
+    series_cursor_fini(&cursor);
+    last = last > removed ? last : removed;
+    catalog->next_id = last == UINT32_MAX ? last : last + 1;
+    return ok;
 }
 
 static bool create(struct catalog *catalog, struct write_txn *txn, wall_ms now,
                    const struct delta_series *series, struct catalog_series *out, struct error *err)
 {
-    struct buf bytes = BUF_EMPTY;
-    struct str metric = series_key_metric(series->key);
-
-    if (!next_id(catalog, txn, &out->id, err) ||
-        !remember(catalog, &txn->reader, series->hash, series->key, out, err))
+    if (catalog->next_id == 0 && !read_next_id(catalog, &txn->reader, err))
         return false;
-    if (out->refusal != CATALOG_TAKEN)
-        return true;
-    struct metric *facts = &catalog->metrics[out->metric];
-    facts->record.kinds |= 1U << out->kind;
-    facts->record.series++;
-    facts->changed = true;
+    if (catalog->next_id == UINT32_MAX)
+        return error_set(err, ERROR_FULL, "data directory '%s' has no numbers left for new series",
+                         txn->reader.store->path);
+    uint32_t id = catalog->next_id;
+    struct schema_key key = schema_id_key(id);
+    buf_clear(&catalog->row);
+    buf_i64(&catalog->row, now);
+    buf_str(&catalog->row, series->key);
+    if (!store_put(txn, DATABASE_SERIES, store_key(&key), buf_view(&catalog->row), MDB_APPEND, err))
+        return false;
 
-    struct schema_key id = schema_id_key(out->id);
-    buf_i64(&bytes, now);
-    buf_str(&bytes, series->key);
-    bool ok = store_put(txn, DATABASE_SERIES, store_key(&id), buf_view(&bytes), MDB_APPEND, err);
-    buf_fini(&bytes);
-
+    catalog->next_id++;
     if (catalog->created_count == catalog->created_capacity) {
         catalog->created_capacity =
             catalog->created_capacity == 0 ? 64 : catalog->created_capacity * 2;
         catalog->created =
             memory_grow(catalog->created, catalog->created_capacity, sizeof *catalog->created);
     }
-    catalog->created[catalog->created_count++] =
-        (struct created){series->hash, catalog_metric_hash(out->kind, metric), out->id};
-    return ok;
+    if (catalog->created_count == 0)
+        catalog->first_created = id;
+    catalog->created[catalog->created_count++] = series->hash;
+    series_table_put(&catalog->table, series->hash, id, note_of(catalog, series->key));
+    *out = (struct catalog_series){.id = id, .kind = series_key_kind(series->key)};
+    return true;
 }
 
-bool catalog_resolve(struct catalog *catalog, struct write_txn *txn, wall_ms now,
-                     const struct delta_series *series, struct catalog_series *out,
-                     struct error *err)
+/* One that was not in memory when the batch began: found in the store meanwhile, or made. */
+static bool resolve_unknown(struct catalog *catalog, struct write_txn *txn, wall_ms now,
+                            const struct delta_series *series, struct catalog_series *out,
+                            struct error *err)
 {
-    *out = (struct catalog_series){.refusal = CATALOG_TAKEN};
-    const struct map_slot *slot = map_find(&catalog->ids, series->hash);
+    const struct series_slot *slot = series_table_find(&catalog->table, series->hash);
+
     if (slot != NULL) {
-        out->id = slot->value;
-        out->metric = slot->extra >> 3;
-        out->kind = (enum metric_kind)(slot->extra & 7);
-        if (series->key.len > 0 && !is_key_of(&txn->reader, out->id, series->key))
-            out->refusal = CATALOG_COLLISION;
+        take_slot(catalog, slot, series->key, out);
         return true;
     }
-    bool found = false;
-    if (!find_stored(catalog, &txn->reader, series, out, &found, err))
+    if (series_key_is_valid(series->key))
+        return create(catalog, txn, now, series, out, err);
+    *out = (struct catalog_series){.refusal = CATALOG_UNKNOWN};
+    return true;
+}
+
+static void prefetch(const struct catalog *catalog, struct series_hash hash)
+{
+    series_table_prefetch(&catalog->table, series_table_place(&catalog->table, hash));
+}
+
+bool catalog_resolve_all(struct catalog *catalog, struct write_txn *txn,
+                         const struct catalog_batch *batch, struct catalog_series *out,
+                         struct error *err)
+{
+    begin_group(catalog);
+    if (batch->count == 0)
+        return true;
+    uint32_t *unknown = memory_alloc(batch->count * sizeof *unknown);
+    size_t count = resolve_known(catalog, batch, out, unknown);
+    bool ok = count == 0 || search_store(catalog, txn, batch, unknown, count, err);
+    for (size_t i = 0; i < count && ok; i++) {
+        if (i + AHEAD < count)
+            prefetch(catalog, batch->series[unknown[i + AHEAD]].hash);
+        ok = resolve_unknown(catalog, txn, batch->now, &batch->series[unknown[i]], &out[unknown[i]],
+                             err);
+    }
+    free(unknown);
+    return ok;
+}
+
+static bool remove_one(struct catalog *catalog, struct write_txn *txn, uint32_t id, struct str key,
+                       struct error *err)
+{
+    struct schema_key row = schema_id_key(id);
+    struct series_hash hash = series_key_hash(key);
+    const struct series_slot *slot = series_table_find(&catalog->table, hash);
+
+    if (slot != NULL && slot->id == id)
+        series_table_remove(&catalog->table, hash);
+    catalog->removed_some = true;
+    /* The key is read from the row, so the row goes last. */
+    return (id > index_end(&txn->reader) ||
+            metric_table_remove(txn, series_key_metric(key), 1, err)) &&
+           removed_add(txn, id, err) && store_remove(txn, DATABASE_SERIES, store_key(&row), err);
+}
+
+bool catalog_remove_series(struct catalog *catalog, struct write_txn *txn, const uint32_t *ids,
+                           size_t count, struct error *err)
+{
+    begin_group(catalog);
+    for (size_t i = 0; i < count; i++) {
+        struct str key;
+        if (catalog_key(&txn->reader, ids[i], &key) && !remove_one(catalog, txn, ids[i], key, err))
+            return false;
+    }
+    return true;
+}
+
+/* --- for readers --- */
+
+/* The first found series with the hash. */
+struct lookup {
+    const struct read_txn *txn;
+    struct series_hash hash;
+    uint32_t id;
+    struct str key;
+};
+
+static bool is_looked_up(struct lookup *lookup, uint32_t id, struct str key)
+{
+    if (!series_hash_equal(series_key_hash(key), lookup->hash))
         return false;
-    if (found)
-        return true;
-    if (!series_key_is_valid(series->key)) {
-        out->refusal = CATALOG_UNKNOWN;
-        return true;
+    lookup->id = id;
+    lookup->key = key;
+    return true;
+}
+
+static bool on_candidate(size_t at, uint32_t id, void *arg)
+{
+    struct lookup *lookup = arg;
+    struct str key;
+    (void)at;
+    return !catalog_key(lookup->txn, id, &key) || !is_looked_up(lookup, id, key);
+}
+
+bool catalog_find_hash(const struct read_txn *txn, struct series_hash hash, uint32_t *id,
+                       struct str *key)
+{
+    struct lookup lookup = {.txn = txn, .hash = hash};
+    struct series_cursor cursor;
+    struct error err;
+    uint32_t end = index_end(txn);
+    struct series_hash index_key = index_series_key(hash);
+
+    if (end > 0 && !index_find_all(txn, &index_key, 1, on_candidate, &lookup, &err) &&
+        err.kind == ERROR_CORRUPT)
+        end = 0;
+    if (lookup.id == 0) {
+        bool ok =
+            series_cursor_init(&cursor, txn, &err) && series_cursor_seek(&cursor, end + 1, &err);
+        while (ok && cursor.has && !is_looked_up(&lookup, cursor.id, cursor.key))
+            ok = series_cursor_next(&cursor, &err);
+        series_cursor_fini(&cursor);
     }
-    return create(catalog, txn, now, series, out, err);
+    *id = lookup.id;
+    *key = lookup.key;
+    return lookup.id != 0;
 }
 
-void catalog_note(struct catalog *catalog, uint32_t metric, wall_ms first_at, wall_ms last_at)
+void catalog_metric(const struct read_txn *txn, struct str metric, struct metric_count *out)
 {
-    struct metric *facts = &catalog->metrics[metric];
-    if (facts->record.first_at == WALL_NONE || first_at < facts->record.first_at) {
-        facts->record.first_at = first_at;
-        facts->changed = true;
-    }
-    if (facts->record.last_at == WALL_NONE || last_at > facts->record.last_at) {
-        facts->record.last_at = last_at;
-        facts->changed = true;
-    }
-}
+    struct series_cursor cursor;
+    struct error err;
+    bool found = false;
 
-static int compare_hash(struct series_hash a, struct series_hash b)
-{
-    if (a.high != b.high)
-        return a.high < b.high ? -1 : 1;
-    if (a.low != b.low)
-        return a.low < b.low ? -1 : 1;
-    return 0;
-}
-
-static int compare_by_hash(const void *a, const void *b)
-{
-    const struct created *one = a;
-    const struct created *other = b;
-    return compare_hash(one->hash, other->hash);
-}
-
-static int compare_by_metric(const void *a, const void *b)
-{
-    const struct created *one = a;
-    const struct created *other = b;
-    int order = compare_hash(one->metric_hash, other->metric_hash);
-    if (order != 0)
-        return order;
-    return one->id < other->id ? -1 : one->id > other->id;
-}
-
-static bool put_by_hash(struct write_txn *txn, const struct created *created, struct error *err)
-{
-    struct schema_key key = schema_hash_key(created->hash);
-    struct buf bytes = BUF_EMPTY;
-    buf_u32(&bytes, created->id);
-    bool ok = store_put(txn, DATABASE_BY_HASH, store_key(&key), buf_view(&bytes), 0, err);
-    buf_fini(&bytes);
-    return ok;
-}
-
-bool catalog_flush(struct catalog *catalog, struct write_txn *txn, uint64_t *created,
-                   struct error *err)
-{
-    bool ok = true;
-
-    *created = catalog->created_count;
-    if (catalog->created_count > 0) {
-        qsort(catalog->created, catalog->created_count, sizeof *catalog->created, compare_by_hash);
-        for (size_t i = 0; i < catalog->created_count && ok; i++)
-            ok = put_by_hash(txn, &catalog->created[i], err);
-        qsort(catalog->created, catalog->created_count, sizeof *catalog->created,
-              compare_by_metric);
-        for (size_t i = 0; i < catalog->created_count && ok; i++) {
-            struct schema_key key =
-                schema_by_metric_key(catalog->created[i].metric_hash, catalog->created[i].id);
-            ok = store_put(txn, DATABASE_BY_METRIC, store_key(&key), STR_EMPTY, 0, err);
+    if (!metric_table_find(txn, metric, out, &found, &err))
+        *out = (struct metric_count){0};
+    bool ok = series_cursor_init(&cursor, txn, &err) &&
+              series_cursor_seek(&cursor, index_end(txn) + 1, &err);
+    while (ok && cursor.has) {
+        if (str_equal(series_key_metric(cursor.key), metric)) {
+            out->kinds |= 1U << series_key_kind(cursor.key);
+            out->series++;
         }
+        ok = series_cursor_next(&cursor, &err);
     }
-    catalog->created_count = 0;
-    for (size_t i = 0; i < catalog->metric_count && ok; i++) {
-        if (!catalog->metrics[i].changed)
-            continue;
-        ok = put_metric(txn, &catalog->metrics[i].record, err);
-        catalog->metrics[i].changed = false;
+    series_cursor_fini(&cursor);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct table_entry *const *one = a;
+    const struct table_entry *const *other = b;
+    return str_compare((*one)->key, (*other)->key);
+}
+
+/* The metrics of series that are not in the index, and in order those that have no row. */
+struct new_metrics {
+    struct metric_counts counts;
+    const struct table_entry **names;
+    size_t name_count;
+    size_t at;
+};
+
+static void gather_new(struct new_metrics *new, const struct read_txn *txn)
+{
+    struct series_cursor cursor;
+    struct error err;
+    const struct table_entry *entry = NULL;
+    size_t at = 0;
+
+    bool ok = series_cursor_init(&cursor, txn, &err) &&
+              series_cursor_seek(&cursor, index_end(txn) + 1, &err);
+    while (ok && cursor.has) {
+        if (cursor.key.len > 0) {
+            struct metric_count *count =
+                metric_counts_at(&new->counts, series_key_metric(cursor.key));
+            count->kinds |= 1U << series_key_kind(cursor.key);
+            count->series++;
+        }
+        ok = series_cursor_next(&cursor, &err);
     }
-    return ok;
+    series_cursor_fini(&cursor);
+    new->names = memory_zero(new->counts.by_name.count + 1, sizeof(const struct table_entry *));
+    while ((entry = table_next(&new->counts.by_name, &at)) != NULL) {
+        struct metric_count row;
+        bool found = false;
+        if (metric_table_find(txn, entry->key, &row, &found, &err) && !found)
+            new->names[new->name_count++] = entry;
+    }
+    if (new->name_count > 1)
+        qsort(new->names, new->name_count, sizeof(const struct table_entry *), compare_names);
+}
+
+/* Visits those without a row whose names are before `end`, or all that are left. */
+static bool visit_new(struct new_metrics *new, const struct str *end, catalog_metric_fn on_metric,
+                      void *arg)
+{
+    for (; new->at < new->name_count; new->at++) {
+        const struct table_entry *entry = new->names[new->at];
+        if (end != NULL && str_compare(entry->key, *end) >= 0)
+            return true;
+        if (!on_metric(entry->key, entry->value, arg))
+            return false;
+    }
+    return true;
+}
+
+void catalog_metrics(const struct read_txn *txn, catalog_metric_fn on_metric, void *arg)
+{
+    struct new_metrics new = {.counts = METRIC_COUNTS_EMPTY};
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    bool go_on = true;
+
+    gather_new(&new, txn);
+    int rc = mdb_cursor_open(txn->txn, txn->store->databases[DATABASE_METRICS], &cursor);
+    if (rc == 0)
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    while (rc == 0 && go_on) {
+        struct metric_count row;
+        struct str name;
+        if (metric_table_decode(store_bytes(&value), &name, &row)) {
+            const struct metric_count *more = table_find(&new.counts.by_name, name);
+            row.kinds |= more == NULL ? 0 : more->kinds;
+            row.series += more == NULL ? 0 : more->series;
+            go_on = visit_new(&new, &name, on_metric, arg) && on_metric(name, &row, arg);
+        }
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    if (cursor != NULL)
+        mdb_cursor_close(cursor);
+    if (go_on)
+        (void)visit_new(&new, NULL, on_metric, arg);
+    free(new.names);
+    metric_counts_fini(&new.counts);
 }

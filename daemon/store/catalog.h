@@ -1,59 +1,84 @@
-/* Which series there are: key <-> id, the series of a metric, and what is known of metrics.
+/* Which series there are: key <-> id, and how many each metric has.
  *
- * The writer keeps hashes and ids in memory (24 bytes a series, at most twice that), so that a
- * series it has met costs one look-up without LMDB. What is in memory and not yet committed is
- * dropped with the transaction: catalog_forget after each one that did not hold. Private to store/.
- */
+ * Making a series appends its key to `series` and nothing else. What finds it is the index
+ * (store/index.h), made in the background (store/indexer.h); series that are not in it yet are read
+ * one by one. Beside that the writer remembers the hashes and ids it has met (about 40 bytes a
+ * series), so that a series it knows costs one look-up in memory. Ids are never given twice.
+ *
+ * What is in memory and not yet committed is dropped with the transaction: catalog_forget after
+ * each one that did not hold. Private to store/. */
 #pragma once
 
 #include "series/delta.h"
+#include "store/indexer.h"
+#include "store/metric_table.h"
+#include "store/select.h"
 #include "store/store_private.h"
 
 struct catalog;
 
 struct catalog *catalog_new(void);
-void catalog_free(struct catalog *catalog);
+void catalog_free(struct catalog *catalog); /* NULL is fine */
 void catalog_forget(struct catalog *catalog);
 
 enum catalog_refusal {
     CATALOG_TAKEN,
-    CATALOG_COLLISION, /* another key has this hash, or another metric this name's hash */
+    CATALOG_COLLISION, /* another key has this hash */
     CATALOG_UNKNOWN,   /* a hash without a key that was never stored: a bug of the sender */
 };
 
 struct catalog_series {
     uint32_t id;
-    uint32_t metric; /* for catalog_note */
     enum metric_kind kind;
     enum catalog_refusal refusal; /* the others mean nothing unless this is CATALOG_TAKEN */
 };
 
-/* Finds the series of a delta, or makes it. False means that LMDB failed. */
-bool catalog_resolve(struct catalog *catalog, struct write_txn *txn, wall_ms now,
-                     const struct delta_series *series, struct catalog_series *out,
-                     struct error *err);
+struct catalog_batch {
+    const struct delta_series *series;
+    size_t count;
+    wall_ms now;
+};
 
-/* Takes note of samples of a metric. */
-void catalog_note(struct catalog *catalog, uint32_t metric, wall_ms first_at, wall_ms last_at);
+/* Finds the series of a delta, or makes them: `out` takes one for each, in their order. What is in
+ * memory is looked up in batches, and what is not in the order of the index. False: the store could
+ * not be read or written. */
+bool catalog_resolve_all(struct catalog *catalog, struct write_txn *txn,
+                         const struct catalog_batch *batch, struct catalog_series *out,
+                         struct error *err);
 
-/* Writes what resolving and taking notes have left in memory; once, before the commit. The number
- * of series made goes to `created`. */
-bool catalog_flush(struct catalog *catalog, struct write_txn *txn, uint64_t *created,
-                   struct error *err);
+/* Ends what belongs to one transaction, before its commit; returns how many series were made. */
+uint64_t catalog_end_group(struct catalog *catalog);
+
+/* Takes series away; ids that are not there are passed over. */
+bool catalog_remove_series(struct catalog *catalog, struct write_txn *txn, const uint32_t *ids,
+                           size_t count, struct error *err);
+
+/* Bytes that the writer remembers series with. */
+size_t catalog_size_bytes(const struct catalog *catalog);
+
+/* --- for readers, who treat what cannot be read as absent --- */
 
 /* The key of a series; false when there is none. Valid as long as the transaction. */
 bool catalog_key(const struct read_txn *txn, uint32_t id, struct str *key);
 
-/* The hash under which by_metric has the series of a metric: that of its key without labels. */
-struct series_hash catalog_metric_hash(enum metric_kind kind, struct str metric);
+/* The series with this name; the key as above. */
+bool catalog_find_hash(const struct read_txn *txn, struct series_hash hash, uint32_t *id,
+                       struct str *key);
 
-/* A value of the metrics database. `name` points into it. */
-struct metric_record {
-    uint32_t kinds;
-    wall_ms first_at;
-    wall_ms last_at;
-    uint64_t series;
-    struct str name;
-};
+/* Zeros for a metric that has never had a series. */
+void catalog_metric(const struct read_txn *txn, struct str metric, struct metric_count *out);
 
-bool metric_record_decode(struct str bytes, struct metric_record *out);
+/* All metrics in the order of their names (after 400 bytes that are alike: in any order); return
+ * false to stop. */
+typedef bool (*catalog_metric_fn)(struct str metric, const struct metric_count *count, void *arg);
+void catalog_metrics(const struct read_txn *txn, catalog_metric_fn on_metric, void *arg);
+
+/* --- checking --- */
+
+/* Goes through all that the catalogue has: every row of the series, every run of the index, what
+ * each series is found by, and the metrics' counts. Says what is wrong, in one line each, at most
+ * CATALOG_FINDINGS_MAX of them. */
+enum { CATALOG_FINDINGS_MAX = 100 };
+typedef void (*catalog_finding_fn)(const char *finding, void *arg);
+bool catalog_verify(const struct read_txn *txn, catalog_finding_fn on_finding, void *arg,
+                    struct error *err);

@@ -6,6 +6,8 @@
 #pragma once
 
 #include "store/catalog.h"
+#include "store/cumulative.h"
+#include "store/gauge.h"
 
 struct journal_report {
     uint64_t cells;
@@ -15,19 +17,29 @@ struct journal_report {
     wall_ms newest;      /* sample; WALL_NONE without one */
 };
 
+/* A delta, or a part of it: a large one is committed in several transactions. Its cumulative
+ * samples go with its last part. */
+struct journal_part {
+    struct delta *delta;
+    size_t from, to;           /* cells, half open */
+    struct ledger_drops drops; /* what was not stored of it */
+};
+
 /* What is applied, and with what. All borrowed. */
 struct journal_group {
     struct catalog *catalog;
+    struct gauges *gauges;
     struct write_txn *txn;
-    struct delta *const *deltas;
+    struct cumulatives *cumulatives;
+    struct journal_part *parts;
     size_t count;
     uint64_t number; /* of the commit: the run's */
     wall_ms now;
     struct arena *scratch; /* for what is needed meanwhile */
 };
 
-/* Appends the merged cells of all deltas as one run and lists it; changes of one gauge from several
- * senders apply in the order of time (S7). Changes nothing in the deltas: after a failure it is
- * called again. */
+/* Appends the merged cells of all parts as one run and lists it; changes of one gauge from several
+ * senders apply in the order of time (S7). Changes nothing in the deltas but sets the parts' drops:
+ * after a failure it is called again, and cumulatives_forget and catalog_forget before that. */
 bool journal_apply(const struct journal_group *group, struct journal_report *report,
                    struct error *err);

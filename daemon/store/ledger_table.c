@@ -31,25 +31,49 @@ bool ledger_table_decode(struct str bytes, struct str *listener, struct ledger *
            decode_counts(&reader, out->dropped, DROP_REASON_COUNT) && reader.left == 0;
 }
 
-static bool add_entry(struct write_txn *txn, const struct delta_ledger *entry, uint64_t *unreadable,
-                      struct error *err)
+static void drop(struct ledger *counts, enum drop_reason reason, uint64_t *most)
 {
-    struct schema_key key = schema_name_key(entry->listener);
+    uint64_t samples = *most < counts->stored ? *most : counts->stored;
+
+    counts->stored -= samples;
+    counts->dropped[reason] += samples;
+    *most -= samples;
+}
+
+/* What a delta of this outcome counts: of one that is not stored nothing is. `left` is what other
+ * listeners' counts have to give back. */
+static struct ledger counts_of(const struct delta_ledger *entry, enum delta_outcome outcome,
+                               struct ledger_drops *left)
+{
+    struct ledger counts = entry->counts;
+    uint64_t all = UINT64_MAX;
+
+    if (outcome != DELTA_STORED)
+        drop(&counts, DROP_duplicate, &all);
+    for (int i = 0; i < DROP_REASON_COUNT; i++)
+        drop(&counts, (enum drop_reason)i, &left->counts[i]);
+    return counts;
+}
+
+static bool add_entry(struct write_txn *txn, struct str name, const struct ledger *counts,
+                      uint64_t *unreadable, struct error *err)
+{
+    struct schema_key key = schema_name_key(name);
     struct ledger sum = {0};
     struct str bytes;
     struct str listener;
     struct buf encoded = BUF_EMPTY;
     bool found = false;
 
-    assert(entry->listener.len > 0);
+    assert(name.len > 0);
     if (!store_find(&txn->reader, DATABASE_LEDGER, store_key(&key), &bytes, &found, err))
         return false;
     if (found && !ledger_table_decode(bytes, &listener, &sum)) {
         (*unreadable)++;
         sum = (struct ledger){0};
     }
-    ledger_merge(&sum, &entry->counts);
-    buf_block(&encoded, entry->listener);
+    ledger_merge(&sum, counts);
+    buf_block(&encoded, name);
     buf_u64(&encoded, sum.received);
     buf_u64(&encoded, sum.stored);
     encode_counts(sum.rejected, REJECT_REASON_COUNT, &encoded);
@@ -59,13 +83,16 @@ static bool add_entry(struct write_txn *txn, const struct delta_ledger *entry, u
     return ok;
 }
 
-bool ledger_table_add(struct write_txn *txn, const struct delta *delta, uint64_t *unreadable,
-                      struct error *err)
+bool ledger_table_add(struct write_txn *txn, const struct delta *delta,
+                      const struct ledger_drops *drops, uint64_t *unreadable, struct error *err)
 {
+    struct ledger_drops left = *drops;
+
     for (size_t i = 0; i < delta->ledger_count; i++) {
-        if (ledger_is_empty(&delta->ledgers[i].counts))
+        struct ledger counts = counts_of(&delta->ledgers[i], delta->outcome, &left);
+        if (ledger_is_empty(&counts))
             continue;
-        if (!add_entry(txn, &delta->ledgers[i], unreadable, err))
+        if (!add_entry(txn, delta->ledgers[i].listener, &counts, unreadable, err))
             return false;
     }
     return true;

@@ -1,326 +1,147 @@
 #include "store/query.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/memory.h"
-#include "store/cells.h"
+#include "store/catalog.h"
 #include "store/ledger_table.h"
-
-enum { WINDOW_STEPS = 1024 }; /* cells of merged series that are in memory at a time */
-
-/* Minutes beyond this are no times of samples, and products of them still fit. */
-#define MINUTE_LIMIT INT64_C(1000000000000)
+#include "store/scan.h"
+#include "store/select.h"
 
 /* --- series --- */
 
-static bool matches_one(struct str value, const struct label_match *match)
+bool query_series(struct read_txn *txn, const struct selector *selector, struct arena *arena,
+                  struct query_series **out, size_t *count, struct error *err)
 {
-    switch (match->op) {
-    case MATCH_EQUAL:
-        return match->value_count > 0 && str_equal(value, match->values[0]);
-    case MATCH_NOT_EQUAL:
-        return match->value_count > 0 && !str_equal(value, match->values[0]);
-    case MATCH_IN:
-        for (size_t i = 0; i < match->value_count; i++) {
-            if (str_equal(value, match->values[i]))
-                return true;
-        }
-        return false;
-    case MATCH_PREFIX:
-        return match->value_count > 0 && value.len >= match->values[0].len &&
-               str_equal((struct str){value.text, match->values[0].len}, match->values[0]);
-    }
-    return false;
-}
-
-static bool matches(struct str key, const struct selector *selector)
-{
-    /* Another metric may share the hash under which these were found. */
-    if (series_key_kind(key) != selector->kind ||
-        !str_equal(series_key_metric(key), selector->metric))
-        return false;
-    for (size_t i = 0; i < selector->match_count; i++) {
-        struct str value = STR_EMPTY;
-        if (!series_key_label(key, selector->matches[i].label, &value))
-            value = STR_EMPTY;
-        if (!matches_one(value, &selector->matches[i]))
-            return false;
-    }
-    return true;
+    return catalog_select(txn, selector, arena, out, count, err);
 }
 
 struct query_series *query_select(struct read_txn *txn, const struct selector *selector,
                                   struct arena *arena, size_t *count)
 {
     struct query_series *series = NULL;
-    size_t capacity = 0;
-    MDB_cursor *cursor = NULL;
-    MDB_val value;
-    struct schema_key first =
-        schema_by_metric_key(catalog_metric_hash(selector->kind, selector->metric), 0);
-    const struct str prefix = {(const char *)first.bytes, SCHEMA_HASH_SIZE};
-    MDB_val key = store_key(&first);
+    struct error ignored;
 
+    if (catalog_select(txn, selector, arena, &series, count, &ignored))
+        return series;
     *count = 0;
-    if (mdb_cursor_open(txn->txn, txn->store->databases[DATABASE_BY_METRIC], &cursor) != 0)
-        return NULL;
-    int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    while (rc == 0 && key.mv_size == SCHEMA_BY_METRIC_SIZE &&
-           memcmp(key.mv_data, prefix.text, prefix.len) == 0) {
-        uint32_t id = schema_by_metric_id(store_bytes(&key));
-        struct str found;
-        if (catalog_key(txn, id, &found) && matches(found, selector)) {
-            series = arena_grow(arena, series, *count, &capacity, sizeof *series);
-            series[(*count)++] = (struct query_series){id, arena_str(arena, found)};
-        }
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-    }
-    mdb_cursor_close(cursor);
-    return series;
+    return NULL;
+}
+
+bool query_series_by_hash(struct read_txn *txn, struct series_hash hash, struct arena *arena,
+                          struct query_series *out)
+{
+    struct str key;
+
+    if (!catalog_find_hash(txn, hash, &out->id, &key))
+        return false;
+    out->key = arena_str(arena, key);
+    return true;
 }
 
 /* --- cells --- */
 
-/* A query under way. All in minutes. */
-struct scan {
-    struct read_txn *txn;
-    MDB_cursor *cursor;
-    int64_t from;
-    int64_t to;
-    int64_t step; /* 0: one step */
-    query_cell_fn on_cell;
-    void *arg;
-    struct coverage *coverage;
-    bool stopped; /* the caller has enough */
-};
-
-static int64_t step_of(const struct scan *scan, int64_t minute)
-{
-    return scan->step == 0 ? 0 : (minute - scan->from) / scan->step;
-}
-
-static wall_ms step_from(const struct scan *scan, int64_t step)
-{
-    return (scan->from + step * scan->step) * MS_PER_MINUTE;
-}
-
-static bool is_empty(const struct cell *cell)
-{
-    return cell->aggregate.count == 0 && cell->distinct == NULL;
-}
-
-/* Hands over a step's cell and empties it. */
-static void emit(struct scan *scan, size_t series, int64_t step, struct cell *cell)
-{
-    if (!is_empty(cell) && !scan->stopped)
-        scan->stopped = !scan->on_cell(series, step_from(scan, step), cell, scan->arg);
-    cell_fini(cell);
-}
-
-/* The first stored cell of the series at `*minute` or later, before `scan->to`. `*found` false:
- * none. The cursor stands on it. */
-static bool seek(struct scan *scan, uint32_t id, int64_t *minute, bool *found, MDB_val *value,
-                 struct error *err)
-{
-    struct schema_key start = schema_cell_key(id, *minute);
-    MDB_val key = store_key(&start);
-    uint32_t found_id = 0;
-
-    int rc = mdb_cursor_get(scan->cursor, &key, value, MDB_SET_RANGE);
-    if (rc == 0)
-        schema_cell_of(store_bytes(&key), &found_id, minute);
-    else if (rc != MDB_NOTFOUND)
-        return store_error(err, rc, "cannot read data directory '%s'", scan->txn->store->path);
-    *found = rc == 0 && found_id == id && *minute < scan->to;
-    return true;
-}
-
-static bool step_on(struct scan *scan, uint32_t id, int64_t *minute, bool *found, MDB_val *value,
-                    struct error *err)
-{
-    MDB_val key;
-    uint32_t found_id = 0;
-
-    int rc = mdb_cursor_get(scan->cursor, &key, value, MDB_NEXT);
-    if (rc == 0)
-        schema_cell_of(store_bytes(&key), &found_id, minute);
-    else if (rc != MDB_NOTFOUND)
-        return store_error(err, rc, "cannot read data directory '%s'", scan->txn->store->path);
-    *found = rc == 0 && found_id == id && *minute < scan->to;
-    return true;
-}
-
-/* Merges a stored cell and takes note of what was read. */
-static bool take(struct scan *scan, uint32_t id, const MDB_val *value, struct cell *into,
-                 struct error *err)
-{
-    struct cell cell = CELL_EMPTY;
-
-    if (!cell_decode(store_bytes(value), &cell))
-        return error_set(err, ERROR_CORRUPT, "a stored cell of series %u cannot be read", id);
-    if (cell.aggregate.count > 0 && cell.aggregate.last_at > scan->coverage->newest)
-        scan->coverage->newest = cell.aggregate.last_at;
-    cell_merge(into, &cell);
-    cell_fini(&cell);
-    return true;
-}
-
-static bool scan_apart(struct scan *scan, const struct query *query, struct error *err)
-{
-    for (size_t i = 0; i < query->series_count && !scan->stopped; i++) {
-        uint32_t id = query->series[i].id;
-        struct cell open = CELL_EMPTY;
-        int64_t open_step = 0;
-        int64_t minute = scan->from;
-        MDB_val value;
-        bool found = false;
-        bool ok = seek(scan, id, &minute, &found, &value, err);
-
-        while (ok && found && !scan->stopped) {
-            if (step_of(scan, minute) != open_step) {
-                emit(scan, i, open_step, &open);
-                open_step = step_of(scan, minute);
-            }
-            ok = take(scan, id, &value, &open, err) &&
-                 step_on(scan, id, &minute, &found, &value, err);
-        }
-        if (ok)
-            emit(scan, i, open_step, &open);
-        cell_fini(&open);
-        if (!ok)
-            return false;
-    }
-    return true;
-}
-
-/* The cells of all series in the window that begins at step `first`, merged by step into `window`.
- * `*next` becomes the first minute with a cell beyond it. */
-static bool fill_window(struct scan *scan, const struct query *query, int64_t first,
-                        struct cell *window, int64_t *next, struct error *err)
-{
-    int64_t start = scan->from + first * scan->step;
-
-    *next = scan->to;
-    for (size_t i = 0; i < query->series_count; i++) {
-        uint32_t id = query->series[i].id;
-        int64_t minute = start;
-        MDB_val value;
-        bool found = false;
-
-        if (!seek(scan, id, &minute, &found, &value, err))
-            return false;
-        while (found && step_of(scan, minute) - first < WINDOW_STEPS) {
-            if (!take(scan, id, &value, &window[step_of(scan, minute) - first], err) ||
-                !step_on(scan, id, &minute, &found, &value, err))
-                return false;
-        }
-        if (found && minute < *next)
-            *next = minute;
-    }
-    return true;
-}
-
-/* All series together, in the order of time: window by window, so that memory is bounded whatever
- * the range; windows without a cell are skipped. */
-static bool scan_merged(struct scan *scan, const struct query *query, struct error *err)
-{
-    struct cell *window = memory_zero(WINDOW_STEPS, sizeof *window);
-    int64_t first = 0;
-    int64_t next = scan->from;
-    bool ok = true;
-
-    while (ok && next < scan->to && !scan->stopped) {
-        first = step_of(scan, next);
-        ok = fill_window(scan, query, first, window, &next, err);
-        for (size_t i = 0; i < WINDOW_STEPS; i++) {
-            if (ok)
-                emit(scan, 0, first + (int64_t)i, &window[i]);
-            cell_fini(&window[i]);
-        }
-    }
-    free(window);
-    return ok;
-}
-
-static int64_t clamp_minute(int64_t minute)
-{
-    if (minute < -MINUTE_LIMIT)
-        return -MINUTE_LIMIT;
-    return minute > MINUTE_LIMIT ? MINUTE_LIMIT : minute;
-}
-
 bool query_cells(struct read_txn *txn, const struct query *query, query_cell_fn on_cell, void *arg,
                  struct coverage *coverage, struct error *err)
 {
-    struct scan scan = {.txn = txn, .on_cell = on_cell, .arg = arg, .coverage = coverage};
-
-    if (query->step < 0 || query->step % MS_PER_MINUTE != 0)
-        return error_set(err, ERROR_INVALID, "the step is not a whole number of minutes");
-    coverage->levels |= COVERAGE_MINUTE;
-    if (query->from >= query->to)
-        return true;
-    scan.from = clamp_minute(minute_of(query->from));
-    scan.to = clamp_minute(minute_of(query->to - 1)) + 1;
-    scan.step = query->step / MS_PER_MINUTE;
-    int rc = mdb_cursor_open(txn->txn, txn->store->databases[DATABASE_CELLS], &scan.cursor);
-    if (rc != 0)
-        return store_error(err, rc, "cannot read data directory '%s'", txn->store->path);
-    bool ok = query->merge_series ? scan_merged(&scan, query, err) : scan_apart(&scan, query, err);
-    mdb_cursor_close(scan.cursor);
-    return ok;
+    return scan_cells(txn, query, on_cell, arg, coverage, err);
 }
 
-bool query_level(struct read_txn *txn, uint32_t series, wall_ms at, struct level *out, bool *found,
-                 struct error *err)
+bool query_level(struct read_txn *txn, uint32_t series, wall_ms at, struct level_sample *out,
+                 bool *found, struct error *err)
 {
-    int64_t minute = minute_of(at);
-    bool stored = true;
-    bool seen = false;
+    const struct query_series one = {.id = series};
 
-    while (!seen) {
-        struct cell cell = CELL_EMPTY;
-        if (!cells_newest(txn, series, &minute, &cell, &stored, err))
-            return false;
-        if (!stored)
-            break;
-        const struct aggregate *aggregate = &cell.aggregate;
-        if (aggregate->count > 0 && aggregate->last_at <= at) {
-            *out = (struct level){aggregate->last, aggregate->last_at};
-            seen = true;
-        } else if (aggregate->count > 0 && aggregate->first_at <= at) {
-            *out = (struct level){aggregate->first, aggregate->first_at};
-            seen = true;
-        }
-        cell_fini(&cell);
-        minute--;
-    }
-    *found = seen;
+    if (!scan_levels(txn, &one, 1, at, out, err))
+        return false;
+    *found = out->at != WALL_NONE;
     return true;
+}
+
+bool query_levels(struct read_txn *txn, const struct query_series *series, size_t count, wall_ms at,
+                  struct level_sample *out, struct error *err)
+{
+    return scan_levels(txn, series, count, at, out, err);
+}
+
+/* --- what changed --- */
+
+bool query_changed(struct read_txn *txn, const struct query_changes *changes, changed_fn on_range,
+                   void *arg, struct error *err)
+{
+    return scan_changed(txn, changes, on_range, arg, err);
+}
+
+struct period_visit {
+    const struct query_periods *periods;
+    changed_period_fn on_period;
+    void *arg;
+    wall_ms done; /* periods that begin before this were visited */
+};
+
+static bool visit_periods(wall_ms from, wall_ms to, void *arg)
+{
+    struct period_visit *visit = arg;
+    const struct calendar *calendar = visit->periods->calendar;
+    struct period period =
+        calendar_period(calendar, visit->periods->kind, from > visit->done ? from : visit->done);
+
+    while (period.from < to && period.to <= visit->periods->closed_at) {
+        if (!visit->on_period(&period, visit->arg))
+            return false;
+        visit->done = period.to;
+        period = calendar_next(calendar, &period);
+    }
+    return period.to <= visit->periods->closed_at;
+}
+
+bool query_changed_periods(struct read_txn *txn, const struct query_changes *changes,
+                           const struct query_periods *periods, changed_period_fn on_period,
+                           void *arg, struct error *err)
+{
+    struct period_visit visit = {periods, on_period, arg, INT64_MIN};
+    return scan_changed(txn, changes, visit_periods, &visit, err);
 }
 
 /* --- metrics and the ledger --- */
 
-static struct metric_facts facts_of(const struct metric_record *record)
+static struct metric_facts facts_of(const struct metric_count *count)
 {
-    return (struct metric_facts){.seen = true,
-                                 .kinds = record->kinds,
-                                 .first_sample_at = record->first_at,
-                                 .last_sample_at = record->last_at,
-                                 .series = record->series};
+    return (struct metric_facts){
+        .seen = count->kinds != 0, .kinds = count->kinds, .series = count->series};
 }
 
 void query_metric(struct read_txn *txn, struct str metric, struct metric_facts *out)
 {
-    struct schema_key key = schema_name_key(metric);
-    const struct str key_bytes = {(const char *)key.bytes, key.len};
-    struct metric_record record;
-    struct str bytes;
+    struct metric_count count;
 
-    *out = (struct metric_facts){.first_sample_at = WALL_NONE, .last_sample_at = WALL_NONE};
-    if (store_get(txn, DATABASE_METRICS, key_bytes, &bytes) &&
-        metric_record_decode(bytes, &record) && str_equal(record.name, metric))
-        *out = facts_of(&record);
+    catalog_metric(txn, metric, &count);
+    *out = facts_of(&count);
+}
+
+bool query_metric_times(struct read_txn *txn, struct str metric, wall_ms *first, wall_ms *last,
+                        struct error *err)
+{
+    struct arena arena = ARENA_EMPTY;
+    struct metric_facts facts;
+    struct query_series *series = NULL;
+    size_t count = 0;
+    size_t capacity = 0;
+    bool ok = true;
+
+    query_metric(txn, metric, &facts);
+    for (unsigned kind = 1; ok && kind <= METRIC_KIND_MAX; kind++) {
+        const struct selector selector = {.metric = metric, .kind = (enum metric_kind)kind};
+        uint32_t *ids = NULL;
+        size_t found = 0;
+        if ((facts.kinds & (1U << kind)) == 0)
+            continue;
+        ok = catalog_select_ids(txn, &selector, &arena, &ids, &found, err);
+        for (size_t i = 0; ok && i < found; i++) {
+            series = arena_grow(&arena, series, count, &capacity, sizeof *series);
+            series[count++] = (struct query_series){.id = ids[i]};
+        }
+    }
+    ok = ok && scan_times(txn, series, count, first, last, err);
+    arena_fini(&arena);
+    return ok;
 }
 
 /* Visits all entries of a database until the visitor returns false. */
@@ -345,21 +166,18 @@ struct metric_visit {
     void *arg;
 };
 
-static bool visit_metric(struct str value, void *arg)
+static bool visit_metric(struct str metric, const struct metric_count *count, void *arg)
 {
     const struct metric_visit *visit = arg;
-    struct metric_record record;
+    struct metric_facts facts = facts_of(count);
 
-    if (!metric_record_decode(value, &record))
-        return true;
-    struct metric_facts facts = facts_of(&record);
-    return visit->on_metric(record.name, &facts, visit->arg);
+    return visit->on_metric(metric, &facts, visit->arg);
 }
 
 void query_metrics(struct read_txn *txn, metric_fn on_metric, void *arg)
 {
     struct metric_visit visit = {on_metric, arg};
-    visit_all(txn, DATABASE_METRICS, visit_metric, &visit);
+    catalog_metrics(txn, visit_metric, &visit);
 }
 
 struct ledger_visit {

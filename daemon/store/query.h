@@ -3,6 +3,7 @@
  * Everything here reads one snapshot. Results are in the arena. */
 #pragma once
 
+#include "base/calendar.h"
 #include "series/cell.h"
 #include "series/ledger.h"
 #include "series/metric.h"
@@ -31,9 +32,19 @@ struct query_series {
     struct str key; /* canonical (series/series_key.h) */
 };
 
-/* The series that a selector names, in the order of their ids; NULL when there are none. */
+/* The series that a selector names, in the order of their ids, in the arena; `*out` is NULL when
+ * there are none. False: the catalogue cannot be read. */
+bool query_series(struct read_txn *txn, const struct selector *selector, struct arena *arena,
+                  struct query_series **out, size_t *count, struct error *err);
+
+/* The same for who treats what cannot be read as absent. */
 struct query_series *query_select(struct read_txn *txn, const struct selector *selector,
                                   struct arena *arena, size_t *count);
+
+/* The series with this name (series/series_key.h), copied into the arena; false when there is none.
+ */
+bool query_series_by_hash(struct read_txn *txn, struct series_hash hash, struct arena *arena,
+                          struct query_series *out);
 
 /* What stands behind a figure. Start from COVERAGE_EMPTY; every query adds to it. */
 struct coverage {
@@ -71,22 +82,29 @@ bool query_cells(struct read_txn *txn, const struct query *query, query_cell_fn 
 /* The newest sample of a series at or before `at` (FIG-13): a sample at `at` itself counts. False
  * with `*found` untouched means an error; no sample is `*found` false. Cells are of one minute: in
  * the minute of `at` only its first and its last sample are known, those between are not. */
-struct level {
+struct level_sample {
     double value;
     wall_ms at;
 };
-bool query_level(struct read_txn *txn, uint32_t series, wall_ms at, struct level *out, bool *found,
-                 struct error *err);
+bool query_level(struct read_txn *txn, uint32_t series, wall_ms at, struct level_sample *out,
+                 bool *found, struct error *err);
+
+/* The same of many series: `out` takes one for each; its `at` is WALL_NONE where there is none. */
+bool query_levels(struct read_txn *txn, const struct query_series *series, size_t count, wall_ms at,
+                  struct level_sample *out, struct error *err);
 
 /* What is known of a metric, whatever the labels. */
 struct metric_facts {
     bool seen;
     unsigned kinds; /* bit (1 << enum metric_kind) for each kind it has series of */
-    wall_ms first_sample_at;
-    wall_ms last_sample_at;
     uint64_t series;
 };
 void query_metric(struct read_txn *txn, struct str metric, struct metric_facts *out);
+
+/* The times of its first and of its last sample that are kept; WALL_NONE without one. NULL for what
+ * is not wanted. Looks at all its series: ask when it is needed. */
+bool query_metric_times(struct read_txn *txn, struct str metric, wall_ms *first, wall_ms *last,
+                        struct error *err);
 
 /* Metric names in order (after 400 bytes that are alike: in any order), for hints and lists; return
  * false to stop. */
@@ -99,3 +117,31 @@ void query_ledgers(struct read_txn *txn, ledger_fn on_ledger, void *arg);
 
 /* Time of the newest sample of all metrics ("data as of"); WALL_NONE in an empty store. */
 wall_ms query_newest(struct read_txn *txn);
+
+/* Which of `series` changed, and since which commit (store_commit_number): the commits after that
+ * one. */
+struct query_changes {
+    const struct query_series *series;
+    size_t series_count;
+    uint64_t since;
+};
+
+/* The spans of time in which their cells changed, disjoint, in order and whole quarters of an hour,
+ * or civil days where finer levels are gone; return false to stop. Answered from the versions of
+ * runs and partitions (design 4.11): everything that changed is said, and what was only rewritten
+ * since may be said too. */
+typedef bool (*changed_fn)(wall_ms from, wall_ms to, void *arg);
+bool query_changed(struct read_txn *txn, const struct query_changes *changes, changed_fn on_range,
+                   void *arg, struct error *err);
+
+/* The civil periods in which they changed and that were over at `closed_at`, each once, in order:
+ * what late samples have restated. */
+struct query_periods {
+    const struct calendar *calendar;
+    enum period_kind kind;
+    wall_ms closed_at;
+};
+typedef bool (*changed_period_fn)(const struct period *period, void *arg);
+bool query_changed_periods(struct read_txn *txn, const struct query_changes *changes,
+                           const struct query_periods *periods, changed_period_fn on_period,
+                           void *arg, struct error *err);

@@ -106,20 +106,6 @@ struct schema_key schema_hash_key(struct series_hash hash)
     return key;
 }
 
-struct schema_key schema_by_metric_key(struct series_hash hash, uint32_t id)
-{
-    struct schema_key key = schema_hash_key(hash);
-    schema_put_u32(&key, id);
-    return key;
-}
-
-struct schema_key schema_cell_key(uint32_t id, int64_t minute)
-{
-    struct schema_key key = schema_id_key(id);
-    schema_put_u64(&key, (uint64_t)minute ^ SIGN_BIT);
-    return key;
-}
-
 struct schema_key schema_name_key(struct str name)
 {
     struct schema_key key;
@@ -138,21 +124,4 @@ struct schema_key schema_name_key(struct str name)
 uint32_t schema_id_of(struct str bytes)
 {
     return bytes.len == SCHEMA_ID_SIZE ? (uint32_t)get_big_endian(bytes.text, SCHEMA_ID_SIZE) : 0;
-}
-
-uint32_t schema_by_metric_id(struct str bytes)
-{
-    if (bytes.len != SCHEMA_BY_METRIC_SIZE)
-        return 0;
-    return (uint32_t)get_big_endian(bytes.text + SCHEMA_HASH_SIZE, SCHEMA_ID_SIZE);
-}
-
-void schema_cell_of(struct str bytes, uint32_t *id, int64_t *minute)
-{
-    *id = 0;
-    *minute = 0;
-    if (bytes.len != SCHEMA_CELL_SIZE)
-        return;
-    *id = (uint32_t)get_big_endian(bytes.text, SCHEMA_ID_SIZE);
-    *minute = (int64_t)(get_big_endian(bytes.text + SCHEMA_ID_SIZE, 8) ^ SIGN_BIT);
 }

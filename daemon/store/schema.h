@@ -25,13 +25,16 @@
  *             "kept_minute", "kept_quarter", "kept_day"
  *                           -> i64 first minute, quarter (both as numbers since 1970) and, as a
  *                              quarter too, instant that retention has not dropped
+ *             "migrating"   -> key of the last cell of an older version that was moved; absent
+ *                              unless a migration was cut short (store/migrate.h)
  *             "indexed"     -> u64, series up to this id are in the index
  *             "index_run"   -> u64, the newest number given to an index run
  *             "clock"       -> i64 high-water mark (wall_ms), i64 CLOCK_BOOTTIME then (ms),
  *                              16 bytes boot id, i64 retention's mark (store/guard.h)
  * runs        u8 tier, u64 number                     -> run record (store/parts.h)
- * journal     u64 number, i64 quarter, u32 id         -> chunk (store/chunk.h) of a run of tier 0:
- *             its number is that of the commit; quarter and id are those of its first cell
+ * journal     u64 number, i64 quarter, u32 id, u8 minute within the quarter
+ *                                                     -> chunk (store/chunk.h) of a run of tier 0:
+ *             its number is that of the commit, the rest the place of its first cell
  * run         the same of the tiers above
  * partitions  u8 level, u16 calendar (0 but for days), i64 first bucket, u32 number
  *                                                     -> partition record (store/parts.h)
@@ -44,9 +47,12 @@
  * garbage     u8 what (enum garbage), u64 number      -> - : what is being built or taken away
  *
  * series      u32 id (from 1)                         -> i64 first seen (wall_ms), series key
- * index_runs  u8 tier, u64 number                     -> u64 entries, u64 bytes
- * index       u64 number, 16 bytes key, u32 id        -> chunk (store/index.h): sorted (key, id),
- *             where key names a series (series_key_hash), a label pair or a metric
+ * removed     u32 id / 8192                           -> 1024 bytes, one bit an id, the low ones
+ *             first: ids that were given and are gone (store/removed.h)
+ * index_runs  u64 number                              -> u64 entries, u64 bytes
+ * index       u64 number, 16 bytes key, u32 id        -> chunk (store/index_chunk.h): sorted
+ *             (key, id), where key names a series, a label, a label's value or a metric
+ *             (store/index.h); key and id are those of its first entry
  * metrics     NAME of the metric                      -> u32 kinds (bits, 1 << metric_kind),
  *             u64 series, the name: of indexed series
  * gauges      u32 id                                  -> double level, i64 at, u64 arrival,
@@ -80,16 +86,13 @@
 #include "series/series_key.h"
 
 /* Raised by every change of what is written above. */
-enum { STORE_SCHEMA_VERSION = 2 };
+enum { STORE_SCHEMA_VERSION = 3 };
 
 /*       constant     name in LMDB */
 #define DATABASES(X)                                                                               \
     X(META, "meta")                                                                                \
     X(SERIES, "series")                                                                            \
-    X(BY_HASH, "by_hash")                                                                          \
-    X(BY_METRIC, "by_metric")                                                                      \
     X(METRICS, "metrics")                                                                          \
-    X(CELLS, "cells")                                                                              \
     X(RUNS, "runs")                                                                                \
     X(JOURNAL, "journal")                                                                          \
     X(RUN, "run")                                                                                  \
@@ -100,6 +103,7 @@ enum { STORE_SCHEMA_VERSION = 2 };
     X(CALENDARS, "calendars")                                                                      \
     X(DAY_BOUNDS, "day_bounds")                                                                    \
     X(GARBAGE, "garbage")                                                                          \
+    X(REMOVED, "removed")                                                                          \
     X(INDEX_RUNS, "index_runs")                                                                    \
     X(INDEX, "index")                                                                              \
     X(TRACKERS, "trackers")                                                                        \
@@ -125,8 +129,6 @@ enum database {
 enum {
     SCHEMA_ID_SIZE = 4,
     SCHEMA_HASH_SIZE = 16,
-    SCHEMA_BY_METRIC_SIZE = SCHEMA_HASH_SIZE + SCHEMA_ID_SIZE,
-    SCHEMA_CELL_SIZE = SCHEMA_ID_SIZE + 8,
     SCHEMA_NAME_MAX = 400,
     SCHEMA_NAME_SIZE = SCHEMA_NAME_MAX + SCHEMA_HASH_SIZE,
 };
@@ -139,8 +141,6 @@ struct schema_key {
 
 struct schema_key schema_id_key(uint32_t id);
 struct schema_key schema_hash_key(struct series_hash hash);
-struct schema_key schema_by_metric_key(struct series_hash hash, uint32_t id);
-struct schema_key schema_cell_key(uint32_t id, int64_t minute);
 struct schema_key schema_name_key(struct str name);
 
 /* Keys made of parts, in the order they are put: big-endian, signed ones with 2^63 added, so that
@@ -171,5 +171,3 @@ int64_t schema_get_i64(struct schema_reader *reader);
 
 /* Backwards; `bytes` has the length that the key has (a shorter one gives 0). */
 uint32_t schema_id_of(struct str bytes);
-uint32_t schema_by_metric_id(struct str bytes);
-void schema_cell_of(struct str bytes, uint32_t *id, int64_t *minute);

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "store/migrate.h"
 #include "store/store_private.h"
 
+enum { OLD_DATABASES = 4 }; /* of earlier versions, while they are migrated */
 enum { PATH_BYTES = 4096, READERS_MAX = 510, ORIGIN_SIZE = 16, PAGE_FLOOR = 4096 };
 
 /* Address space above max_size, for what must be written when input is refused. */
@@ -161,17 +163,19 @@ static int take_lock(const char *path, struct error *err)
 
 static bool other_version(const struct store *store, uint32_t found, struct error *err)
 {
+    bool is_newer = found > STORE_SCHEMA_VERSION;
+
     (void)error_set(err, ERROR_CONFLICT,
-                    "data directory '%s' was written by another version of kpid (schema %u, this "
-                    "one reads %d)",
-                    store->path, found, STORE_SCHEMA_VERSION);
-    return error_hint(err, "until version 1.0 there is no migration: move it away or start with an "
-                           "empty directory");
+                    "data directory '%s' was written by %s version of kpid (schema %u, this one "
+                    "reads %d)",
+                    store->path, is_newer ? "a newer" : "an old", found, STORE_SCHEMA_VERSION);
+    return error_hint(err, is_newer ? "start that version, or another directory with this one"
+                                    : "move it away or start with an empty directory");
 }
 
-/* Before anything is written: whether this is a database of ours, of this version. `*is_new` when
- * there is nothing in it yet. */
-static bool check_schema(struct store *store, MDB_txn *txn, bool *is_new, struct error *err)
+/* Before anything is written: whether this is a database of ours, of a version that can be read.
+ * `*version` is 0 when there is nothing in it yet. */
+static bool check_schema(struct store *store, MDB_txn *txn, uint32_t *version, struct error *err)
 {
     MDB_dbi root = 0;
     MDB_stat facts = {0};
@@ -183,8 +187,8 @@ static bool check_schema(struct store *store, MDB_txn *txn, bool *is_new, struct
         rc = mdb_stat(txn, root, &facts);
     if (rc != 0)
         return store_error(err, rc, "cannot read data directory '%s'", store->path);
-    *is_new = facts.ms_entries == 0;
-    if (*is_new)
+    *version = 0;
+    if (facts.ms_entries == 0)
         return true;
     rc = mdb_dbi_open(txn, DATABASE_NAMES[DATABASE_META], 0, &store->databases[DATABASE_META]);
     if (rc == 0)
@@ -195,9 +199,9 @@ static bool check_schema(struct store *store, MDB_txn *txn, bool *is_new, struct
     if (rc != 0)
         return store_error(err, rc, "cannot read data directory '%s'", store->path);
     struct reader reader = reader_of(store_bytes(&value));
-    uint32_t found = read_u32(&reader);
-    if (found != STORE_SCHEMA_VERSION)
-        return other_version(store, found, err);
+    *version = read_u32(&reader);
+    if (*version != STORE_SCHEMA_VERSION && *version != MIGRATE_FROM_VERSION)
+        return other_version(store, *version, err);
     return true;
 }
 
@@ -219,16 +223,16 @@ static bool write_first_meta(struct write_txn *txn, struct error *err)
 }
 
 /* Opens (makes) the databases in one transaction, which is only committed for a new directory or
- * one that lacks a database. */
+ * one that lacks a database. What an older version has written is brought to this one. */
 static bool open_databases(struct store *store, struct error *err)
 {
     struct write_txn txn = {.reader.store = store};
-    bool is_new = false;
+    uint32_t version = 0;
 
     int rc = mdb_txn_begin(store->env, NULL, 0, &txn.reader.txn);
     if (rc != 0)
         return store_error(err, rc, "cannot open data directory '%s'", store->path);
-    if (!check_schema(store, txn.reader.txn, &is_new, err)) {
+    if (!check_schema(store, txn.reader.txn, &version, err)) {
         mdb_txn_abort(txn.reader.txn);
         return false;
     }
@@ -238,23 +242,52 @@ static bool open_databases(struct store *store, struct error *err)
         mdb_txn_abort(txn.reader.txn);
         return store_error(err, rc, "cannot open the databases of '%s'", store->path);
     }
-    if (is_new && !write_first_meta(&txn, err)) {
+    if (version == 0 && !write_first_meta(&txn, err)) {
         mdb_txn_abort(txn.reader.txn);
         return false;
     }
+    bool is_old = version == MIGRATE_FROM_VERSION;
+    bool is_unfinished = migrate_is_unfinished(&txn.reader);
     rc = mdb_txn_commit(txn.reader.txn);
     if (rc != 0)
         return store_error(err, rc, "cannot write to data directory '%s'", store->path);
-    return true;
+    return !(is_old || is_unfinished) || migrate(store, is_old, err);
+}
+
+/* A file that ends within LMDB's two first pages holds nothing yet: its making was cut short, and
+ * it is made anew. Unless it is somebody else's: LMDB's begins with its mark, or with zeros where
+ * the power was cut. */
+static void remove_unfinished(const struct store *store)
+{
+    enum { MARK_AT = 16, MARK_END = 20 };
+    static const unsigned char mark[] = {0xDE, 0xC0, 0xEF, 0xBE};
+    static const unsigned char zeros[] = {0, 0, 0, 0};
+    unsigned char first[MARK_END] = {0};
+    char file[PATH_BYTES + 16];
+    struct stat facts;
+
+    (void)snprintf(file, sizeof file, "%s/data.mdb", store->path);
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return;
+    bool is_short = fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode) &&
+                    facts.st_size < 2 * (off_t)sysconf(_SC_PAGESIZE);
+    bool is_ours = pread(fd, first, sizeof first, 0) >= 0 &&
+                   (memcmp(first + MARK_AT, mark, sizeof mark) == 0 ||
+                    memcmp(first + MARK_AT, zeros, sizeof zeros) == 0);
+    (void)close(fd);
+    if (is_short && is_ours)
+        (void)unlink(file);
 }
 
 static bool open_environment(struct store *store, struct error *err)
 {
     int dead = 0;
 
+    remove_unfinished(store);
     int rc = mdb_env_create(&store->env);
     if (rc == 0)
-        rc = mdb_env_set_maxdbs(store->env, DATABASE_COUNT);
+        rc = mdb_env_set_maxdbs(store->env, DATABASE_COUNT + OLD_DATABASES);
     if (rc == 0)
         rc = mdb_env_set_maxreaders(store->env, READERS_MAX);
     if (rc == 0)
@@ -436,6 +469,21 @@ bool store_put(struct write_txn *txn, enum database database, MDB_val key, struc
     MDB_val bytes = store_value(value);
 
     int rc = mdb_put(reader->txn, reader->store->databases[database], &key, &bytes, flags);
+    if (rc != 0) {
+        txn->storage_failed = true;
+        return store_error(err, rc, "cannot write to data directory '%s'", reader->store->path);
+    }
+    txn->wrote = true;
+    return true;
+}
+
+bool store_remove(struct write_txn *txn, enum database database, MDB_val key, struct error *err)
+{
+    struct read_txn *reader = &txn->reader;
+
+    int rc = mdb_del(reader->txn, reader->store->databases[database], &key, NULL);
+    if (rc == MDB_NOTFOUND)
+        return true;
     if (rc != 0) {
         txn->storage_failed = true;
         return store_error(err, rc, "cannot write to data directory '%s'", reader->store->path);

@@ -64,6 +64,11 @@ struct upkeep_options {
     unsigned fanout; /* runs of a tier that become one; 0: UPKEEP_FANOUT */
 };
 
+/* True while retention counts from an older time than the clock's, which only a person can change
+ * (store/guard.h); `why` gets the sentence and what to do. As of the newest commit that said so, a
+ * minute ago at most. */
+bool store_keeps_more(struct read_txn *txn, struct error *why);
+
 struct store_usage {
     uint64_t used_bytes;
     uint64_t max_bytes;

@@ -51,6 +51,13 @@ static inline struct str store_bytes(const MDB_val *value)
     return (struct str){value->mv_data, value->mv_size};
 }
 
+/* The minute that contains `at`, also before 1970. */
+static inline int64_t minute_of(wall_ms at)
+{
+    int64_t minute = at / MS_PER_MINUTE;
+    return at % MS_PER_MINUTE < 0 ? minute - 1 : minute;
+}
+
 /* Sets `err` to `what` and the words for an answer of LMDB; returns false. */
 __attribute__((format(printf, 3, 4))) bool store_error(struct error *err, int rc,
                                                        const char *format, ...);
@@ -65,6 +72,9 @@ bool store_get(const struct read_txn *txn, enum database database, struct str ke
 /* As mdb_put; a failure marks the transaction. */
 bool store_put(struct write_txn *txn, enum database database, MDB_val key, struct str value,
                unsigned flags, struct error *err);
+
+/* As mdb_del of the key; true also when there was none. */
+bool store_remove(struct write_txn *txn, enum database database, MDB_val key, struct error *err);
 
 /* `parent` NULL begins a transaction of its own, after a panic on an environment opened anew; else
  * one inside `parent`. On the writer's thread. Not moved in memory while it lasts. */

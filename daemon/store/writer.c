@@ -10,8 +10,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/thread.h"
-#include "store/cells.h"
+#include "store/identity.h"
+#include "store/journal.h"
 #include "store/ledger_table.h"
+#include "store/upkeep.h"
 
 enum {
     DEFAULT_CAPACITY = 1024,
@@ -19,14 +21,33 @@ enum {
     DEFAULT_RETRY_MS = 1000,
     STOP_DEADLINE_MS = 3000,
     STOP_RETRY_NS = 100 * 1000 * 1000,
-    LOG_TICK_S = 10,
+    TICK_MS = 1000,
     SCRATCH_KEPT_BYTES = 1 << 20,
+    /* What a transaction may cost, in cells: about 15 ms of CPU. A series that may be new costs as
+     * much as some cells. A large delta is not cut for less than a rest. */
+    GROUP_CELLS = 1 << 16,
+    NEW_SERIES_CELLS = 3,
+    REST_CELLS = 1 << 12,
+    /* Shards hand over so often that the writer stays under a tenth of a core. */
+    FLUSH_MIN_MS = 1000,
+    FLUSH_MAX_MS = 10 * 1000,
+    FLUSH_PER_BUSY = 10,
+    GUARD_SAVE_MS = 60 * 1000,
 };
 
 struct queue {
     struct message *first;
     struct message **end;
     size_t count;
+};
+
+/* What one transaction holds: the first deltas of the queue, of the one after these its cells up to
+ * `part_to` (0: none), and all jobs. */
+struct group {
+    size_t deltas;
+    size_t part_to;
+    size_t jobs;
+    bool is_waited_for; /* one of the deltas */
 };
 
 struct writer {
@@ -37,34 +58,50 @@ struct writer {
     size_t waiting_bytes_max;
     span_ms retry_ms;
     struct event *retry_timer; /* NULL while the writer is freed */
-    struct event *log_timer;
+    struct event *work_timer;  /* at once: more of what waits, or a step of upkeep */
+    struct event *tick_timer;
 
     /* shared */
     _Atomic size_t waiting;       /* deltas posted and neither committed nor refused */
     _Atomic size_t waiting_bytes; /* that they hold */
     _Atomic bool failing; /* input is not taken: the last commit failed, or the store is full */
+    _Atomic span_ms flush_interval;
+    _Atomic bool clock_is_suspect;
+    _Atomic wall_ms clock_found, clock_expected; /* while it is */
 
     /* writer's thread only; the caller's of writer_stop when that has ended */
     struct queue deltas;
     struct queue jobs;
     struct catalog *catalog;
+    struct gauges *gauges;
+    struct cumulatives *cumulatives;
     struct arena scratch;
     bool stuck;              /* wait for the retry timer before the next try */
+    bool is_full;            /* deltas wait until there is room */
     struct error last_error; /* why, while `failing` */
 
-    /* After a commit that LMDB said failed: whether it holds is told by the commit's number. These
-     * are the first ones of the queues, which were in it; `number` 0: none is in doubt. */
+    struct upkeep *upkeep; /* NULL: none is wanted */
+    struct guard guard;
+    bool has_clock; /* `guard` is open */
+    mono_ms guard_saved_at;
+    mono_ms flush_began; /* the interval in which `busy_us` were needed */
+    uint64_t busy_us;
+
+    /* After a commit that LMDB said failed: whether it holds is told by the commit's number. This
+     * is what was in it; `number` 0: none is in doubt. */
     struct {
         uint64_t number;
-        size_t deltas;
-        size_t jobs;
+        struct group group;
     } doubt;
-    struct cells_report report; /* of the newest try */
-    bool wrote;                 /* the newest try had something to commit */
+    struct journal_report report; /* of the newest try */
+    uint64_t unreadable;          /* the same: entries of the ledger */
+    bool wrote;                   /* the newest try had something to commit */
+    bool saved_guard;             /* the newest try holds the clock's marks */
 
     struct log_repeat commit_failures;
+    struct log_repeat upkeep_failures;
     struct log_repeat refused_cells;
-    struct log_repeat unreadable;
+    struct log_repeat unreadable_log;
 };
 
 /* --- queues --- */
@@ -99,7 +136,7 @@ static struct message *queue_take(struct queue *queue)
 static void forget_waiting(struct writer *writer, const struct delta *delta)
 {
     (void)atomic_fetch_sub(&writer->waiting, 1);
-    (void)atomic_fetch_sub(&writer->waiting_bytes, delta_size_bytes(delta));
+    (void)atomic_fetch_sub(&writer->waiting_bytes, delta->posted_bytes);
 }
 
 static void finish_delta(struct writer *writer, struct delta *delta, const struct error *err)
@@ -123,16 +160,15 @@ static void finish_job(struct writer_job *job, const struct error *err)
         job->done(job, err);
 }
 
-static void finish_deltas(struct writer *writer, size_t count)
+/* The group is stored. */
+static void finish_group(struct writer *writer, const struct group *group)
 {
-    for (size_t i = 0; i < count; i++)
-        finish_delta(writer, (struct delta *)queue_take(&writer->deltas), NULL);
-}
-
-static void finish_jobs(struct writer *writer, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < group->jobs; i++)
         finish_job((struct writer_job *)queue_take(&writer->jobs), NULL);
+    for (size_t i = 0; i < group->deltas; i++)
+        finish_delta(writer, (struct delta *)queue_take(&writer->deltas), NULL);
+    if (group->part_to > 0)
+        ((struct delta *)writer->deltas.first)->stored_cells = group->part_to;
 }
 
 /* Tells who waits for an answer, from the `first`-th on, and keeps the others. */
@@ -166,6 +202,64 @@ static void refuse_jobs(struct writer *writer, size_t first, const struct error 
     }
 }
 
+/* --- what goes into one transaction --- */
+
+static bool may_be_cut(const struct delta *delta)
+{
+    return !delta_is_waited_for(delta) && delta->identity.kind == IDENTITY_NONE;
+}
+
+static size_t cost_of(const struct delta *delta)
+{
+    return delta->cell_count - delta->stored_cells + delta->cumulative_count +
+           NEW_SERIES_CELLS * delta->key_count;
+}
+
+/* Up to which cell the budget lasts; at least one cell. */
+static size_t cut(const struct delta *delta, size_t budget)
+{
+    size_t cost = 0;
+    uint32_t series = UINT32_MAX;
+
+    for (size_t i = delta->stored_cells; i < delta->cell_count; i++) {
+        const struct delta_cell *cell = &delta->cells[i];
+        cost++;
+        if (cell->series != series && delta->series[cell->series].key.len > 0)
+            cost += NEW_SERIES_CELLS;
+        series = cell->series;
+        if (cost > budget && i > delta->stored_cells)
+            return i;
+    }
+    return delta->cell_count;
+}
+
+/* As many deltas as may be in one transaction, in their order, and all jobs. */
+static struct group plan_group(const struct writer *writer, bool with_deltas)
+{
+    struct group group = {.jobs = writer->jobs.count};
+    size_t budget = GROUP_CELLS;
+    const struct message *message = with_deltas ? writer->deltas.first : NULL;
+
+    for (; message != NULL; message = message->next) {
+        const struct delta *delta = (const struct delta *)message;
+        size_t cost = cost_of(delta);
+        if (cost > budget && may_be_cut(delta)) {
+            size_t to = budget < REST_CELLS ? 0 : cut(delta, budget);
+            if (to < delta->cell_count) {
+                group.part_to = to;
+                break;
+            }
+            cost = budget;
+        }
+        if (cost > budget && group.deltas > 0)
+            break;
+        budget -= cost > budget ? budget : cost;
+        group.deltas++;
+        group.is_waited_for = group.is_waited_for || delta_is_waited_for(delta);
+    }
+    return group;
+}
+
 /* --- one transaction --- */
 
 /* Runs the jobs, each in a transaction of its own inside the group's, so that one that fails takes
@@ -197,62 +291,105 @@ static bool run_jobs(struct writer *writer, struct write_txn *txn, struct error 
     return true;
 }
 
-static bool apply_deltas(struct writer *writer, struct write_txn *txn, struct error *err)
+/* Decides which deltas are new, and makes parts of those. */
+static bool choose_parts(struct writer *writer, struct write_txn *txn, const struct group *group,
+                         struct journal_part *parts, size_t *count, struct error *err)
 {
-    struct cells_report *report = &writer->report;
-    size_t count = 0;
-    struct delta **deltas =
-        arena_array(&writer->scratch, writer->deltas.count, sizeof(struct delta *));
+    struct message *message = writer->deltas.first;
+    wall_ms now = clock_wall();
 
-    for (struct message *message = writer->deltas.first; message != NULL; message = message->next)
-        deltas[count++] = (struct delta *)message;
-    const struct cells_group group = {.catalog = writer->catalog,
-                                      .txn = txn,
-                                      .deltas = deltas,
-                                      .count = count,
-                                      .now = clock_wall(),
-                                      .scratch = &writer->scratch};
-    if (!cells_apply(&group, report, err))
+    *count = 0;
+    for (size_t i = 0; i < group->deltas; i++, message = message->next) {
+        struct delta *delta = (struct delta *)message;
+        if (!identity_decide(txn, delta, now, err))
+            return false;
+        if (delta->outcome == DELTA_STORED)
+            parts[(*count)++] = (struct journal_part){
+                .delta = delta, .from = delta->stored_cells, .to = delta->cell_count};
+    }
+    if (group->part_to > 0) {
+        struct delta *delta = (struct delta *)message;
+        parts[(*count)++] = (struct journal_part){
+            .delta = delta, .from = delta->stored_cells, .to = group->part_to};
+    }
+    return true;
+}
+
+static bool apply_deltas(struct writer *writer, struct write_txn *txn, const struct group *group,
+                         uint64_t number, struct error *err)
+{
+    struct journal_report *report = &writer->report;
+    struct journal_part *parts =
+        arena_array(&writer->scratch, group->deltas + 1, sizeof(struct journal_part));
+    struct journal_group journal = {.catalog = writer->catalog,
+                                    .gauges = writer->gauges,
+                                    .cumulatives = writer->cumulatives,
+                                    .txn = txn,
+                                    .parts = parts,
+                                    .number = number,
+                                    .now = clock_wall(),
+                                    .scratch = &writer->scratch};
+
+    if (!choose_parts(writer, txn, group, parts, &journal.count, err) ||
+        !journal_apply(&journal, report, err))
         return false;
-    for (size_t i = 0; i < count; i++) {
-        if (!ledger_table_add(txn, deltas[i], &report->unreadable, err))
+    struct message *message = writer->deltas.first;
+    const struct journal_part *part = parts;
+    for (size_t i = 0; i < group->deltas; i++, message = message->next) {
+        static const struct ledger_drops nothing;
+        const struct delta *delta = (struct delta *)message;
+        const struct ledger_drops *drops =
+            delta->outcome == DELTA_STORED ? &part++->drops : &nothing;
+        if (!ledger_table_add(txn, delta, drops, &writer->unreadable, err))
             return false;
     }
     wall_ms newest = (wall_ms)meta_get(&txn->reader, "newest", (uint64_t)WALL_NONE);
     return report->newest <= newest || meta_put(txn, "newest", (uint64_t)report->newest, err);
 }
 
-/* Writes all but the commit itself. */
-static bool fill(struct writer *writer, struct write_txn *txn, bool with_deltas, uint64_t *number,
-                 struct error *err)
+/* The clock's marks go with what is written anyway. */
+static bool save_guard(struct writer *writer, struct write_txn *txn, struct error *err)
 {
-    if (with_deltas && !apply_deltas(writer, txn, err))
-        return false;
-    if (!run_jobs(writer, txn, err))
-        return false;
+    if (!txn->wrote || !writer->has_clock || clock_mono() - writer->guard_saved_at < GUARD_SAVE_MS)
+        return true;
+    writer->saved_guard = true;
+    return guard_save(&writer->guard, txn, err);
+}
+
+/* Writes all but the commit itself. */
+static bool fill(struct writer *writer, struct write_txn *txn, const struct group *group,
+                 uint64_t *number, struct error *err)
+{
     *number = store_commit_number(&txn->reader) + 1;
+    if (group->deltas > 0 || group->part_to > 0) {
+        if (!apply_deltas(writer, txn, group, *number, err))
+            return false;
+    }
+    if (!run_jobs(writer, txn, err) || !save_guard(writer, txn, err))
+        return false;
     return !txn->wrote || meta_put(txn, "commit", *number, err);
 }
 
-/* Writes what waits. After a false it may be in doubt whether it holds: see settle. */
-static bool write_group(struct writer *writer, bool with_deltas, struct error *err)
+/* Writes the group. After a false it may be in doubt whether it holds: see settle. */
+static bool write_group(struct writer *writer, const struct group *group, struct error *err)
 {
     struct write_txn txn;
     uint64_t number = 0;
 
-    writer->report = (struct cells_report){.newest = WALL_NONE};
+    writer->report = (struct journal_report){.newest = WALL_NONE};
+    writer->unreadable = 0;
     writer->wrote = false;
+    writer->saved_guard = false;
     if (!write_txn_begin(writer->store, NULL, &txn, err))
         return false;
-    bool filled = fill(writer, &txn, with_deltas, &number, err);
+    bool filled = fill(writer, &txn, group, &number, err);
     if (!filled || !txn.wrote) {
         write_txn_abort(&txn);
         return filled;
     }
     writer->wrote = true;
     writer->doubt.number = number;
-    writer->doubt.deltas = with_deltas ? writer->deltas.count : 0;
-    writer->doubt.jobs = writer->jobs.count;
+    writer->doubt.group = *group;
     if (!write_txn_commit(&txn, err))
         return false;
     writer->doubt.number = 0;
@@ -274,45 +411,51 @@ static bool settle(struct writer *writer, bool *holds, struct error *err)
     return true;
 }
 
-static uint64_t microseconds(void)
+static uint64_t microseconds(clockid_t clock)
 {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 static void count_commit(struct writer *writer)
 {
-    const struct cells_report *report = &writer->report;
+    const struct journal_report *report = &writer->report;
 
     COUNTER_ADD(commits, writer->wrote ? 1 : 0);
     COUNTER_ADD(cells_written, report->cells);
     COUNTER_ADD(series_created, report->series_created);
+    if (writer->saved_guard)
+        writer->guard_saved_at = clock_mono();
     if (report->collisions + report->unknown > 0)
         log_repeated(&writer->refused_cells, clock_mono(), "cells_refused",
                      report->collisions + report->unknown, "collisions=%llu unknown=%llu",
                      (unsigned long long)report->collisions, (unsigned long long)report->unknown);
-    if (report->unreadable > 0)
-        log_repeated(&writer->unreadable, clock_mono(), "stored_value_unreadable",
-                     report->unreadable, "action=\"begun anew\"");
+    if (writer->unreadable > 0)
+        log_repeated(&writer->unreadable_log, clock_mono(), "stored_value_unreadable",
+                     writer->unreadable, "action=\"begun anew\"");
 }
 
 /* One try, with what it takes to know how it ended. */
-static bool try_group(struct writer *writer, bool with_deltas, struct error *err)
+static bool try_group(struct writer *writer, const struct group *group, struct error *err)
 {
     struct error unsettled;
-    uint64_t began = microseconds();
-    bool holds = write_group(writer, with_deltas, err);
+    uint64_t began = microseconds(CLOCK_MONOTONIC);
+    uint64_t busy_before = microseconds(CLOCK_THREAD_CPUTIME_ID);
+    bool holds = write_group(writer, group, err);
 
     if (!holds) {
         catalog_forget(writer->catalog);
+        cumulatives_forget(writer->cumulatives);
         (void)settle(writer, &holds, &unsettled);
         COUNTER_ADD(commit_failures, 1);
     }
     arena_reset(&writer->scratch);
     if (writer->scratch.total_bytes > SCRATCH_KEPT_BYTES)
         arena_fini(&writer->scratch);
-    COUNTER_ADD(commit_microseconds, microseconds() - began);
+    COUNTER_ADD(commit_microseconds, microseconds(CLOCK_MONOTONIC) - began);
+    if (!group->is_waited_for) /* else it would be done at this time anyway */
+        writer->busy_us += microseconds(CLOCK_THREAD_CPUTIME_ID) - busy_before;
     if (holds)
         count_commit(writer);
     return holds;
@@ -327,6 +470,7 @@ static void retry_later(struct writer *writer, bool stuck, const struct error *e
 
     writer->last_error = *err;
     writer->stuck = stuck;
+    writer->is_full = !stuck;
     atomic_store(&writer->failing, true);
     log_repeated(&writer->commit_failures, clock_mono(), "commit_failed", 1,
                  "reason=\"%.120s\" retry_in_ms=%lld", err->text, (long long)writer->retry_ms);
@@ -337,17 +481,25 @@ static void retry_later(struct writer *writer, bool stuck, const struct error *e
 static void all_is_well(struct writer *writer)
 {
     writer->stuck = false;
+    writer->is_full = false;
     atomic_store(&writer->failing, false);
     if (writer->retry_timer != NULL)
         (void)event_del(writer->retry_timer);
+}
+
+/* Turns the loop once more: whoever has sent something meanwhile comes first. */
+static void work_soon(struct writer *writer)
+{
+    static const struct timeval at_once = {0};
+    if (writer->work_timer != NULL)
+        (void)event_add(writer->work_timer, &at_once);
 }
 
 /* What is in doubt from an earlier try is settled first: either it is done, or who waits for it is
  * told that it is not. */
 static bool settle_earlier(struct writer *writer, struct error *err)
 {
-    size_t deltas = writer->doubt.deltas;
-    size_t jobs = writer->doubt.jobs;
+    struct group group = writer->doubt.group;
     bool was_in_doubt = writer->doubt.number != 0;
     bool holds = false;
 
@@ -357,8 +509,7 @@ static bool settle_earlier(struct writer *writer, struct error *err)
         return true;
     if (holds) {
         count_commit(writer);
-        finish_deltas(writer, deltas);
-        finish_jobs(writer, jobs);
+        finish_group(writer, &group);
         return true;
     }
     refuse_deltas(writer, 0, &writer->last_error);
@@ -366,8 +517,16 @@ static bool settle_earlier(struct writer *writer, struct error *err)
     return true;
 }
 
-/* Commits all that waits in one transaction. Input is left out while the store is full: then jobs
- * still have the reserve. */
+/* Tells all who wait but those of whom nobody knows yet whether they are stored. */
+static void refuse_who_waits(struct writer *writer, const struct error *err)
+{
+    bool in_doubt = writer->doubt.number != 0;
+    refuse_deltas(writer, in_doubt ? writer->doubt.group.deltas : 0, err);
+    refuse_jobs(writer, in_doubt ? writer->doubt.group.jobs : 0, err);
+}
+
+/* Commits what waits, as much as may be in one transaction. Input is left out while the store is
+ * full: then jobs still have the reserve. */
 static void commit_waiting(struct writer *writer)
 {
     struct error err = ERROR_EMPTY;
@@ -375,37 +534,105 @@ static void commit_waiting(struct writer *writer)
 
     if (!settle_earlier(writer, &err)) {
         COUNTER_ADD(commit_failures, 1);
-        refuse_deltas(writer, writer->doubt.deltas, &err);
-        refuse_jobs(writer, writer->doubt.jobs, &err);
+        refuse_who_waits(writer, &err);
         retry_later(writer, true, &err);
         return;
     }
-    size_t jobs = writer->jobs.count;
-    size_t deltas = writer->deltas.count;
-    if (deltas > 0 && !store_has_room(writer->store, &full))
-        deltas = 0;
-    bool done = deltas + jobs == 0 || try_group(writer, deltas > 0, &err);
-    if (!done && err.kind == ERROR_FULL && deltas > 0 && jobs > 0 && writer->doubt.number == 0) {
+    bool has_room = writer->deltas.count == 0 || store_has_room(writer->store, &full);
+    struct group group = plan_group(writer, has_room);
+    bool done = writer->jobs.count + (has_room ? writer->deltas.count : 0) == 0 ||
+                try_group(writer, &group, &err);
+    if (!done && err.kind == ERROR_FULL && writer->deltas.count > 0 && has_room &&
+        writer->jobs.count > 0 && writer->doubt.number == 0) {
         full = err;
-        deltas = 0;
-        done = try_group(writer, false, &err);
+        group = plan_group(writer, false);
+        done = try_group(writer, &group, &err);
     }
     if (!done) {
-        /* Nobody is answered before it is certain what the answer is. */
-        bool in_doubt = writer->doubt.number != 0;
-        refuse_deltas(writer, in_doubt ? writer->doubt.deltas : 0, &err);
-        refuse_jobs(writer, in_doubt ? writer->doubt.jobs : 0, &err);
+        refuse_who_waits(writer, &err);
         retry_later(writer, true, &err);
         return;
     }
-    finish_jobs(writer, jobs);
-    finish_deltas(writer, deltas);
+    finish_group(writer, &group);
+    work_soon(writer); /* for the rest, and for upkeep */
     if (full.kind == ERROR_NONE) {
         all_is_well(writer);
         return;
     }
     refuse_deltas(writer, 0, &full);
     retry_later(writer, false, &full);
+}
+
+/* --- background work --- */
+
+static void show_clock(struct writer *writer)
+{
+    struct error why;
+    bool is_suspect = guard_is_suspect(&writer->guard, &why);
+
+    atomic_store(&writer->clock_found, writer->guard.found);
+    atomic_store(&writer->clock_expected, writer->guard.expected);
+    atomic_store(&writer->clock_is_suspect, is_suspect);
+}
+
+/* The guarded clock goes on; it begins with what is stored. */
+static void turn_clock(struct writer *writer)
+{
+    struct guard_now now;
+    struct error ignored;
+
+    guard_now_read(&now);
+    if (writer->has_clock) {
+        guard_tick(&writer->guard, &now);
+        show_clock(writer);
+        return;
+    }
+    struct read_txn *txn = read_txn_begin(writer->store, &ignored);
+    if (txn == NULL)
+        return; /* at the next tick */
+    guard_open(&writer->guard, txn, &now);
+    read_txn_end(txn);
+    writer->has_clock = true;
+    writer->guard_saved_at = clock_mono();
+    show_clock(writer);
+}
+
+/* One step, so that nobody who sends something waits for more. */
+static void turn_upkeep(struct writer *writer)
+{
+    struct error err = ERROR_EMPTY;
+    bool more = false;
+
+    if (writer->upkeep == NULL || !writer->has_clock || writer->doubt.number != 0)
+        return;
+    uint64_t busy_before = microseconds(CLOCK_THREAD_CPUTIME_ID);
+    bool ok = upkeep_step(writer->upkeep, &writer->guard, &more, &err);
+    writer->busy_us += microseconds(CLOCK_THREAD_CPUTIME_ID) - busy_before;
+    if (!ok) /* the next tick tries again */
+        log_repeated(&writer->upkeep_failures, clock_mono(), "upkeep_failed", 1,
+                     "reason=\"%.150s\"", err.text);
+    else if (more)
+        work_soon(writer);
+}
+
+/* What the last interval has cost says how long the next one is. */
+static void adapt_flush_interval(struct writer *writer, mono_ms now)
+{
+    span_ms interval = atomic_load_explicit(&writer->flush_interval, memory_order_relaxed);
+    span_ms elapsed = now - writer->flush_began;
+
+    if (elapsed < interval)
+        return;
+    /* An interval of so many milliseconds may cost a tenth of them. */
+    interval = (span_ms)(writer->busy_us / 1000) * FLUSH_PER_BUSY * interval / elapsed;
+    if (interval < FLUSH_MIN_MS)
+        interval = FLUSH_MIN_MS;
+    if (interval > FLUSH_MAX_MS)
+        interval = FLUSH_MAX_MS;
+    atomic_store_explicit(&writer->flush_interval, interval, memory_order_relaxed);
+    COUNTER_SET(loss_window_milliseconds, interval);
+    writer->flush_began = now;
+    writer->busy_us = 0;
 }
 
 /* --- messages and timers --- */
@@ -426,13 +653,10 @@ static void on_drained(void *receiver)
 {
     struct writer *writer = receiver;
 
-    if (!writer->stuck) {
+    if (!writer->stuck)
         commit_waiting(writer);
-        return;
-    }
-    bool in_doubt = writer->doubt.number != 0;
-    refuse_deltas(writer, in_doubt ? writer->doubt.deltas : 0, &writer->last_error);
-    refuse_jobs(writer, in_doubt ? writer->doubt.jobs : 0, &writer->last_error);
+    else
+        refuse_who_waits(writer, &writer->last_error);
 }
 
 static void on_retry(evutil_socket_t fd, short events, void *arg)
@@ -442,22 +666,40 @@ static void on_retry(evutil_socket_t fd, short events, void *arg)
     commit_waiting(arg);
 }
 
-static void on_log_tick(evutil_socket_t fd, short events, void *arg)
+static void on_work(evutil_socket_t fd, short events, void *arg)
+{
+    struct writer *writer = arg;
+    bool has_deltas = writer->deltas.count > 0 && !writer->is_full;
+    (void)fd;
+    (void)events;
+
+    if (!writer->stuck && (has_deltas || writer->jobs.count > 0))
+        commit_waiting(writer);
+    else
+        turn_upkeep(writer);
+}
+
+static void on_tick(evutil_socket_t fd, short events, void *arg)
 {
     struct writer *writer = arg;
     mono_ms now = clock_mono();
     (void)fd;
     (void)events;
+
+    turn_clock(writer);
+    adapt_flush_interval(writer, now);
     log_repeat_tick(&writer->commit_failures, now);
+    log_repeat_tick(&writer->upkeep_failures, now);
     log_repeat_tick(&writer->refused_cells, now);
-    log_repeat_tick(&writer->unreadable, now);
+    log_repeat_tick(&writer->unreadable_log, now);
+    work_soon(writer);
 }
 
 /* --- life --- */
 
 struct writer *writer_new(struct store *store, const struct writer_options *options)
 {
-    const struct timeval tick = {.tv_sec = LOG_TICK_S};
+    const struct timeval tick = {.tv_sec = TICK_MS / 1000};
     struct writer *writer = memory_zero(1, sizeof *writer);
 
     writer->store = store;
@@ -469,12 +711,21 @@ struct writer *writer_new(struct store *store, const struct writer_options *opti
     queue_init(&writer->deltas);
     queue_init(&writer->jobs);
     writer->catalog = catalog_new();
+    writer->gauges = gauges_new();
+    writer->cumulatives = cumulatives_new();
+    if (options->upkeep != NULL)
+        writer->upkeep = upkeep_new(store, options->upkeep);
+    atomic_init(&writer->flush_interval, FLUSH_MIN_MS);
+    COUNTER_SET(loss_window_milliseconds, FLUSH_MIN_MS);
+    writer->flush_began = clock_mono();
+    turn_clock(writer);
     writer->thread = thread_new("writer", writer->capacity, writer, on_drained);
     struct event_base *base = thread_base(writer->thread);
     writer->retry_timer = evtimer_new(base, on_retry, writer);
-    writer->log_timer = event_new(base, -1, EV_PERSIST, on_log_tick, writer);
-    assert(writer->retry_timer != NULL && writer->log_timer != NULL);
-    int rc = event_add(writer->log_timer, &tick);
+    writer->work_timer = evtimer_new(base, on_work, writer);
+    writer->tick_timer = event_new(base, -1, EV_PERSIST, on_tick, writer);
+    assert(writer->retry_timer != NULL && writer->work_timer != NULL && writer->tick_timer != NULL);
+    int rc = event_add(writer->tick_timer, &tick);
     assert(rc == 0);
     (void)rc;
     return writer;
@@ -536,11 +787,11 @@ void writer_stop(struct writer *writer)
                 return;
             commit_waiting(writer);
         }
-        bool failing = atomic_load(&writer->failing);
+        if (!atomic_load(&writer->failing))
+            continue;
         if (clock_mono() >= deadline || is_full_for_good(writer))
             break;
-        if (failing)
-            (void)nanosleep(&pause, NULL);
+        (void)nanosleep(&pause, NULL);
     }
     give_up(writer);
 }
@@ -552,9 +803,14 @@ void writer_free(struct writer *writer)
     writer_stop(writer);
     event_free(writer->retry_timer);
     writer->retry_timer = NULL;
-    event_free(writer->log_timer);
+    event_free(writer->work_timer);
+    writer->work_timer = NULL;
+    event_free(writer->tick_timer);
     thread_free(writer->thread);
     give_up(writer);
+    upkeep_free(writer->upkeep);
+    cumulatives_free(writer->cumulatives);
+    gauges_free(writer->gauges);
     catalog_free(writer->catalog);
     arena_fini(&writer->scratch);
     free(writer);
@@ -578,8 +834,9 @@ bool writer_is_failing(struct writer *writer)
 
 bool writer_post_delta(struct writer *writer, struct delta *delta)
 {
+    delta->posted_bytes = delta_size_bytes(delta);
     size_t before = atomic_fetch_add(&writer->waiting, 1);
-    size_t bytes_before = atomic_fetch_add(&writer->waiting_bytes, delta_size_bytes(delta));
+    size_t bytes_before = atomic_fetch_add(&writer->waiting_bytes, delta->posted_bytes);
     if (delta_is_waited_for(delta) &&
         (before >= writer->capacity || bytes_before >= writer->waiting_bytes_max)) {
         forget_waiting(writer, delta);
@@ -595,4 +852,36 @@ void writer_post_job(struct writer *writer, struct writer_job *job)
     job->message.on_message = on_job;
     job->failed = false;
     mailbox_push_always(thread_mailbox(writer->thread), &job->message);
+}
+
+span_ms writer_flush_interval(struct writer *writer)
+{
+    return atomic_load_explicit(&writer->flush_interval, memory_order_relaxed);
+}
+
+bool writer_clock_is_suspect(struct writer *writer, struct error *why)
+{
+    struct guard shown = {.suspect = atomic_load(&writer->clock_is_suspect)};
+
+    shown.found = atomic_load(&writer->clock_found);
+    shown.expected = atomic_load(&writer->clock_expected);
+    return guard_is_suspect(&shown, why);
+}
+
+bool writer_accept_clock(struct writer *writer, struct write_txn *txn, struct error *err)
+{
+    struct guard_now now;
+
+    guard_now_read(&now);
+    guard_accept(&writer->guard, &now);
+    show_clock(writer);
+    return guard_save(&writer->guard, txn, err);
+}
+
+void writer_set_upkeep(struct writer *writer, const struct upkeep_options *options)
+{
+    if (writer->upkeep == NULL)
+        writer->upkeep = upkeep_new(writer->store, options);
+    else
+        upkeep_set_options(writer->upkeep, options);
 }

@@ -1,13 +1,17 @@
 /* The write thread: the only write transactions.
  *
- * Everything that waits in its mailbox goes into one transaction (group commit) as soon as the last
- * one is done: first the deltas, then the jobs, each in the order they were posted. A commit that
- * fails (disk full, map full, I/O error) is tried again whole, with the shards merging on
- * meanwhile; who waits for an answer is told as soon as it is certain and taken out of the retry,
- * and so is who comes before the next try.
+ * What waits in its mailbox goes into one transaction (group commit) as soon as the last one is
+ * done: first the deltas, then the jobs, each in the order they were posted. A transaction takes
+ * about 20 ms of CPU at most: what is more goes into the next ones, a large delta that nobody waits
+ * for in parts, its ledger with the last. A commit that fails (disk full, map full, I/O error) is
+ * tried again whole, with the shards merging on meanwhile; who waits for an answer is told as soon
+ * as it is certain and taken out of the retry, and so is who comes before the next try.
  *
- * While the data is larger than storage.max_size only jobs are committed; deltas are refused with
- * ERROR_FULL, or kept when nobody waits for them. */
+ * When nothing waits, the store's background work is done (store/upkeep.h) in steps of as much, and
+ * after each who has come meanwhile is served.
+ *
+ * While the data is larger than storage.max_size only jobs and background work are committed;
+ * deltas are refused with ERROR_FULL, or kept when nobody waits for them. */
 #pragma once
 
 #include "series/delta.h"
@@ -19,6 +23,7 @@ struct writer_options {
     size_t mailbox_capacity; /* deltas posted and not yet committed; 0: a sensible default */
     size_t waiting_bytes;    /* the same in bytes, beyond which there is no room; 0: 256 MiB */
     span_ms retry_ms;        /* between tries of a failed commit; 0: 1 s */
+    const struct upkeep_options *upkeep; /* NULL: no background work */
 };
 
 struct writer *writer_new(struct store *store, const struct writer_options *options);
@@ -40,6 +45,21 @@ bool writer_has_room(struct writer *writer);
 /* Whether input is not stored now: the last commit failed, or the store is full. From any thread.
  */
 bool writer_is_failing(struct writer *writer);
+
+/* How long a shard should wait between two hand-overs: 1 to 10 s, so that the writer needs under a
+ * tenth of a core for them; it is what a crash may lose of what nobody waits for. From any thread.
+ */
+span_ms writer_flush_interval(struct writer *writer);
+
+/* True while the system's clock is not trusted: nothing is closed or expired; `why` gets the
+ * sentence. From any thread. */
+bool writer_clock_is_suspect(struct writer *writer, struct error *why);
+
+/* A person says that the clock is right. In a job (writer_post_job). */
+bool writer_accept_clock(struct writer *writer, struct write_txn *txn, struct error *err);
+
+/* A reload: the options are borrowed until the next call. On the writer's thread (thread_call). */
+void writer_set_upkeep(struct writer *writer, const struct upkeep_options *options);
 
 /* The delta is the writer's from here on, which takes no ledger without a listener's name. One that
  * is waited for is refused (false, and stays the caller's) when too much waits; another is always

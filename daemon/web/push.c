@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
+#include "series/batch.h"
 
 static const char *const SAMPLE_KEYS[] = {"name", "value", "labels", "type", "at", "id"};
 
@@ -14,13 +14,8 @@ enum { KEY_COUNT = sizeof SAMPLE_KEYS / sizeof SAMPLE_KEYS[0] };
 /* What is built up while a body is read. */
 struct builder {
     const struct push_rules *rules;
-    struct delta *delta;
-    struct arena arena;
-    /* Names are a client's and could be made to collide; PUSH_SAMPLES_MAX bounds what that costs.
-     */
-    struct table series; /* series key -> uint32_t, index into the delta's series */
-    struct table cells;  /* series key and minute -> uint32_t, index into the delta's cells */
-    struct buf key;
+    struct batch_rules batch_rules;
+    struct batch *batch;
     size_t sample; /* the one that is being read */
     enum reject_reason reason;
 };
@@ -254,55 +249,20 @@ static bool read_time(struct builder *builder, const json_t *sample, struct push
     return true;
 }
 
-/* The number that stands for `key`; `*is_new` when it is `next`. */
-static uint32_t number_of(struct builder *builder, struct table *table, struct str key, size_t next,
-                          bool *is_new)
+static bool add(struct builder *builder, const struct pushed *sample, struct error *err)
 {
-    uint32_t *number = table_find(table, key);
+    const struct batch_sample one = {.name = sample->name,
+                                     .labels = sample->labels,
+                                     .label_count = sample->label_count,
+                                     .kind = sample->kind,
+                                     .value = sample->value,
+                                     .text = sample->member,
+                                     .at = sample->at};
+    enum reject_reason reason = batch_add(builder->batch, &one, builder->rules->now,
+                                          builder->rules->arrival + builder->sample);
 
-    *is_new = number == NULL;
-    if (number == NULL) {
-        number = arena_alloc(&builder->arena, sizeof *number);
-        *number = (uint32_t)next;
-        (void)table_add(table, key, number);
-    }
-    return *number;
-}
-
-static struct delta_cell *cell_of(struct builder *builder, const struct pushed *sample)
-{
-    struct delta *delta = builder->delta;
-    int64_t minute =
-        sample->at / MS_PER_MINUTE - (sample->at % MS_PER_MINUTE < 0 ? 1 : 0); /* rounded down */
-    bool is_new = false;
-
-    series_key_write(&builder->key, sample->kind, sample->name, sample->labels,
-                     sample->label_count);
-    struct str key = buf_view(&builder->key);
-    uint32_t series = number_of(builder, &builder->series, key, delta->series_count, &is_new);
-    if (is_new)
-        (void)delta_add_series(delta, series_key_hash(key), key);
-
-    buf_i64(&builder->key, minute);
-    uint32_t cell =
-        number_of(builder, &builder->cells, buf_view(&builder->key), delta->cell_count, &is_new);
-    return is_new ? delta_add_cell(delta, series, minute) : &delta->cells[cell];
-}
-
-static void add(struct builder *builder, const struct pushed *sample)
-{
-    struct cell *cell = &cell_of(builder, sample)->cell;
-
-    if (sample->kind == METRIC_UNIQUE) {
-        if (cell->distinct == NULL)
-            cell->distinct = distinct_new();
-        distinct_add(cell->distinct, sample->member);
-    }
-    uint64_t arrival = builder->rules->arrival + builder->sample;
-    if (metric_kind_counts_values(sample->kind))
-        cell_add_value(cell, sample->value, WEIGHT_ONE, sample->at, arrival);
-    else
-        aggregate_add(&cell->aggregate, sample->value, WEIGHT_ONE, sample->at, arrival);
+    return reason == REJECT_NONE ||
+           refuse(builder, reason, "at", err, "%s", reject_reason_name(reason));
 }
 
 static bool read_sample(struct builder *builder, json_t *sample, struct error *err)
@@ -318,8 +278,7 @@ static bool read_sample(struct builder *builder, json_t *sample, struct error *e
         !read_kind(builder, sample, &pushed, err) || !read_labels(builder, sample, &pushed, err) ||
         !read_value(builder, sample, &pushed, err) || !read_time(builder, sample, &pushed, err))
         return false;
-    add(builder, &pushed);
-    return true;
+    return add(builder, &pushed, err);
 }
 
 static bool read_body(struct builder *builder, json_t *body, struct error *err)
@@ -343,17 +302,20 @@ static bool read_body(struct builder *builder, json_t *body, struct error *err)
 bool push_parse(struct str body, const struct push_rules *rules, struct push *out,
                 struct error *err)
 {
+    /* Names are a client's and could be made to collide with a seed that is guessed;
+     * PUSH_SAMPLES_MAX bounds what that costs. */
     struct builder builder = {.rules = rules,
-                              .delta = delta_new(),
-                              .arena = ARENA_EMPTY,
-                              .series = TABLE_EMPTY,
-                              .cells = TABLE_EMPTY,
-                              .key = BUF_EMPTY,
+                              .batch_rules = {.metrics = rules->metrics,
+                                              .series_max = PUSH_SAMPLES_MAX,
+                                              .max_future = rules->max_future,
+                                              .max_past = rules->max_past,
+                                              .seed = rules->arrival},
                               .reason = REJECT_malformed};
     char quoted[STR_QUOTED_SIZE];
     json_error_t mistake;
     bool ok = false;
 
+    builder.batch = batch_new(&builder.batch_rules);
     json_t *tree =
         json_loadb(body.text == NULL ? "" : body.text, body.len, JSON_REJECT_DUPLICATES, &mistake);
     if (tree == NULL)
@@ -363,14 +325,10 @@ bool push_parse(struct str body, const struct push_rules *rules, struct push *ou
         ok = read_body(&builder, tree, err);
     json_decref(tree);
 
-    out->delta = ok ? builder.delta : NULL;
     out->samples = builder.sample;
     out->reason = ok ? REJECT_NONE : builder.reason;
+    out->delta = ok ? batch_take(builder.batch) : NULL;
     if (!ok)
-        delta_free(builder.delta);
-    table_fini(&builder.series);
-    table_fini(&builder.cells);
-    buf_fini(&builder.key);
-    arena_fini(&builder.arena);
+        batch_free(builder.batch);
     return ok;
 }

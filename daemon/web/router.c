@@ -5,11 +5,23 @@
 enum { NAMES_MAX = 32 };
 
 const struct route ROUTES[] = {
-    {"GET", "/healthz", api_healthz, false},      {"GET", "/readyz", api_readyz, false},
-    {"GET", "/metrics", api_metrics, false},      {"GET", "/api/v1/status", api_status, false},
-    {"GET", "/api/v1/kpis/:id", api_kpi, false},  {"GET", "/api/v1/query", api_query, false},
-    {"GET", "/api/v1/ingest", api_ingest, false}, {"GET", "/api/v1/alerts", api_alerts, false},
-    {"GET", "/api/v1/hooks", api_hooks, false},   {"POST", "/api/v1/push", api_push, true},
+    {"GET", "/healthz", api_healthz, false},
+    {"GET", "/readyz", api_readyz, false},
+    {"GET", "/metrics", api_metrics, false},
+    {"GET", "/api/v1/status", api_status, false},
+    {"GET", "/api/v1/kpis/:id", api_kpi, false},
+    {"GET", "/api/v1/query", api_query, false},
+    {"GET", "/api/v1/ingest", api_ingest, false},
+    {"GET", "/api/v1/alerts", api_alerts, false},
+    {"GET", "/api/v1/hooks", api_hooks, false},
+    {"POST", "/api/v1/push", api_push, true},
+    {"POST", "/api/v1/store/backup", api_backup, true},
+    {"POST", "/api/v1/store/verify", api_verify, true},
+    {"GET", "/api/v1/store/task", api_task, false},
+    {"GET", "/api/v1/store/export", api_export, false},
+    {"POST", "/api/v1/store/import", api_import, true},
+    {"GET", "/api/v1/store/clock", api_clock, false},
+    {"POST", "/api/v1/store/clock", api_clock_accept, true},
 };
 
 const size_t ROUTE_COUNT = sizeof ROUTES / sizeof ROUTES[0];

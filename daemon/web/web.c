@@ -96,6 +96,7 @@ struct web *web_start(const struct web_options *options, const struct web_config
     web->options = *options;
     web->config = *config;
     web->thread = thread_new("web", MAILBOX_CAPACITY, web, NULL);
+    web->task = store_task_new(options->store);
     web->quiet_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     assert(web->quiet_fd >= 0);
     web->tick = event_new(thread_base(web->thread), -1, EV_PERSIST, on_tick, web);
@@ -165,6 +166,7 @@ void web_free(struct web *web)
     if (web == NULL)
         return;
     web_stop(web);
+    store_task_free(web->task);
     event_free(web->tick);
     thread_free(web->thread); /* replies to pushes that nobody waits for any longer end here */
     (void)close(web->quiet_fd);

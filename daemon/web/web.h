@@ -1,7 +1,7 @@
 /* The control interface: HTTP over a Unix socket, for kpictl and probes.
  *
- * GET /healthz /readyz /metrics, /api/v1/status kpis/ID query ingest alerts hooks; POST
- * /api/v1/push. Figures are computed when asked, from the newest commit. An optional loopback
+ * GET /healthz /readyz /metrics, /api/v1/status kpis/ID query ingest alerts hooks store/task
+ * store/export store/clock; POST /api/v1/push store/backup store/verify store/import store/clock. Figures are computed when asked, from the newest commit. An optional loopback
  * address serves the same but for what writes. Every error is {"error":{"kind","message","hint"}}.
  * To add a call: a line in router.c's table and its handler in an api_*.c. */
 #pragma once
@@ -29,6 +29,7 @@ struct web_config {
     const struct kpi_set *kpis;
     const struct rule_set *rules;
     const struct hook_set *hooks;
+    const struct upkeep_options *upkeep; /* what is kept for how long; NULL: nothing is said */
     const struct calendar *calendar; /* the default one */
     const char *control_path;
     const char *http_listen; /* NULL: none */

@@ -13,6 +13,7 @@ struct web {
     struct thread *thread;
     struct http_server *server;
     struct event *tick;
+    struct store_task *task;
     int quiet_fd; /* eventfd: written when nothing is under way after a stop */
 
     /* web thread only */
@@ -39,6 +40,21 @@ bool api_ingest(struct web *web, struct http_request *request, struct error *err
 bool api_push(struct web *web, struct http_request *request, struct error *err);
 bool api_alerts(struct web *web, struct http_request *request, struct error *err);
 bool api_hooks(struct web *web, struct http_request *request, struct error *err);
+bool api_verify(struct web *web, struct http_request *request, struct error *err);
+bool api_backup(struct web *web, struct http_request *request, struct error *err);
+bool api_task(struct web *web, struct http_request *request, struct error *err);
+bool api_export(struct web *web, struct http_request *request, struct error *err);
+bool api_import(struct web *web, struct http_request *request, struct error *err);
+bool api_clock(struct web *web, struct http_request *request, struct error *err);
+bool api_clock_accept(struct web *web, struct http_request *request, struct error *err);
+
+/* The body as an object of jansson's, which the caller json_decrefs; NULL with words. */
+struct json_t *request_object(struct http_request *request, struct error *err);
+
+/* What takes long (a backup, a verification), on a thread of its own. Freeing it stops what is under way. */
+struct store_task;
+struct store_task *store_task_new(struct store *store);
+void store_task_free(struct store_task *task); /* NULL is fine */
 
 /* An answer that is built up under one snapshot. */
 struct answer {

@@ -59,6 +59,13 @@ extern const struct command COMMAND_ALERTS;
 extern const struct command COMMAND_HOOKS;
 extern const struct command COMMAND_CRON;
 extern const struct command COMMAND_CALENDAR;
+extern const struct command COMMAND_BACKUP;
+extern const struct command COMMAND_RESTORE;
+extern const struct command COMMAND_EXPORT;
+extern const struct command COMMAND_IMPORT;
+extern const struct command COMMAND_COMPACT;
+extern const struct command COMMAND_VERIFY;
+extern const struct command COMMAND_CLOCK;
 extern const struct command COMMAND_VERSION;
 
 /* Reads the command line. False, with words on stderr, for wrong usage. `out->command` is NULL for

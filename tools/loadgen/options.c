@@ -46,6 +46,12 @@ static bool read_address(struct str text, struct load_options *out)
     return text.len > 0;
 }
 
+static bool read_path(struct str text, struct load_options *out)
+{
+    out->sender.path = text.text;
+    return text.len > 0 && text.text[0] == '/';
+}
+
 static bool read_samples(struct str text, struct load_options *out)
 {
     return read_count(text, 1, UINT64_C(1) << 40, &out->payload.samples);
@@ -191,9 +197,10 @@ static bool set_version(struct str text, struct load_options *out)
 }
 
 static const struct option_row ROWS[] = {
-    {'t', "transport", "NAME", "udp, tcp, unix or unixgram (udp)", read_transport},
+    {'t', "transport", "NAME", "udp, tcp, unix, unixgram or http (udp)", read_transport},
     {'a', "address", "ADDRESS",
      "127.x.y.z:PORT, [::1]:PORT, or the path of a socket (127.0.0.1:8125)", read_address},
+    {'H', "path", "PATH", "http: what is posted to, with its query (/write)", read_path},
     {'p', "protocol", "NAME", "statsd, graphite or influx (statsd)", read_protocol},
     {'n', "samples", "N", "samples to render (1000000)", read_samples},
     {'R', "repeat", "N", "how often to send them (1)", read_repeat},
@@ -203,9 +210,12 @@ static const struct option_row ROWS[] = {
     {'m', "mix", "C,T,G", "percent of the series that are counters, timers, gauges (60,30,10)",
      read_mix},
     {'b', "pack", "BYTES",
-     "as many lines a datagram or write as fit; 0: one (datagrams 0, streams 65536)", read_pack},
+     "as many lines a datagram, write or request as fit; 0: one (datagrams 0, else 65536)",
+     read_pack},
     {'r', "rate", "N", "samples a second; 0: as fast as possible (0)", read_rate},
-    {'c', "connections", "N", "connections of a stream, up to 1024 (1)", read_connections},
+    {'c', "connections", "N",
+     "connections of a stream or of http, up to 1024 (1); each has one request under way",
+     read_connections},
     {'B', "batch", "N", "datagrams a system call, up to 1024 (64)", read_batch},
     {'g', "segment", NULL, "udp: let the kernel cut runs of datagrams of one size", set_segment},
     {'T', "time", "WHEN",
@@ -268,6 +278,8 @@ static bool check(struct load_options *options, bool has_pack, struct error *err
         return error_set(err, ERROR_INVALID, "--segment needs --transport udp");
     if (payload->encoding.protocol == LOAD_GRAPHITE && !payload->encoding.has_time)
         return error_set(err, ERROR_INVALID, "graphite lines cannot go without a time");
+    if (options->sender.transport == LOAD_HTTP && payload->encoding.protocol != LOAD_INFLUX)
+        return error_set(err, ERROR_INVALID, "--transport http needs --protocol influx");
     return true;
 }
 
@@ -308,7 +320,7 @@ static void set_defaults(struct load_options *out)
                             .percent = {60, 30, 10}},
                     .time = LOAD_TIME_NOW,
                     .samples = 1000000},
-        .sender = {.address = "127.0.0.1:8125", .connections = 1, .batch = 64},
+        .sender = {.address = "127.0.0.1:8125", .path = "/write", .connections = 1, .batch = 64},
         .repeat = 1};
 }
 

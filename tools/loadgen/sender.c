@@ -12,7 +12,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SEND_BUFFER_BYTES = 4 << 20, SEGMENTS_MAX = 60, SEGMENTED_BYTES_MAX = 60000 };
+#include "http.h"
+
+enum {
+    SEND_BUFFER_BYTES = 4 << 20,
+    SEGMENTS_MAX = 60,
+    SEGMENTED_BYTES_MAX = 60000,
+    HTTP_AGAIN_MS = 200,  /* before a request is sent again */
+    HTTP_AGAIN_MAX = 600, /* times in a row, then it is an error */
+};
 
 union address {
     struct sockaddr any;
@@ -28,13 +36,14 @@ struct sender {
     double started;
     unsigned batch; /* datagrams a call, at this rate */
     int fds[CONNECTIONS_MAX];
+    const struct payload_unit *waiting[CONNECTIONS_MAX]; /* HTTP: what has no answer yet */
     unsigned fd_count;
 };
 
 const char *load_transport_name(enum load_transport transport)
 {
-    static const char *const names[] = {"udp", "tcp", "unix", "unixgram"};
-    return transport > LOAD_UNIXGRAM ? NULL : names[transport];
+    static const char *const names[] = {"udp", "tcp", "unix", "unixgram", "http"};
+    return transport > LOAD_HTTP ? NULL : names[transport];
 }
 
 bool load_transport_is_datagram(enum load_transport transport)
@@ -126,7 +135,7 @@ static bool connect_one(struct sender *sender, const union address *address, soc
         return error_set_errno(err, "cannot make a socket");
     sender->fds[sender->fd_count++] = fd;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-    if (options->transport == LOAD_TCP)
+    if (options->transport == LOAD_TCP || options->transport == LOAD_HTTP)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (connect(fd, &address->any, len) != 0)
         return error_set_errno(err, "cannot connect to '%s'", options->address);
@@ -303,6 +312,62 @@ static bool send_streams(struct sender *sender, struct error *err)
     return true;
 }
 
+static bool post(struct sender *sender, unsigned connection, const struct payload_unit *unit,
+                 struct error *err)
+{
+    const struct sender_options *options = sender->options;
+    const struct http_target target = {options->address, options->path};
+    struct str body = {sender->payload->bytes.bytes + unit->offset, unit->len};
+
+    sender->waiting[connection] = unit;
+    return http_post(sender->fds[connection], &target, body, err);
+}
+
+/* Waits for the answer to what was sent; what the other side cannot take now is sent again. */
+static bool take_answer(struct sender *sender, unsigned connection, struct error *err)
+{
+    const struct timespec pause = {.tv_nsec = HTTP_AGAIN_MS * 1000000L};
+    const struct payload_unit *unit = sender->waiting[connection];
+    unsigned status = 0;
+
+    if (unit == NULL)
+        return true;
+    if (!http_answer(sender->fds[connection], &status, err))
+        return false;
+    for (int tries = 0; status == 429 || status == 503; tries++) {
+        sender->result->errors++;
+        if (tries == HTTP_AGAIN_MAX)
+            return error_set(err, ERROR_SYSTEM, "'%s' takes nothing any more",
+                             sender->options->address);
+        (void)nanosleep(&pause, NULL);
+        if (!post(sender, connection, unit, err) ||
+            !http_answer(sender->fds[connection], &status, err))
+            return false;
+    }
+    if (status / 100 != 2)
+        return error_set(err, ERROR_INVALID, "'%s' answered %u", sender->options->address, status);
+    count_unit(sender, unit);
+    sender->waiting[connection] = NULL;
+    return true;
+}
+
+/* Each connection has one request under way. */
+static bool send_http(struct sender *sender, struct error *err)
+{
+    const struct payload *payload = sender->payload;
+    unsigned next = 0;
+    bool ok = true;
+
+    for (size_t i = 0; i < payload->unit_count && ok; i++) {
+        pace(sender);
+        ok = take_answer(sender, next, err) && post(sender, next, &payload->units[i], err);
+        next = next + 1 < sender->fd_count ? next + 1 : 0;
+    }
+    for (unsigned i = 0; i < sender->fd_count && ok; i++)
+        ok = take_answer(sender, i, err);
+    return ok;
+}
+
 /* --- a run -------------------------------------------------------------------------------------
  */
 
@@ -343,6 +408,8 @@ static bool send_once(struct sender *sender, struct error *err)
         return send_segmented(sender, err);
     if (load_transport_is_datagram(sender->options->transport))
         return send_datagrams(sender, err);
+    if (sender->options->transport == LOAD_HTTP)
+        return send_http(sender, err);
     return send_streams(sender, err);
 }
 

@@ -3,7 +3,7 @@
 
 #include "payload.h"
 
-enum load_transport { LOAD_UDP, LOAD_TCP, LOAD_UNIX, LOAD_UNIXGRAM };
+enum load_transport { LOAD_UDP, LOAD_TCP, LOAD_UNIX, LOAD_UNIXGRAM, LOAD_HTTP };
 
 /* "udp", ...; NULL past the last. */
 const char *load_transport_name(enum load_transport transport);
@@ -14,7 +14,8 @@ enum { CONNECTIONS_MAX = 1024, BATCH_MAX = 1024 };
 struct sender_options {
     enum load_transport transport;
     const char *address;  /* "127.0.0.1:8125", "[::1]:8125" or a socket's path: loopback only */
-    unsigned connections; /* of streams */
+    const char *path;     /* LOAD_HTTP: what is posted to */
+    unsigned connections; /* of streams and HTTP */
     unsigned batch;       /* datagrams a system call */
     bool segment;         /* UDP: the kernel cuts runs of datagrams of one size */
     double rate;          /* samples a second; 0: no limit */
@@ -25,8 +26,8 @@ struct sender_result {
     uint64_t samples;
     uint64_t bytes;
     uint64_t units;
-    uint64_t errors;  /* datagrams refused because nobody had the port */
-    double seconds;   /* until the last byte was handed to the kernel */
+    uint64_t errors;  /* datagrams refused because nobody had the port, answers "try again" */
+    double seconds;   /* until the last byte was handed to the kernel, or the last answer came */
     double drained;   /* until every peer had closed, where that was waited for */
     bool peer_closed; /* true where it was not waited for */
 };

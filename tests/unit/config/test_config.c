@@ -104,6 +104,8 @@ static void a_file_of_three_lines_is_complete(void **state)
     assert_string_equal(config->ingest.listeners[0].address, "127.0.0.1:8125");
     assert_int_equal(config->ingest.line_bytes_max, 64 * 1024);
     assert_int_equal(config->ingest.connections_max, 10000);
+    assert_int_equal(config->ingest.body_bytes_max, 32 << 20);
+    assert_int_equal(config->ingest.request_timeout, MS_PER_MINUTE);
     assert_int_equal(config->ingest.shard_limits.series, 1000 * 1000);
     assert_int_equal(config->ingest.shard_limits.max_future, 10 * MS_PER_MINUTE);
     assert_true(config->ingest.shard_limits.max_past == 400 * (span_ms)MS_PER_DAY);
@@ -446,6 +448,29 @@ static void data_is_kept_as_long_as_storage_and_metric_say(void **state)
     config_free(config);
 }
 
+static void influx_is_spoken_over_http(void **state)
+{
+    (void)state;
+    struct config *config = load_good("server: { limits: { body: 1M, request: 5s } }\n"
+                                      "ingest:\n"
+                                      "  - { protocol: influx, listen: \"http:127.0.0.1:8086\" }\n"
+                                      "  - { protocol: influx, listen: \"http:[::1]:8086\",\n"
+                                      "      skip_single_field: true }\n",
+                                      "");
+    const struct listener_config *listeners = config->ingest.listeners;
+
+    assert_int_equal(config->ingest.listener_count, 2);
+    assert_int_equal(listeners[0].protocol, PROTOCOL_INFLUX);
+    assert_int_equal(listeners[0].transport, TRANSPORT_HTTP);
+    assert_string_equal(listeners[0].address, "127.0.0.1:8086");
+    assert_string_equal(listeners[0].name, "influx http:127.0.0.1:8086");
+    assert_false(listeners[0].skip_single_field);
+    assert_true(listeners[1].skip_single_field);
+    assert_int_equal(config->ingest.body_bytes_max, 1 << 20);
+    assert_int_equal(config->ingest.request_timeout, 5 * MS_PER_SECOND);
+    config_free(config);
+}
+
 static void what_a_reload_cannot_change_is_named(void **state)
 {
     (void)state;
@@ -538,7 +563,9 @@ static void the_whole_language_loads(void **state)
                         findings.items[i].column != findings.items[i - 1].column);
     }
     assert_int_equal(config->kpis.count, 11);
-    assert_int_equal(config->ingest.listener_count, 1);
+    assert_int_equal(config->ingest.listener_count, 2); /* statsd and influx */
+    assert_string_equal(config->ingest.listeners[1].name, "influx http:127.0.0.1:8086");
+    assert_int_equal(config->ingest.listeners[1].transport, TRANSPORT_HTTP);
     assert_int_equal(config->hooks.count, 2);
     assert_int_equal(config->rules.count, 5);
     assert_string_equal(config->http.listen, "127.0.0.1:8640");
@@ -616,6 +643,7 @@ int main(void)
         cmocka_unit_test(what_is_not_built_makes_drafts_with_a_reason),
         cmocka_unit_test(directions_that_contradict_are_warned_of),
         cmocka_unit_test(data_is_kept_as_long_as_storage_and_metric_say),
+        cmocka_unit_test(influx_is_spoken_over_http),
         cmocka_unit_test(what_a_reload_cannot_change_is_named),
         cmocka_unit_test(the_whole_language_loads),
         cmocka_unit_test(the_sample_files_load_without_a_word),

@@ -210,6 +210,18 @@ static void objects_that_contradict_each_other_are_refused(void **state)
          "  - { protocol: statsd, listen: \"udp:127.0.0.1:1\" }\n",
          "kpid.yaml:3:33: error: ingest[1].listen: another listener has the address "
          "'127.0.0.1:1'\n"},
+        {"ingest:\n  - { protocol: statsd, listen: \"http:127.0.0.1:1\" }\n"
+         "  - { protocol: influx, listen: \"udp:127.0.0.1:1\" }\n"
+         "  - { protocol: influx, listen: \"http:0.0.0.0:8086\" }\n"
+         "server: { limits: { body: 1, request: 1ms } }\n",
+         "kpid.yaml:2:33: error: ingest[0].listen: statsd is not spoken over http\n"
+         "kpid.yaml:3:33: error: ingest[1].listen: influx over udp is not built yet\n"
+         "  hint: as http:127.0.0.1:8086\n"
+         "kpid.yaml:4:33: error: ingest[2].listen: '0.0.0.0' can be reached from other machines, "
+         "which needs allow, tls or a token; these are not built yet\n"
+         "  hint: listen on 127.0.0.1, [::1] or a Unix socket\n"
+         "kpid.yaml:5:27: error: server.limits.body: body is from 1024 to 134217728\n"
+         "kpid.yaml:5:39: error: server.limits.request: request is at least 1s\n"},
         {"calendars: { a: { extends: b }, b: { extends: a } }",
          "kpid.yaml:1:28: error: calendars.a.extends: calendars extend each other more than 8 "
          "deep\n"

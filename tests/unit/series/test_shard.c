@@ -713,6 +713,66 @@ static void a_long_mixed_run_agrees_with_a_plain_model(void **state)
     shard_free(shard);
 }
 
+/* Samples come while a hand-over is under way: each is in one of its parts or in the next one, and
+ * each series is in one part of a hand-over only. */
+static void a_hand_over_in_parts_has_every_sample_once(void **state)
+{
+    (void)state;
+    enum { SERIES = 60, ROUNDS = 12, BETWEEN = 20, PART = 7 };
+    struct shard *shard = shard_new(&LIMITS, NULL, 7);
+    struct ledger ledger = {0};
+    uint64_t seed = 9;
+    double sent = 0;
+    double received = 0;
+    size_t keys = 0;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        bool is_over = false;
+        bool seen[SERIES] = {false};
+        size_t parts = 0;
+        while (!is_over) {
+            struct delta *delta = delta_new();
+            for (int i = 0; i < BETWEEN; i++) {
+                char name[16];
+                uint64_t which = random_below(&seed, SERIES);
+                (void)snprintf(name, sizeof name, "m%d", (int)which);
+                enum metric_kind kind = which % 3 == 0 ? METRIC_DISTRIBUTION : METRIC_COUNTER;
+                struct sample sample = sample_of(name, kind, (double)random_below(&seed, 9));
+                sample.at = NOW + (wall_ms)random_below(&seed, 3) * MS_PER_MINUTE;
+                shard_add(shard, &sample, 1, NOW_US, &ledger, NULL);
+                sent += sample.value;
+            }
+            size_t waiting = shard_waiting_cells(shard);
+            is_over = shard_hand_over(shard, PART, delta);
+            assert_true(delta->cell_count <= PART + 2);
+            assert_true(delta->cell_count <= waiting);
+            for (size_t i = 0; i < delta->series_count; i++) {
+                struct str key = delta->series[i].key;
+                keys += key.len > 0;
+                if (key.len == 0)
+                    continue;
+                uint64_t which = 0;
+                struct str name = series_key_metric(key);
+                assert_true(str_parse_u64((struct str){name.text + 1, name.len - 1}, &which));
+                assert_false(seen[which]);
+                seen[which] = true;
+            }
+            received += total_of_all(delta);
+            delta_free(delta);
+            parts++;
+        }
+        assert_true(parts > 1);
+    }
+    struct delta *rest = shard_take_delta(shard);
+    received += total_of_all(rest);
+    keys += rest->key_count;
+    delta_free(rest);
+    assert_true(received == sent);
+    assert_int_equal(keys, shard_series_count(shard));
+    assert_int_equal(shard_pending_bytes(shard), 0);
+    shard_free(shard);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -741,6 +801,7 @@ int main(void)
         cmocka_unit_test(a_rejected_sample_leaves_the_others),
         cmocka_unit_test(new_metrics_apply_from_then_on),
         cmocka_unit_test(a_long_mixed_run_agrees_with_a_plain_model),
+        cmocka_unit_test(a_hand_over_in_parts_has_every_sample_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

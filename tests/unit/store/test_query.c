@@ -79,6 +79,26 @@ static void a_metric_that_is_not_there_has_no_series(void **state)
     arena_fini(&arena);
 }
 
+static void a_series_is_found_by_the_hash_of_its_key(void **state)
+{
+    struct fixture *fixture = *state;
+    struct arena arena = ARENA_EMPTY;
+    struct buf key = BUF_EMPTY;
+    struct query_series series;
+
+    put_shop(fixture);
+    struct read_txn *txn = read_begin(fixture);
+    write_key(&key, METRIC_COUNTER, "orders", "plan=pro;zone=us");
+    assert_true(query_series_by_hash(txn, series_key_hash(buf_view(&key)), &arena, &series));
+    assert_true(str_equal(series.key, buf_view(&key)));
+    assert_true(series.id > 0);
+    write_key(&key, METRIC_GAUGE, "orders", "plan=pro;zone=us");
+    assert_false(query_series_by_hash(txn, series_key_hash(buf_view(&key)), &arena, &series));
+    read_txn_end(txn);
+    buf_fini(&key);
+    arena_fini(&arena);
+}
+
 /* --- steps --- */
 
 struct seen {
@@ -270,7 +290,7 @@ static void a_level_is_the_newest_sample_at_or_before_an_instant(void **state)
     const struct query_series *series = query_select(txn, &selector, &arena, &count);
     assert_int_equal(count, 2);
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
-        struct level level = {0, WALL_NONE};
+        struct level_sample level = {0, WALL_NONE};
         bool found = false;
         assert_true(query_level(txn, series[0].id, cases[i].at, &level, &found, &err));
         assert_int_equal(found, cases[i].of != WALL_NONE);
@@ -308,17 +328,90 @@ static void metrics_are_listed_in_the_order_of_their_names(void **state)
     buf_fini(&seen.text);
 }
 
+static void assert_times(struct fixture *fixture, const char *metric, wall_ms first, wall_ms last)
+{
+    struct error err = ERROR_EMPTY;
+    struct read_txn *txn = read_begin(fixture);
+    wall_ms found[2] = {1, 1};
+
+    assert_true(query_metric_times(txn, str_of(metric), &found[0], &found[1], &err));
+    assert_int_equal(found[0], first);
+    assert_int_equal(found[1], last);
+    found[0] = 1;
+    assert_true(query_metric_times(txn, str_of(metric), &found[0], NULL, &err));
+    assert_int_equal(found[0], first);
+    read_txn_end(txn);
+}
+
+static void a_metric_has_a_first_and_a_last_sample(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_times(fixture, "orders", WALL_NONE, WALL_NONE);
+    put_shop(fixture);
+    assert_times(fixture, "orders", AT(MINUTE, 0), AT(MINUTE, 0));
+    post(fixture, one_sample(METRIC_GAUGE, "orders", "plan=pro", 1, AT(MINUTE + 9, 30)));
+    post(fixture, one_sample(METRIC_COUNTER, "orders", "", 1, AT(MINUTE - 700, 10)));
+    post(fixture, one_sample(METRIC_COUNTER, "others", "", 1, AT(MINUTE - 900, 10)));
+    post(fixture, one_sample(METRIC_COUNTER, "others", "", 1, AT(MINUTE + 900, 10)));
+    commit(fixture);
+    assert_times(fixture, "orders", AT(MINUTE - 700, 10), AT(MINUTE + 9, 30));
+    assert_times(fixture, "order", WALL_NONE, WALL_NONE);
+}
+
+/* --- what changed --- */
+
+static bool note_span(wall_ms from, wall_ms to, void *arg)
+{
+    buf_printf(arg, "[%lld,%lld) ", (long long)(from / MS_PER_MINUTE - MINUTE),
+               (long long)(to / MS_PER_MINUTE - MINUTE));
+    return true;
+}
+
+static void a_late_sample_changes_a_span_after_a_commit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct arena arena = ARENA_EMPTY;
+    struct error err = ERROR_EMPTY;
+    struct buf text = BUF_EMPTY;
+    const struct selector selector = {.metric = STR("hits"), .kind = METRIC_COUNTER};
+    struct query_series *series = NULL;
+    size_t count = 0;
+
+    put_steps(fixture);
+    uint64_t before = commit_number(fixture);
+    post(fixture, one_sample(METRIC_COUNTER, "hits", "n=2", 1, AT(MINUTE - 2000, 0)));
+    post(fixture, one_sample(METRIC_COUNTER, "other", "", 1, AT(MINUTE - 4000, 0)));
+    commit(fixture);
+    struct read_txn *txn = read_begin(fixture);
+    assert_true(query_series(txn, &selector, &arena, &series, &count, &err));
+    assert_int_equal(count, 2);
+    const struct query_changes of_two = {series + 1, 1, before};
+    assert_true(query_changed(txn, &of_two, note_span, &text, &err));
+    assert_true(str_is(buf_view(&text), "[-2000,-1985) "));
+    buf_clear(&text);
+    const struct query_changes of_one = {series, 1, before};
+    assert_true(query_changed(txn, &of_one, note_span, &text, &err));
+    assert_int_equal(text.len, 0);
+    read_txn_end(txn);
+    arena_fini(&arena);
+    buf_fini(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(label_filters_choose_series),
         STORE_TEST(a_metric_that_is_not_there_has_no_series),
+        STORE_TEST(a_series_is_found_by_the_hash_of_its_key),
         STORE_TEST(steps_cut_a_range_for_each_series_or_for_all),
         STORE_TEST(the_whole_of_time_is_a_range),
         STORE_TEST(coverage_says_what_was_read),
         STORE_TEST(a_step_is_a_number_of_minutes),
         STORE_TEST(a_level_is_the_newest_sample_at_or_before_an_instant),
         STORE_TEST(metrics_are_listed_in_the_order_of_their_names),
+        STORE_TEST(a_metric_has_a_first_and_a_last_sample),
+        STORE_TEST(a_late_sample_changes_a_span_after_a_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

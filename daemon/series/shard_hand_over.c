@@ -1,0 +1,212 @@
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "series/shard_private.h"
+
+enum {
+    TOUCHED_KEPT = 16 * 1024,
+    OTHERS_MIN = 64,
+    KEYS_KEPT_BYTES = 64 * 1024, /* of the buffer of new keys, between deltas */
+    PREFETCH_AHEAD = 8,
+};
+
+/* --- side cells that are not current --- */
+
+void hand_over_note_other(struct shard *shard, const struct pending *pending, uint32_t index)
+{
+    uint32_t *head = &shard->other_heads[side_at(pending, index)->touched];
+
+    if (index >= shard->other_capacity) {
+        shard->other_capacity = (size_t)index + index / 4 + OTHERS_MIN;
+        shard->other_next =
+            memory_grow(shard->other_next, shard->other_capacity, sizeof *shard->other_next);
+    }
+    shard->other_next[index] = *head;
+    *head = index + 1;
+    shard->others_left++;
+}
+
+static void note_all_others(struct shard *shard, const struct pending *pending)
+{
+    const struct slots *slots = &pending->other_minutes;
+
+    shard->others_left = 0;
+    for (uint32_t i = 0; i < slots->size; i++) {
+        if (slots->items[i].place != 0)
+            hand_over_note_other(shard, pending, slots->items[i].place - 1);
+    }
+}
+
+struct other_minute {
+    int32_t minute;
+    uint32_t index;
+};
+
+static int compare_minutes(const void *a, const void *b)
+{
+    const struct other_minute *one = a;
+    const struct other_minute *other = b;
+    return (one->minute > other->minute) - (one->minute < other->minute);
+}
+
+/* --- parts --- */
+
+/* Moves a side cell into the delta. */
+static void hand_over_side(struct pending *pending, struct delta *delta, uint32_t series,
+                           uint32_t index)
+{
+    struct side *side = side_at(pending, index);
+    size_t sketches = sketch_bytes(&side->cell);
+    bool has_changes = side->changes != NULL && side->changes->count > 0;
+
+    pending->owned_bytes -= sketches + (side->changes == NULL ? 0 : sizeof *side->changes);
+    if (side->cell.aggregate.count > 0 || has_changes) {
+        struct delta_cell *cell = delta_add_cell(delta, series, side->minute);
+        cell->cell = side->cell;
+        delta->sketch_bytes += sketches;
+        if (has_changes)
+            *delta_cell_changes(delta, cell) = *side->changes;
+        side->cell = (struct cell)CELL_EMPTY;
+    }
+    free(side->changes);
+    cell_fini(&side->cell);
+    side->changes = NULL;
+}
+
+/* All of one series but the current one, in the order of their minutes. */
+static void hand_over_others(struct shard *shard, struct pending *pending, struct delta *delta,
+                             uint32_t series, size_t touched)
+{
+    struct other_minute few[16];
+    struct other_minute *minutes = few;
+    size_t count = 0;
+
+    for (uint32_t at = shard->other_heads[touched]; at != 0; at = shard->other_next[at - 1])
+        count++;
+    if (count == 0)
+        return;
+    if (count > sizeof few / sizeof few[0])
+        minutes = memory_zero(count, sizeof *minutes);
+    count = 0;
+    for (uint32_t at = shard->other_heads[touched]; at != 0; at = shard->other_next[at - 1])
+        minutes[count++] = (struct other_minute){side_at(pending, at - 1)->minute, at - 1};
+    qsort(minutes, count, sizeof *minutes, compare_minutes);
+    for (size_t i = 0; i < count; i++)
+        hand_over_side(pending, delta, series, minutes[i].index);
+    shard->others_left -= count;
+    if (minutes != few)
+        free(minutes);
+}
+
+static void hand_over_current(struct pending *pending, struct delta *delta, uint32_t series,
+                              struct record *record)
+{
+    if (record->side != 0)
+        hand_over_side(pending, delta, series, record->side - 1);
+    else if (record->count > 0)
+        delta_add_cell(delta, series, record->minute)->cell = current_cell(pending, record);
+    record->side = 0;
+    record->count = 0;
+    record->touched = NOT_TOUCHED;
+    record->raw.is_new = false;
+}
+
+void side_chunks_free(struct pending *pending, size_t keep)
+{
+    while (pending->side_chunk_count > keep)
+        free(pending->side_chunks[--pending->side_chunk_count]);
+}
+
+/* The key of a series that no delta has had yet; they are in the order of touching. */
+static struct str next_key(struct shard *shard, const struct pending *pending)
+{
+    struct reader rest = reader_of(buf_view(&pending->new_keys));
+
+    rest.at += shard->keys_at;
+    rest.left -= shard->keys_at;
+    struct str key = read_block(&rest);
+    shard->keys_at = pending->new_keys.len - rest.left;
+    return key;
+}
+
+static void begin_hand_over(struct shard *shard)
+{
+    const struct pending *pending = &shard->pending[shard->current];
+
+    shard->other_heads = memory_zero(pending->touched_count + 1, sizeof *shard->other_heads);
+    note_all_others(shard, pending);
+    shard->handed_over = 0;
+    shard->keys_at = 0;
+    shard->current ^= 1;
+}
+
+/* Memory that only a burst needed goes back. */
+static void end_hand_over(struct shard *shard)
+{
+    struct pending *pending = &shard->pending[shard->current ^ 1];
+
+    free(shard->other_heads);
+    free(shard->other_next);
+    shard->other_heads = NULL;
+    shard->other_next = NULL;
+    shard->other_capacity = 0;
+    assert(pending->owned_bytes == 0);
+    pending->touched_count = 0;
+    pending->side_count = 0;
+    side_chunks_free(pending, 1);
+    slots_fini(&pending->other_minutes);
+    buf_clear(&pending->new_keys);
+    if (pending->new_keys.capacity > KEYS_KEPT_BYTES)
+        buf_fini(&pending->new_keys);
+    if (shard->pending[shard->current].touched_count == 0) {
+        shard->current ^= 1; /* nobody came in between: its memory is used again */
+    } else if (pending->touched_capacity > TOUCHED_KEPT) {
+        free(pending->touched);
+        pending->touched = NULL;
+        pending->touched_capacity = 0;
+    }
+}
+
+size_t shard_waiting_cells(const struct shard *shard)
+{
+    const struct pending *current = &shard->pending[shard->current];
+    const struct pending *other = &shard->pending[shard->current ^ 1];
+
+    if (shard->other_heads == NULL)
+        return current->touched_count + current->other_minutes.count;
+    return other->touched_count - shard->handed_over + shard->others_left;
+}
+
+bool shard_hand_over(struct shard *shard, size_t cells_max, struct delta *out)
+{
+    if (shard->other_heads == NULL)
+        begin_hand_over(shard);
+    struct pending *pending = &shard->pending[shard->current ^ 1];
+    size_t waiting = shard_waiting_cells(shard);
+    size_t left = pending->touched_count - shard->handed_over;
+    delta_reserve(out, left < cells_max ? left : cells_max,
+                  waiting < cells_max ? waiting : cells_max);
+    while (shard->handed_over < pending->touched_count && out->cell_count < cells_max) {
+        size_t i = shard->handed_over++;
+        if (i + PREFETCH_AHEAD < pending->touched_count)
+            __builtin_prefetch(at_place(shard, pending->touched[i + PREFETCH_AHEAD]), 1);
+        struct record *record = at_place(shard, pending->touched[i]);
+        struct str key = record->raw.is_new ? next_key(shard, pending) : STR_EMPTY;
+        uint32_t series = delta_add_series(out, record->hash, key);
+        hand_over_others(shard, pending, out, series, i);
+        hand_over_current(pending, out, series, record);
+    }
+    if (shard->handed_over < pending->touched_count)
+        return false;
+    end_hand_over(shard);
+    return true;
+}
+
+struct delta *shard_take_delta(struct shard *shard)
+{
+    struct delta *delta = delta_new();
+
+    (void)shard_hand_over(shard, SIZE_MAX, delta);
+    return delta;
+}

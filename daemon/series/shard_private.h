@@ -1,0 +1,157 @@
+/* What a shard is made of: shard.c takes samples, shard_hand_over.c makes deltas. Nobody else
+ * includes this. */
+#pragma once
+
+#include "series/shard.h"
+#include "series/slots.h"
+
+enum {
+    UNIT_BYTES = 8,
+    CHUNK_UNITS = 1 << 15,
+    CHUNK_BYTES = CHUNK_UNITS * UNIT_BYTES,
+    CHUNKS_MAX = 1 << 17, /* places are 32 bits */
+    SIDES_PER_CHUNK = 512,
+};
+
+#define NOT_TOUCHED UINT32_MAX
+
+/* A raw key is a sample's name, tags, style and kind as they were sent. Its text stands after the
+ * record that starts with this. */
+struct raw_key {
+    uint16_t name_len; /* 0: no raw key */
+    uint16_t tags_len;
+    uint8_t sent_kind;
+    uint8_t tag_style;
+    uint8_t kind; /* of the series: the declared one beats the one that was sent; 0: an alias */
+    uint8_t is_new : 1;     /* its key has not been handed over */
+    uint8_t generation : 1; /* while it is touched: which of the shard's pending ones it is in */
+};
+
+/* A series and its current cell, which is of the newest minute seen since the last delta. While all
+ * of its values are equal (one sample, or increments of 1) the cell is here; else it is a side
+ * cell. One cache line, and the raw key that made the series right behind it. */
+struct record {
+    struct raw_key raw;
+    uint32_t touched; /* index into the touched ones of its generation, or NOT_TOUCHED */
+    int32_t minute;
+    uint64_t count; /* as in struct aggregate; 0: the cell is empty or a side cell */
+    double value;
+    uint32_t first_arrival; /* since the generation's arrival_base */
+    uint32_t last_arrival;
+    uint16_t first_ms; /* since the minute began */
+    uint16_t last_ms;
+    uint32_t side; /* of the current cell, + 1; 0: none */
+    struct series_hash hash;
+    char text[]; /* raw name, raw tags */
+};
+
+/* A further raw key of a series. */
+struct alias {
+    struct raw_key raw;
+    uint32_t series; /* the place of its record */
+    char text[];
+};
+
+/* A whole cell: of more than one value, of a set, of a gauge that was changed, or of another minute
+ * than the current one. */
+struct side {
+    struct cell cell;
+    struct gauge_changes *changes; /* owned */
+    uint32_t touched;
+    int32_t minute;
+};
+
+/* What changed since the last hand-over began. There are two: while one is handed over, in parts,
+ * what is touched anew goes to the other; what waits in the first one goes on merging there. */
+struct pending {
+    uint32_t *touched; /* places of records */
+    size_t touched_count;
+    size_t touched_capacity;
+    uint64_t arrival_base;
+    void **side_chunks; /* each SIDES_PER_CHUNK of struct side */
+    size_t side_chunk_count;
+    size_t side_count;
+    struct slots other_minutes; /* side cells that are not current */
+    size_t owned_bytes;         /* by sketches, histograms and changes */
+    struct buf new_keys;        /* blocks, in the order of touching */
+};
+
+struct shard {
+    struct shard_limits limits;
+    const struct metric_table *metrics;
+    uint64_t seed;
+    uint64_t last_arrival;
+
+    /* records and aliases: a place is a number of units from the start of the first chunk */
+    char **chunks;
+    size_t chunk_count;
+    size_t chunk_capacity;
+    size_t units_used; /* of the last chunk */
+    struct slots raw_keys;
+    struct slots series;
+
+    struct pending pending[2];
+    unsigned current; /* the one that takes what is touched anew */
+
+    /* The hand-over of the other one, while it is under way: its side cells that are not current
+     * are in lists, one for each of its touched ones. */
+    uint32_t *other_heads; /* index of a side cell + 1; NULL: none is under way */
+    uint32_t *other_next;  /* the same, for each of the side cells */
+    size_t other_capacity;
+    size_t others_left;
+    size_t handed_over; /* of its touched ones */
+    size_t keys_at;     /* of its new keys */
+
+    struct buf key; /* the key that is being looked for */
+};
+
+static inline void *place_in(char *const *chunks, uint32_t place)
+{
+    return chunks[place / CHUNK_UNITS] + (size_t)(place % CHUNK_UNITS) * UNIT_BYTES;
+}
+
+static inline void *at_place(const struct shard *shard, uint32_t place)
+{
+    return place_in(shard->chunks, place);
+}
+
+static inline struct pending *pending_of(struct shard *shard, const struct record *record)
+{
+    return &shard->pending[record->raw.generation];
+}
+
+static inline struct side *side_at(const struct pending *pending, uint32_t index)
+{
+    struct side *chunk = pending->side_chunks[index / SIDES_PER_CHUNK];
+    return &chunk[index % SIDES_PER_CHUNK];
+}
+
+/* The current cell while all its values are equal. */
+static inline struct cell current_cell(const struct pending *pending, const struct record *record)
+{
+    struct cell cell = CELL_EMPTY;
+    struct aggregate *aggregate = &cell.aggregate;
+    wall_ms minute_at = (wall_ms)record->minute * MS_PER_MINUTE;
+
+    if (record->count == 0)
+        return cell;
+    cell.counts_values = metric_kind_counts_values((enum metric_kind)record->raw.kind);
+    aggregate_add(aggregate, record->value, record->count, minute_at + record->first_ms,
+                  pending->arrival_base + record->first_arrival);
+    aggregate->last_at = minute_at + record->last_ms;
+    aggregate->last_arrival = pending->arrival_base + record->last_arrival;
+    return cell;
+}
+
+/* Of its sketch and histogram. */
+static inline size_t sketch_bytes(const struct cell *cell)
+{
+    return (cell->distinct == NULL ? 0 : distinct_size_bytes(cell->distinct)) +
+           (cell->histogram == NULL ? 0 : histogram_size_bytes(cell->histogram));
+}
+
+/* Frees the side cells' memory beyond the first `keep` chunks. */
+void side_chunks_free(struct pending *pending, size_t keep);
+
+/* A side cell that is not current any more came to what is being handed over. */
+void hand_over_note_other(struct shard *shard, const struct pending *pending, uint32_t index);

@@ -1,0 +1,394 @@
+#include "store/journal.h"
+
+#include <string.h>
+
+#include "store/run.h"
+
+enum {
+    DIGIT_BITS = 11,
+    DIGIT_COUNT = 1 << DIGIT_BITS,
+    SORT_SMALL = 48, /* fewer are sorted by insertion */
+    PREFETCH_AHEAD = 12,
+    MINUTE_BITS = 4, /* of a minute within its quarter */
+};
+
+#define SIGN_BIT UINT64_C(0x8000000000000000)
+
+/* One cell of one part, ready to be sorted: the numbers have the order of chunk_order. */
+struct entry {
+    uint64_t quarter; /* with 2^63 added */
+    uint64_t place;   /* id, minute within the quarter */
+    const struct delta_cell *cell;
+};
+
+struct collection {
+    struct entry *entries;
+    size_t count;
+    struct cumulative *cumulatives;
+    size_t cumulative_count;
+    uint64_t quarter_bits; /* those in which the entries differ */
+    uint64_t place_bits;
+};
+
+static bool has_changes(const struct delta_cell *cell)
+{
+    return cell->changes != NULL && cell->changes->count > 0;
+}
+
+static bool holds_nothing(const struct cell *cell)
+{
+    return cell->aggregate.count == 0 && cell->distinct == NULL;
+}
+
+/* --- collecting --- */
+
+static void add_entry(struct collection *all, uint32_t id, const struct delta_cell *cell)
+{
+    struct entry *entry = &all->entries[all->count++];
+    int64_t quarter = quarter_of_minute(cell->minute);
+    int64_t minute = cell->minute - quarter * MINUTES_PER_QUARTER;
+
+    *entry = (struct entry){.quarter = (uint64_t)quarter ^ SIGN_BIT,
+                            .place = (uint64_t)id << MINUTE_BITS | (uint64_t)minute,
+                            .cell = cell};
+    all->quarter_bits |= entry->quarter ^ all->entries->quarter;
+    all->place_bits |= entry->place ^ all->entries->place;
+}
+
+static bool is_last_part(const struct journal_part *part)
+{
+    return part->to == part->delta->cell_count;
+}
+
+/* The series that a part needs: all of a whole delta, else those from its first cell's to its
+ * last's, and what has no cells at either end. */
+static void find_series(const struct journal_part *part, size_t *from, size_t *to)
+{
+    const struct delta *delta = part->delta;
+
+    *from = part->from == 0 ? 0 : delta->series_count;
+    *to = is_last_part(part) ? delta->series_count : 0;
+    if (*from == 0 && *to == delta->series_count)
+        return;
+    for (size_t i = part->from; i < part->to; i++) {
+        size_t series = delta->cells[i].series;
+        if (series < *from)
+            *from = series;
+        if (series >= *to)
+            *to = series + 1;
+    }
+}
+
+static void note_times(const struct delta_cell *cell, struct journal_report *report)
+{
+    if (cell->cell.aggregate.count > 0 && cell->cell.aggregate.last_at > report->newest)
+        report->newest = cell->cell.aggregate.last_at;
+    if (has_changes(cell) && cell->changes->last_at > report->newest)
+        report->newest = cell->changes->last_at;
+}
+
+static void collect_cell(const struct journal_group *group, const struct delta_cell *cell,
+                         const struct catalog_series *series, struct collection *all,
+                         struct journal_report *report)
+{
+    if (holds_nothing(&cell->cell) && !has_changes(cell))
+        return;
+    report->collisions += series->refusal == CATALOG_COLLISION;
+    report->unknown += series->refusal == CATALOG_UNKNOWN;
+    if (series->refusal != CATALOG_TAKEN)
+        return;
+    if (has_changes(cell))
+        gauges_expect(group->gauges, series->id);
+    note_times(cell, report);
+    add_entry(all, series->id, cell);
+}
+
+static void collect_cumulative(const struct delta_cumulative *sample, struct journal_part *part,
+                               const struct catalog_series *series, struct collection *all,
+                               struct journal_report *report)
+{
+    report->collisions += series->refusal == CATALOG_COLLISION;
+    report->unknown += series->refusal == CATALOG_UNKNOWN;
+    if (series->refusal != CATALOG_TAKEN)
+        return;
+    if (sample->at > report->newest)
+        report->newest = sample->at;
+    all->cumulatives[all->cumulative_count++] =
+        (struct cumulative){.id = series->id,
+                            .key = part->delta->series[sample->series].key,
+                            .sample = sample,
+                            .drops = &part->drops};
+}
+
+static bool collect_part(const struct journal_group *group, struct journal_part *part,
+                         struct collection *all, struct journal_report *report, struct error *err)
+{
+    const struct delta *delta = part->delta;
+    size_t first = 0;
+    size_t end = 0;
+
+    find_series(part, &first, &end);
+    const struct catalog_batch batch = {
+        .series = delta->series + first, .count = end - first, .now = group->now};
+    struct catalog_series *series = arena_array(group->scratch, batch.count + 1, sizeof *series);
+    if (batch.count > 0 && !catalog_resolve_all(group->catalog, group->txn, &batch, series, err))
+        return false;
+    for (size_t i = part->from; i < part->to; i++)
+        collect_cell(group, &delta->cells[i], &series[delta->cells[i].series - first], all, report);
+    for (size_t i = 0; i < delta->cumulative_count && is_last_part(part); i++)
+        collect_cumulative(&delta->cumulatives[i], part,
+                           &series[delta->cumulatives[i].series - first], all, report);
+    return true;
+}
+
+/* The increments that cumulative samples are. */
+static bool collect_increments(const struct journal_group *group, struct collection *all,
+                               struct error *err)
+{
+    size_t count = all->cumulative_count;
+
+    if (count == 0)
+        return true;
+    struct delta_cell *cells = arena_array(group->scratch, count, sizeof *cells);
+    if (!cumulatives_resolve(group->cumulatives, group->txn, all->cumulatives, count, cells, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (!holds_nothing(&cells[i].cell))
+            add_entry(all, all->cumulatives[i].id, &cells[i]);
+    }
+    return true;
+}
+
+static bool collect(const struct journal_group *group, struct collection *all,
+                    struct journal_report *report, struct error *err)
+{
+    size_t total = 0;
+    size_t cumulatives = 0;
+
+    for (size_t i = 0; i < group->count; i++) {
+        struct journal_part *part = &group->parts[i];
+        part->drops = (struct ledger_drops){0};
+        total += part->to - part->from;
+        cumulatives += is_last_part(part) ? part->delta->cumulative_count : 0;
+    }
+    all->entries = arena_array(group->scratch, total + cumulatives + 1, sizeof *all->entries);
+    all->cumulatives = arena_array(group->scratch, cumulatives + 1, sizeof *all->cumulatives);
+    for (size_t i = 0; i < group->count; i++) {
+        if (!collect_part(group, &group->parts[i], all, report, err))
+            return false;
+    }
+    return collect_increments(group, all, err);
+}
+
+/* --- sorting --- */
+
+static bool is_before(const struct entry *a, const struct entry *b)
+{
+    return a->quarter != b->quarter ? a->quarter < b->quarter : a->place < b->place;
+}
+
+static void sort_few(struct entry *entries, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct entry entry = entries[i];
+        size_t j = i;
+        for (; j > 0 && is_before(&entry, &entries[j - 1]); j--)
+            entries[j] = entries[j - 1];
+        entries[j] = entry;
+    }
+}
+
+/* Stable, by one digit of one of the two numbers. */
+static void sort_digit(const struct entry *from, struct entry *to, size_t count, bool of_quarter,
+                       unsigned shift)
+{
+    size_t starts[DIGIT_COUNT] = {0};
+    size_t start = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t number = of_quarter ? from[i].quarter : from[i].place;
+        starts[number >> shift & (DIGIT_COUNT - 1)]++;
+    }
+    for (size_t i = 0; i < DIGIT_COUNT; i++) {
+        size_t here = starts[i];
+        starts[i] = start;
+        start += here;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t number = of_quarter ? from[i].quarter : from[i].place;
+        to[starts[number >> shift & (DIGIT_COUNT - 1)]++] = from[i];
+    }
+}
+
+/* From the least digit on, leaving out those that are the same in all: mostly all but two of the
+ * ids and one of the minutes. */
+static void sort(struct collection *all, struct arena *scratch)
+{
+    if (all->count <= SORT_SMALL) {
+        sort_few(all->entries, all->count);
+        return;
+    }
+    struct entry *from = all->entries;
+    struct entry *to = arena_array(scratch, all->count, sizeof *to);
+    for (unsigned of_quarter = 0; of_quarter < 2; of_quarter++) {
+        uint64_t bits = of_quarter ? all->quarter_bits : all->place_bits;
+        for (unsigned shift = 0; shift < 64; shift += DIGIT_BITS) {
+            if ((bits >> shift & (DIGIT_COUNT - 1)) == 0)
+                continue;
+            sort_digit(from, to, all->count, of_quarter == 1, shift);
+            struct entry *sorted = to;
+            to = from;
+            from = sorted;
+        }
+    }
+    all->entries = from;
+}
+
+/* --- writing --- */
+
+struct writing {
+    const struct journal_group *group;
+    struct run_writer run;
+};
+
+static wall_ms first_at(const struct delta_cell *cell)
+{
+    /* Changes come before the first absolute value. */
+    if (has_changes(cell))
+        return cell->changes->first_at;
+    return cell->cell.aggregate.count > 0 ? cell->cell.aggregate.first_at
+                                          : cell->minute * MS_PER_MINUTE;
+}
+
+static uint64_t first_arrival(const struct delta_cell *cell)
+{
+    if (has_changes(cell))
+        return cell->changes->first_arrival;
+    return cell->cell.aggregate.count > 0 ? cell->cell.aggregate.first_arrival : 0;
+}
+
+/* Cells of one place in the order of their times. There are as many as deltas in the group. */
+static void sort_by_time(struct entry *entries, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct entry entry = entries[i];
+        wall_ms at = first_at(entry.cell);
+        uint64_t arrival = first_arrival(entry.cell);
+        size_t j = i;
+        for (; j > 0; j--) {
+            const struct delta_cell *before = entries[j - 1].cell;
+            if (first_at(before) < at ||
+                (first_at(before) == at && first_arrival(before) <= arrival))
+                break;
+            entries[j] = entries[j - 1];
+        }
+        entries[j] = entry;
+    }
+}
+
+/* Merges a cell of a gauge that is changed relatively. */
+static bool merge_gauge(struct writing *writing, uint32_t id, const struct delta_cell *cell,
+                        struct cell *into, struct error *err)
+{
+    struct read_txn *reader = &writing->group->txn->reader;
+    struct gauge *gauge = NULL;
+
+    if (!gauges_get(writing->group->gauges, reader, id, &gauge, err))
+        return false;
+    if (has_changes(cell)) {
+        struct aggregate values = AGGREGATE_EMPTY;
+        if (!gauge_change(gauge, reader, cell->minute, cell->changes, &values, err))
+            return false;
+        aggregate_merge(&into->aggregate, &values);
+    }
+    gauge_set(gauge, &cell->cell.aggregate);
+    cell_merge(into, &cell->cell);
+    return true;
+}
+
+/* All cells of one place. */
+static bool write_merged(struct writing *writing, struct entry *entries, size_t count,
+                         struct error *err)
+{
+    uint32_t id = (uint32_t)(entries->place >> MINUTE_BITS);
+    bool is_gauge = gauges_has(writing->group->gauges, id);
+    struct cell merged = CELL_EMPTY;
+    bool ok = true;
+
+    if (is_gauge)
+        sort_by_time(entries, count);
+    for (size_t i = 0; i < count && ok; i++) {
+        if (is_gauge)
+            ok = merge_gauge(writing, id, entries[i].cell, &merged, err);
+        else
+            cell_merge(&merged, &entries[i].cell->cell);
+    }
+    ok = ok && run_writer_add(&writing->run, writing->group->txn, id, entries->cell->minute,
+                              &merged, err);
+    cell_fini(&merged);
+    return ok;
+}
+
+static bool is_same_place(const struct entry *a, const struct entry *b)
+{
+    return a->place == b->place && a->quarter == b->quarter;
+}
+
+static void prefetch(const struct delta_cell *cell)
+{
+    __builtin_prefetch(cell);
+    __builtin_prefetch((const char *)cell + 64);
+    __builtin_prefetch((const char *)cell + 128);
+}
+
+static bool write_entries(struct writing *writing, const struct collection *all, struct error *err)
+{
+    struct write_txn *txn = writing->group->txn;
+    struct entry *entries = all->entries;
+
+    for (size_t i = 0; i < all->count;) {
+        size_t end = i + 1;
+        uint32_t id = (uint32_t)(entries[i].place >> MINUTE_BITS);
+
+        if (i + PREFETCH_AHEAD < all->count)
+            prefetch(entries[i + PREFETCH_AHEAD].cell);
+        while (end < all->count && is_same_place(&entries[i], &entries[end]))
+            end++;
+        if (end == i + 1 && !gauges_has(writing->group->gauges, id)) {
+            const struct delta_cell *cell = entries[i].cell;
+            if (!run_writer_add(&writing->run, txn, id, cell->minute, &cell->cell, err))
+                return false;
+        } else if (!write_merged(writing, &entries[i], end - i, err)) {
+            return false;
+        }
+        i = end;
+    }
+    return run_writer_flush(&writing->run, txn, err) &&
+           gauges_save(writing->group->gauges, txn, err) &&
+           parts_add_run(txn, &writing->run.run, err);
+}
+
+bool journal_apply(const struct journal_group *group, struct journal_report *report,
+                   struct error *err)
+{
+    struct collection all = {0};
+
+    *report = (struct journal_report){.newest = WALL_NONE};
+    cumulatives_begin(group->cumulatives);
+    if (!gauges_begin(group->gauges, &group->txn->reader, err) ||
+        !collect(group, &all, report, err))
+        return false;
+    report->cells = all.count;
+    if (all.count > 0) {
+        struct writing writing = {.group = group};
+        sort(&all, group->scratch);
+        run_writer_init(&writing.run, 0, group->number);
+        writing.run.run.version = group->number;
+        bool ok = write_entries(&writing, &all, err);
+        run_writer_fini(&writing.run);
+        if (!ok)
+            return false;
+    }
+    report->series_created = catalog_end_group(group->catalog);
+    return true;
+}

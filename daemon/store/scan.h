@@ -1,0 +1,26 @@
+/* Reading what runs and partitions say. Private to store/: query.h has the contract.
+ *
+ * A figure is the merge of all listed runs and, for each segment of a plan (store/plan.h), of the
+ * partitions of its level: what is in a run is in no partition. */
+#pragma once
+
+#include "store/plan.h"
+#include "store/query.h"
+
+/* query_cells. At most SCAN_CELLS cells are in memory at a time. */
+enum { SCAN_CELLS = 1024 };
+bool scan_cells(const struct read_txn *txn, const struct query *query, query_cell_fn on_cell,
+                void *arg, struct coverage *coverage, struct error *err);
+
+/* query_levels. */
+bool scan_levels(const struct read_txn *txn, const struct query_series *series, size_t count,
+                 wall_ms at, struct level_sample *out, struct error *err);
+
+/* The times of the first and of the last sample of any of the series; WALL_NONE without one.
+ * NULL for what is not wanted. */
+bool scan_times(const struct read_txn *txn, const struct query_series *series, size_t count,
+                wall_ms *first, wall_ms *last, struct error *err);
+
+/* query_changed. */
+bool scan_changed(const struct read_txn *txn, const struct query_changes *changes,
+                  changed_fn on_range, void *arg, struct error *err);

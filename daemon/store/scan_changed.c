@@ -1,0 +1,203 @@
+/* What changed since a commit: scan_changed. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "store/scan.h"
+#include "store/visit.h"
+
+/* Minutes, half open. */
+struct span {
+    int64_t from, to;
+};
+
+/* Spans that are gathered in any order. They are joined whenever there are twice as many as after
+ * the last time, so there are never many more than quarters of an hour that changed. */
+struct spans {
+    struct span *items;
+    size_t count, capacity;
+};
+
+enum { SPANS_MIN = 1024 };
+
+struct changed {
+    const struct read_txn *txn;
+    struct arena arena;   /* until the end */
+    struct arena scratch; /* of one series in one partition */
+    struct visit visit;
+    struct spans spans;
+    struct plan_segment segment; /* the level and days of the partitions that are read */
+};
+
+static int compare_spans(const void *a, const void *b)
+{
+    const struct span *one = a;
+    const struct span *other = b;
+    return (one->from > other->from) - (one->from < other->from);
+}
+
+static void join_spans(struct spans *spans)
+{
+    size_t count = 0;
+
+    if (spans->count > 0)
+        qsort(spans->items, spans->count, sizeof *spans->items, compare_spans);
+    for (size_t i = 0; i < spans->count; i++) {
+        struct span span = spans->items[i];
+        struct span *last = count > 0 ? &spans->items[count - 1] : NULL;
+        if (last == NULL || span.from > last->to)
+            spans->items[count++] = span;
+        else if (span.to > last->to)
+            last->to = span.to;
+    }
+    spans->count = count;
+}
+
+/* Adds the quarters of an hour that the minutes touch. */
+static void add_span(struct spans *spans, int64_t from, int64_t to)
+{
+    struct span span = {quarter_of_minute(from) * MINUTES_PER_QUARTER,
+                        (quarter_of_minute(to - 1) + 1) * MINUTES_PER_QUARTER};
+    struct span *last = spans->count > 0 ? &spans->items[spans->count - 1] : NULL;
+
+    if (last != NULL && span.from >= last->from && span.to <= last->to)
+        return;
+    if (spans->count == spans->capacity) {
+        join_spans(spans);
+        if (spans->capacity < SPANS_MIN || spans->count > spans->capacity / 2) {
+            spans->capacity = spans->capacity < SPANS_MIN ? SPANS_MIN : 2 * spans->capacity;
+            spans->items = memory_grow(spans->items, spans->capacity, sizeof *spans->items);
+        }
+    }
+    assert(spans->items != NULL);
+    spans->items[spans->count++] = span;
+}
+
+/* --- runs and partitions --- */
+
+static bool take_cell(struct visit *visit, const struct visit_series *series,
+                      const struct run_cell *cell, struct error *err)
+{
+    struct changed *changed = visit->arg;
+    (void)series;
+    (void)err;
+    add_span(&changed->spans, cell->minute, cell->minute + 1);
+    return true;
+}
+
+static bool take_series(struct visit *visit, const struct visit_series *series,
+                        struct partition_cursor *cursor, struct error *err)
+{
+    struct changed *changed = visit->arg;
+    struct block_points points;
+    (void)series;
+
+    arena_reset(&changed->scratch);
+    if (!partition_cursor_points(cursor, cursor->partition.from, cursor->partition.to,
+                                 &changed->scratch, &points, err))
+        return false;
+    for (size_t i = 0; i < points.count; i++) {
+        int64_t from = 0;
+        int64_t to = 0;
+        if (plan_bucket_minutes(&changed->segment, points.points[i].bucket, &from, &to))
+            add_span(&changed->spans, from, to);
+    }
+    return true;
+}
+
+/* `to`: where a finer level says it. */
+static bool read_level(struct changed *changed, uint64_t since, int64_t to, struct error *err)
+{
+    struct partition *partitions = NULL;
+    size_t count = 0;
+
+    if (!parts_partitions(changed->txn,
+                          &(const struct bucket_range){changed->segment.level,
+                                                       changed->segment.calendar, INT64_MIN, to},
+                          &changed->arena, &partitions, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (partitions[i].version > since &&
+            !visit_partition(&changed->visit, &partitions[i], take_series, err))
+            return false;
+    }
+    return true;
+}
+
+/* Days of which there are no quarters any more. */
+static bool read_days(struct changed *changed, uint64_t since, int64_t kept_quarter,
+                      struct error *err)
+{
+    const struct plan_segment quarters = {.level = LEVEL_QUARTER};
+    struct plan_range range = {-PLAN_MINUTE_LIMIT, plan_bucket_start(&quarters, kept_quarter), 0,
+                               0};
+    size_t calendars = 0;
+
+    if (range.from >= range.to)
+        return true;
+    if (!plan_count_calendars(changed->txn, &calendars, err))
+        return false;
+    for (size_t i = 1; i <= calendars; i++) {
+        struct plan_calendar calendar;
+        if (!plan_read_days(changed->txn, (uint32_t)i, &range, &changed->arena, &calendar, err))
+            return false;
+        if (calendar.count == 0)
+            continue;
+        changed->segment = (struct plan_segment){.level = LEVEL_DAY,
+                                                 .calendar = calendar.number,
+                                                 .days = calendar.days,
+                                                 .day_count = calendar.count};
+        if (!read_level(changed, since, calendar.days[calendar.count - 1].day + 1, err))
+            return false;
+    }
+    return true;
+}
+
+/* A cell that came later than `since` is in a run of a later version, or in partitions that were
+ * listed later: of minutes while these are kept, else of quarters, else of days. */
+static bool gather(struct changed *changed, uint64_t since, struct error *err)
+{
+    int64_t kept_minute = parts_mark(changed->txn, MARK_KEPT_MINUTE);
+    int64_t kept_quarter = parts_mark(changed->txn, MARK_KEPT_QUARTER);
+    struct run *runs = NULL;
+    size_t count = 0;
+
+    if (!parts_runs(changed->txn, &changed->arena, &runs, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (runs[i].version > since && !visit_run(&changed->visit, &runs[i], take_cell, err))
+            return false;
+    }
+    changed->segment = (struct plan_segment){.level = LEVEL_MINUTE};
+    if (!read_level(changed, since, INT64_MAX, err))
+        return false;
+    changed->segment = (struct plan_segment){.level = LEVEL_QUARTER};
+    if (kept_minute != INT64_MIN &&
+        !read_level(changed, since, quarter_of_minute(kept_minute) + 1, err))
+        return false;
+    return read_days(changed, since, kept_quarter, err);
+}
+
+bool scan_changed(const struct read_txn *txn, const struct query_changes *changes,
+                  changed_fn on_range, void *arg, struct error *err)
+{
+    struct changed changed = {.txn = txn};
+
+    (void)visit_init(&changed.visit, txn, changes->series, changes->series_count, true,
+                     &changed.arena);
+    changed.visit.arg = &changed;
+    changed.visit.from = -PLAN_MINUTE_LIMIT;
+    changed.visit.to = PLAN_MINUTE_LIMIT + 1;
+    bool ok = gather(&changed, changes->since, err);
+    if (ok)
+        join_spans(&changed.spans);
+    for (size_t i = 0; ok && i < changed.spans.count; i++) {
+        const struct span *span = &changed.spans.items[i];
+        if (!on_range(span->from * MS_PER_MINUTE, span->to * MS_PER_MINUTE, arg))
+            break;
+    }
+    free(changed.spans.items);
+    arena_fini(&changed.scratch);
+    arena_fini(&changed.arena);
+    return ok;
+}
