@@ -143,7 +143,6 @@ static bool is_ready(struct error *why, void *arg)
 static struct web_config web_config_of(const struct config *config)
 {
     return (struct web_config){.kpis = &config->kpis,
-                               .upkeep = &config->upkeep,
                                .rules = &config->rules,
                                .hooks = &config->hooks,
                                .calendar = config->calendar,

@@ -104,6 +104,13 @@ void buf_double(struct buf *buf, double value)
     buf_u64(buf, bits);
 }
 
+void buf_varint(struct buf *buf, uint64_t value)
+{
+    for (; value > 0x7f; value >>= 7)
+        buf_u8(buf, (uint8_t)(value | 0x80));
+    buf_u8(buf, (uint8_t)value);
+}
+
 void buf_block(struct buf *buf, struct str text)
 {
     assert(text.len <= UINT32_MAX);
@@ -179,6 +186,21 @@ double read_double(struct reader *reader)
     double value = 0;
     memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+uint64_t read_varint(struct reader *reader)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        uint8_t byte = read_u8(reader);
+        if ((shift > 0 && byte == 0) || (shift == 63 && byte > 1))
+            break;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return value;
+    }
+    reader->ok = false;
+    return 0;
 }
 
 struct str read_block(struct reader *reader)

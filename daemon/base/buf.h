@@ -30,6 +30,7 @@ void buf_u32(struct buf *buf, uint32_t value);
 void buf_u64(struct buf *buf, uint64_t value);
 void buf_i64(struct buf *buf, int64_t value);
 void buf_double(struct buf *buf, double value);   /* IEEE 754 bits as u64 */
+void buf_varint(struct buf *buf, uint64_t value); /* 7 bits a byte, the lowest first, bit 7: more */
 void buf_block(struct buf *buf, struct str text); /* u32 length, then the bytes */
 
 struct str buf_view(const struct buf *buf); /* borrowed until the next change */
@@ -51,4 +52,5 @@ uint32_t read_u32(struct reader *reader);
 uint64_t read_u64(struct reader *reader);
 int64_t read_i64(struct reader *reader);
 double read_double(struct reader *reader);
+uint64_t read_varint(struct reader *reader);  /* only the shortest form is one */
 struct str read_block(struct reader *reader); /* points into the bytes read */

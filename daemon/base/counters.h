@@ -16,6 +16,7 @@ struct buf;
     X(COUNTER, commit_microseconds, "Time spent in transactions by the writer")                    \
     X(COUNTER, cells_written, "Cells merged into the store")                                       \
     X(COUNTER, series_created, "Series created in the store")                                      \
+    X(COUNTER, series_churned, "Series that came no more and joined __other__ of their metric")    \
     X(COUNTER, evaluations, "KPIs evaluated")                                                      \
     X(COUNTER, evaluation_errors, "Evaluations that could not read the store")                     \
     X(COUNTER, alerts_fired, "Alerts that began to fire")                                          \

@@ -24,6 +24,9 @@ struct mailbox {
     struct message *first;
     struct message **end;
     size_t length;
+
+    /* receiver's thread only */
+    struct message *taken; /* and not handled yet */
 };
 
 struct mailbox *mailbox_new(size_t capacity, void *receiver, mailbox_drained_fn on_drained)
@@ -106,20 +109,30 @@ void mailbox_push_always(struct mailbox *mailbox, struct message *message)
     (void)append(mailbox, message, SIZE_MAX);
 }
 
-size_t mailbox_drain(struct mailbox *mailbox)
+/* Moves what waits behind what a handler further up has taken and not handled. */
+static void take_all(struct mailbox *mailbox)
 {
+    struct message **end = &mailbox->taken;
+
+    while (*end != NULL)
+        end = &(*end)->next;
     (void)pthread_mutex_lock(&mailbox->lock);
-    struct message *message = mailbox->first;
+    *end = mailbox->first;
     mailbox->first = NULL;
     mailbox->end = &mailbox->first;
     mailbox->length = 0;
     (void)pthread_mutex_unlock(&mailbox->lock);
+}
 
+size_t mailbox_drain(struct mailbox *mailbox)
+{
     size_t handled = 0;
-    while (message != NULL) {
-        struct message *next = message->next;
+
+    take_all(mailbox);
+    while (mailbox->taken != NULL) {
+        struct message *message = mailbox->taken;
+        mailbox->taken = message->next;
         message->on_message(message, mailbox->receiver);
-        message = next;
         handled++;
     }
     if (handled > 0 && mailbox->on_drained != NULL)

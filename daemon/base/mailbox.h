@@ -38,7 +38,8 @@ bool mailbox_push(struct mailbox *mailbox, struct message *message);
  * flush, replies that were paid for when the request was taken). */
 void mailbox_push_always(struct mailbox *mailbox, struct message *message);
 
-/* Handles what is there now, on the calling thread; returns how many messages that were. */
+/* Handles what is there now, on the calling thread; returns how many messages that were. A handler
+ * may call it too, to wait for what comes after its own message. */
 size_t mailbox_drain(struct mailbox *mailbox);
 
 /* Messages that wait, for counters. */

@@ -25,8 +25,8 @@ void thread_stop(struct thread *thread);
 void thread_free(struct thread *thread);
 
 /* Runs `call` on the thread and waits until it has returned; on a thread that does not run it is
- * called here. For a few calls that change what the thread works with (a reload): never from a
- * thread that the other one may wait for. */
+ * called here, one at a time. From any thread, also while it stops. For a few calls that change
+ * what the thread works with (a reload): never from a thread that the other one may wait for. */
 typedef void (*thread_call_fn)(void *arg);
 void thread_call(struct thread *thread, thread_call_fn call, void *arg);
 

@@ -1,7 +1,11 @@
 /* storage: where the data stays, and how long. */
+#include <string.h>
+
 #include "config/config_private.h"
 
 enum { SIZE_MIN = 16 << 20 };
+
+#define CHURN_MIN_MS (INT64_C(7) * MS_PER_DAY)
 
 /* A level that is kept for a shorter time than what it is made of would leave a gap in between. */
 static void check_order(const struct loader *loader, const struct object *keep,
@@ -65,6 +69,45 @@ static void load_directory(const struct loader *loader, const struct object *sto
     store->max_size_bytes = (uint64_t)size;
 }
 
+/* --- series that come no more --- */
+
+static bool node_names(const struct formula_node *node, struct str metric)
+{
+    if (node == NULL)
+        return false;
+    if (node->op == FORMULA_CALL && str_equal(node->selector.metric, metric))
+        return true;
+    return node_names(node->left, metric) || node_names(node->right, metric);
+}
+
+/* Of what is not built yet only the text is there: a name anywhere in it is enough. */
+static bool is_named(struct str metric, void *arg)
+{
+    const struct kpi_set *kpis = arg;
+
+    for (size_t i = 0; i < kpis->count; i++) {
+        const struct formula *formula = &kpis->kpis[i].formula;
+        if (node_names(formula->root, metric))
+            return true;
+        if (formula->not_built != NULL && formula->text != NULL &&
+            memmem(formula->text, strlen(formula->text), metric.text, metric.len) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void load_churn(const struct loader *loader, const struct object *storage)
+{
+    struct upkeep_options *upkeep = &loader->config->upkeep;
+
+    upkeep->churn_after = span_of(storage, "churn_after");
+    upkeep->is_named = is_named;
+    upkeep->is_named_arg = &loader->config->kpis;
+    if (upkeep->churn_after != 0 && upkeep->churn_after < CHURN_MIN_MS)
+        (void)finding_error(loader->findings, object_find(storage, "churn_after"),
+                            "churn_after is at least 7d");
+}
+
 void load_storage(struct loader *loader)
 {
     struct object storage = loader_section(loader, "storage");
@@ -75,6 +118,7 @@ void load_storage(struct loader *loader)
                                        .day = span_of(&keep, "day")};
 
     load_directory(loader, &storage);
+    load_churn(loader, &storage);
     load_keep(loader, &keep, &defaults, &loader->config->upkeep.keep);
     loader->config->ingest.shard_limits.max_future = object_span(&dedupe, "max_future");
     loader->config->ingest.shard_limits.max_past = object_span(&dedupe, "max_past");

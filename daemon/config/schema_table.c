@@ -187,6 +187,10 @@ static const struct schema_entry STORAGE_KEYS[] = {
     KEY("path", TEXT, "the data directory; a change needs a restart",
         WORDS("$STATE_DIRECTORY, else /var/lib/kpid")),
     KEY("keep", NONE, "how long each level of detail is kept", OBJECT(&KEEP_OBJECT)),
+    KEY("churn_after", SPAN,
+        "series without a sample for so long, of metrics that no KPI names, join __other__ of "
+        "their metric",
+        ONE_OF("forever"), DEFAULT("90d")),
     KEY("max_size", SIZE, "input is refused when the data is larger; a change needs a restart",
         DEFAULT("10G")),
     KEY("dedupe", NONE, "which times samples may carry", OBJECT(&DEDUPE_OBJECT)),

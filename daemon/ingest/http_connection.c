@@ -294,7 +294,8 @@ static void answer_garbage(struct http_connection *connection, unsigned status,
  */
 
 /* Takes some bytes of the first piece of the input; returns how many, or 0 when the request was
- * answered or handed over. Bodies that inflate come in small slices. */
+ * answered or handed over. Bodies that inflate come in small slices, and so does what may have the
+ * beginning of one behind its head. */
 static size_t take_slice(struct http_connection *connection, struct evbuffer *input)
 {
     size_t len = evbuffer_get_contiguous_space(input);
@@ -302,7 +303,8 @@ static size_t take_slice(struct http_connection *connection, struct evbuffer *in
     unsigned status = 400;
     size_t taken = 0;
 
-    if (len > GZIP_SLICE_BYTES && connection->reader.head.encoding == HTTP_GZIP)
+    if (len > GZIP_SLICE_BYTES &&
+        (!connection->reader.head_done || connection->reader.head.encoding == HTTP_GZIP))
         len = GZIP_SLICE_BYTES;
     struct str bytes = {(const char *)evbuffer_pullup(input, (ev_ssize_t)len), len};
     if (!connection->reader.began)

@@ -42,20 +42,25 @@ static void read_encoding(struct http_head *head, char *text, size_t len)
         head->unknown_encoding = true;
 }
 
-/* One header is complete. */
+/* One header is complete; what filled its room is cut, and no value that is known. */
 static void read_header(struct http_reader *reader)
 {
     struct http_head *head = &reader->head;
     struct str name = {reader->name, reader->name_len};
-    struct str value = str_trim((struct str){reader->value, reader->value_len});
+    struct str value = {reader->value, reader->value_len};
 
     if (!reader->in_value || reader->head_done)
         return;
     reader->in_value = false;
     reader->name_len = 0;
     reader->value_len = 0;
+    if (value.len < sizeof reader->value)
+        value = str_trim(value);
     if (str_is(name, "content-encoding")) {
         read_encoding(head, reader->value + (value.text - reader->value), value.len);
+    } else if (str_is(name, "transfer-encoding")) {
+        lower_case(reader->value, sizeof reader->value);
+        head->unknown_encoding = head->unknown_encoding || !str_is(value, "chunked");
     } else if (str_is(name, "expect")) {
         lower_case(reader->value, sizeof reader->value);
         head->expects_continue = str_is(value, "100-continue");
@@ -139,6 +144,7 @@ static int on_headers_complete(http_parser *parser)
     parser->upgrade = 0; /* nothing else is spoken here, so the request is answered as it is */
     read_target(reader);
     head->method = (enum http_method)parser->method;
+    head->expects_continue = head->expects_continue && parser->http_minor > 0;
     head->is_chunked = (parser->flags & F_CHUNKED) != 0;
     head->length = (parser->flags & F_CONTENTLENGTH) != 0 ? parser->content_length : 0;
     head->keep_alive = http_should_keep_alive(parser) != 0;
@@ -190,11 +196,17 @@ void http_reader_next(struct http_reader *reader)
     reader->head_bytes = 0;
 }
 
-static enum http_read bad_head(unsigned *status, struct error *err)
+static enum http_read bad_head(const struct http_reader *reader, unsigned *status,
+                               struct error *err)
 {
     *status = 431;
-    (void)error_set(err, ERROR_INVALID, "the head of the request is larger than %d bytes",
-                    HTTP_HEAD_MAX);
+    if (reader->head_done)
+        (void)error_set(err, ERROR_INVALID,
+                        "the head of a chunk, or what follows the last, is too "
+                        "large");
+    else
+        (void)error_set(err, ERROR_INVALID, "the head of the request is larger than %d bytes",
+                        HTTP_HEAD_MAX);
     return HTTP_READ_BAD;
 }
 
@@ -217,7 +229,7 @@ static enum http_read explain(const struct http_reader *reader, unsigned *status
     case HPE_CB_body:
         return HTTP_READ_STOPPED;
     case HPE_HEADER_OVERFLOW:
-        return bad_head(status, err);
+        return bad_head(reader, status, err);
     case HPE_INVALID_VERSION:
         return bad_version(status, err);
     default:
@@ -250,7 +262,7 @@ enum http_read http_reader_take(struct http_reader *reader, struct str bytes, si
         if (in_head && len > HTTP_HEAD_MAX - reader->head_bytes)
             len = HTTP_HEAD_MAX - reader->head_bytes;
         if (len == 0)
-            return bad_head(status, err);
+            return bad_head(reader, status, err);
         reader->began = true;
         size_t done = http_parser_execute(&reader->parser, &settings, at, len);
         *taken += done;

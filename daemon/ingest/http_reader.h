@@ -23,7 +23,7 @@ struct http_head {
     bool expects_continue;
     bool from_page; /* it has an Origin: a browser sends it for a page */
     bool keep_alive;
-    bool unknown_encoding; /* neither gzip nor none (I26) */
+    bool unknown_encoding; /* neither gzip nor none (I26), or a transfer that is not chunked */
     enum http_encoding encoding;
     struct str key; /* Idempotency-Key; empty without one */
     bool bad_key;   /* empty, too long, or given twice */

@@ -79,7 +79,9 @@ static bool may_begin(struct listener_part *part, const struct http_head *head,
         http_answer_set(answer, 400, "an Idempotency-Key has 1 to %d bytes and is given once",
                         HTTP_KEY_MAX);
     } else if (head->unknown_encoding) {
-        http_answer_set(answer, 415, "the Content-Encoding is neither gzip nor identity");
+        http_answer_set(answer, 415,
+                        "the Content-Encoding is neither gzip nor identity, or "
+                        "the Transfer-Encoding is not chunked");
     } else if (head->length > limit) {
         http_answer_set(answer, 413, "the body is larger than %zu bytes", limit);
     } else if (!worker->sink.has_room(worker->sink.arg)) {
@@ -201,7 +203,8 @@ static void on_reply(struct message *message, void *receiver)
     if (reply->failed) {
         http_answer_busy(&answer, "nothing was stored: the store is full or cannot be written");
     } else if (reply->outcome == DELTA_CONFLICT) {
-        http_answer_set(&answer, 422, "the Idempotency-Key came before with another body");
+        http_answer_set(&answer, 422,
+                        "the Idempotency-Key came before with another body or precision");
     } else if (!http_answer_decode(buf_view(&reply->kept), &answer)) {
         answer.status = 204; /* stored before, with an answer that was not kept */
     }
@@ -234,6 +237,14 @@ void http_reply_forget(struct http_reply *reply)
 /* --- the end of the body ----------------------------------------------------------------------
  */
 
+/* The same lines in another unit are another batch. */
+static struct series_hash batch_hash(const struct http_write *write)
+{
+    struct series_hash hash = http_body_hash(write->body);
+    hash.low ^= (uint64_t)write->lines->request.precision;
+    return hash;
+}
+
 static void identify(const struct http_write *write, struct delta *delta)
 {
     struct buf scope = BUF_EMPTY;
@@ -243,9 +254,8 @@ static void identify(const struct http_write *write, struct delta *delta)
     buf_block(&scope, str_of(write->part->name));
     buf_block(&scope, STR_EMPTY); /* the token */
     buf_block(&scope, buf_view(&write->key));
-    delta->identity = (struct delta_identity){.kind = IDENTITY_KEY,
-                                              .name = series_key_hash(buf_view(&scope)),
-                                              .body = http_body_hash(write->body)};
+    delta->identity = (struct delta_identity){
+        .kind = IDENTITY_KEY, .name = series_key_hash(buf_view(&scope)), .body = batch_hash(write)};
     buf_fini(&scope);
 }
 

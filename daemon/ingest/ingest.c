@@ -341,12 +341,20 @@ static void on_drain(struct message *message, void *receiver)
     worker_drain(worker, worker->drain_until);
 }
 
+static void close_listeners(void *arg)
+{
+    struct ingest *ingest = arg;
+    struct listener *listener = NULL;
+
+    TAILQ_FOREACH(listener, &ingest->listeners, link)
+    listener_close(&listener->sockets);
+}
+
 /* All workers drain at the same time; thread_stop waits for what was sent before it. A thread that
  * could not be started has its message handled here. */
 void ingest_stop(struct ingest *ingest, span_ms drain_ms)
 {
     mono_ms until = clock_mono() + drain_ms;
-    struct listener *listener = NULL;
 
     if (ingest->stopped)
         return;
@@ -361,8 +369,8 @@ void ingest_stop(struct ingest *ingest, span_ms drain_ms)
         thread_stop(ingest->workers[i]->thread);
         (void)mailbox_drain(thread_mailbox(ingest->workers[i]->thread));
     }
-    TAILQ_FOREACH(listener, &ingest->listeners, link)
-    listener_close(&listener->sockets);
+    /* As their list is asked for (ingest_listeners), which may still happen. */
+    thread_call(ingest->workers[0]->thread, close_listeners, ingest);
     log_info("ingest_stopped", "threads=%u", ingest->threads);
 }
 
@@ -414,7 +422,7 @@ static void list_parts(void *arg)
 
     TAILQ_FOREACH(part, &listing->ingest->workers[0]->parts, link)
     {
-        if (part->fd < 0)
+        if (part->fd < 0 || part->listener->sockets.count == 0) /* removed, or closed by the stop */
             continue;
         if (listing->count < listing->max)
             fill_facts(listing->ingest, part, &listing->out[listing->count]);

@@ -1,5 +1,6 @@
 #include "series/cell.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -78,6 +79,21 @@ void cell_add_value(struct cell *cell, double value, uint64_t weight, wall_ms at
     aggregate_add(&cell->aggregate, value, weight, at, arrival);
 }
 
+void cell_add_bounded(struct cell *cell, const struct aggregate *aggregate, struct bounded *bounded)
+{
+    struct cell added = {.aggregate = *aggregate, .counts_values = true};
+
+    assert(bounded_count(bounded) == aggregate->count);
+    if (aggregate->min < aggregate->max) {
+        added.histogram = histogram_new();
+        histogram_take_bounded(added.histogram, bounded);
+    } else {
+        bounded_free(bounded);
+    }
+    cell_merge(cell, &added);
+    cell_fini(&added);
+}
+
 /* --- reading ---------------------------------------------------------------------------------- */
 
 static bool is_counted(const struct cell *cell)
@@ -94,6 +110,15 @@ bool cell_quantile(const struct cell *cell, double q, double *out)
     *out = aggregate->min;
     return cell->histogram == NULL ||
            histogram_quantile(cell->histogram, q, aggregate->min, aggregate->max, out);
+}
+
+double cell_quantile_error(const struct cell *cell, double value)
+{
+    const struct aggregate *aggregate = &cell->aggregate;
+
+    if (cell->histogram == NULL)
+        return 0;
+    return histogram_quantile_error(cell->histogram, value, aggregate->min, aggregate->max);
 }
 
 bool cell_share_at_most(const struct cell *cell, double value, double *out)

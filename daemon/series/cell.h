@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "series/aggregate.h"
+#include "series/bounded.h"
 #include "series/distinct.h"
 #include "series/histogram.h"
 
@@ -32,11 +33,19 @@ void cell_merge(struct cell *into, const struct cell *from);
 /* aggregate_add to a cell that is empty or counts its values, and counts this one too. */
 void cell_add_value(struct cell *cell, double value, uint64_t weight, wall_ms at, uint64_t arrival);
 
+/* Merges values that came in buckets between their sender's own bounds, as many as the aggregate
+ * counts; takes `bounded` over. It is not needed when they are all equal, min == max. */
+void cell_add_bounded(struct cell *cell, const struct aggregate *aggregate,
+                      struct bounded *bounded);
+
 /* FIG-19, FIG-22; as in series/histogram.h, but exact where the least and the largest value alone
  * decide. False when the cell is empty or does not count its values. */
 bool cell_quantile(const struct cell *cell, double q, double *out);
 bool cell_share_at_most(const struct cell *cell, double value, double *out);
 bool cell_share_at_least(const struct cell *cell, double value, double *out);
+
+/* How far at most the true quantile is from `value`, which cell_quantile gave. */
+double cell_quantile_error(const struct cell *cell, double value);
 
 /* One portable little-endian form, with a version:
  *   u8 version (1), u8 flags (1: one sample, 2: has a sketch, 4: counts its values), u64 count

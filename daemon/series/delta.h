@@ -94,7 +94,8 @@ struct delta {
     struct str answer;          /* in the arena: kept with the identity, for when it comes again */
     enum delta_outcome outcome; /* the writer's; means something in on_done without an error. Unless
                                  * it is DELTA_STORED nothing of the delta was stored, and all that
-                                 * its ledgers say was stored is dropped as a duplicate */
+                                 * its ledgers say was stored is dropped: as a conflict for
+                                 * DELTA_CONFLICT, else as a duplicate */
     size_t
         sketch_bytes; /* held by the cells' sketches and histograms, as told by who put them in */
     delta_done_fn on_done; /* NULL: nobody wants to know */

@@ -1,5 +1,3 @@
-#include "series/histogram.h"
-
 #include <assert.h>
 #include <float.h>
 #include <limits.h>
@@ -8,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "series/histogram_private.h"
 #include "series/sample.h"
 
 enum {
@@ -24,12 +23,10 @@ enum {
     INDEX_MOST = 1024 * STEPS - 1,   /* of DBL_MAX */
     GUESS_SHIFT = MANTISSA_BITS - 7,
 
-    WEIGHT_BITS = 16,
     CAPACITY_STEP = 16,
-    POSITIVE = 0,
-    NEGATIVE = 1,
 
     VERSION = 1,
+    VERSION_BOUNDED = 2,
     FLAG_WHOLE = 1 << 5,
     VERSION_SHIFT = 6,
     GAP_BITS = 2,
@@ -71,29 +68,6 @@ static const uint8_t GUESSES[1 << 7] = {
     57, 57, 58, 58, 58, 59, 59, 59, 60, 60, 61, 61, 61, 62, 62, 62, 63, 63,
 };
 
-/* A window of neighbouring buckets, as narrow as their counts allow: 1, 2 or 4 bytes for whole
- * counts, 8 for weights with their fractional bits. Buckets never become empty again, so the window
- * remembers no more than this. */
-struct side {
-    union {
-        uint8_t *u8;
-        uint16_t *u16;
-        uint32_t *u32;
-        uint64_t *u64; /* the only one with fractional bits */
-        void *any;     /* owned; NULL while there is no bucket */
-    } counts;
-    int32_t first; /* the index of counts[0] */
-    uint16_t capacity;
-    uint8_t width; /* bytes of a count */
-};
-
-struct histogram {
-    struct side sides[2];
-    uint64_t zeros;
-    uint64_t total;
-    uint8_t coarser; /* HISTOGRAM_SCALE_MAX - scale */
-};
-
 /* Indexes from low to high; none when low is above high. */
 struct range {
     int32_t low;
@@ -132,12 +106,6 @@ static int32_t range_span(struct range range)
 static bool range_fits(struct range range)
 {
     return range_span(range) <= HISTOGRAM_BUCKETS_MAX;
-}
-
-static uint64_t saturating_sum(uint64_t a, uint64_t b)
-{
-    uint64_t sum = 0;
-    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
 /* --- indexes and bounds ----------------------------------------------------------------------- */
@@ -195,9 +163,7 @@ static double bound_of(int64_t index, unsigned coarser)
     return shift > MANTISSA_BITS ? 0 : double_of(mantissa >> shift);
 }
 
-/* The point of a bucket whose relative distance to the farthest double in it is least: the harmonic
- * mean of the first and the last one. */
-static double middle_of(int32_t index, unsigned coarser)
+double histogram_middle(int32_t index, unsigned coarser)
 {
     double least = nextafter(bound_of(index, coarser), INFINITY);
     double most = bound_of((int64_t)index + 1, coarser);
@@ -209,20 +175,6 @@ static double middle_of(int32_t index, unsigned coarser)
 }
 
 /* --- one side --------------------------------------------------------------------------------- */
-
-static uint64_t count_at(const struct side *side, size_t place)
-{
-    switch (side->width) {
-    case sizeof(uint8_t):
-        return (uint64_t)side->counts.u8[place] << WEIGHT_BITS;
-    case sizeof(uint16_t):
-        return (uint64_t)side->counts.u16[place] << WEIGHT_BITS;
-    case sizeof(uint32_t):
-        return (uint64_t)side->counts.u32[place] << WEIGHT_BITS;
-    default:
-        return side->counts.u64[place];
-    }
-}
 
 static void set_count_at(const struct side *side, size_t place, uint64_t count)
 {
@@ -378,17 +330,6 @@ static void side_coarsen(struct side *side, unsigned shift)
     *side = coarse;
 }
 
-/* The weights of the buckets from `low` to `high`. */
-static uint64_t side_sum(const struct side *side, int32_t low, int32_t high)
-{
-    uint64_t sum = 0;
-    for (int32_t i = 0; i < side->capacity; i++) {
-        if (side->first + i >= low && side->first + i <= high)
-            sum = saturating_sum(sum, count_at(side, (size_t)i));
-    }
-    return sum;
-}
-
 /* --- the histogram ---------------------------------------------------------------------------- */
 
 struct histogram *histogram_new(void)
@@ -402,6 +343,7 @@ void histogram_free(struct histogram *histogram)
         return;
     free(histogram->sides[POSITIVE].counts.any);
     free(histogram->sides[NEGATIVE].counts.any);
+    bounded_free(histogram->bounded);
     free(histogram);
 }
 
@@ -414,6 +356,8 @@ struct histogram *histogram_copy(const struct histogram *histogram)
         side_reserve(&copy->sides[i], side_range(&histogram->sides[i]));
         side_merge(&copy->sides[i], &histogram->sides[i], 0);
     }
+    if (histogram->bounded != NULL)
+        copy->bounded = bounded_copy(histogram->bounded);
     return copy;
 }
 
@@ -485,6 +429,29 @@ void histogram_merge(struct histogram *into, const struct histogram *from)
     make_room(into, from->coarser, ranges);
     for (int i = POSITIVE; i <= NEGATIVE; i++)
         side_merge(&into->sides[i], &from->sides[i], (unsigned)(into->coarser - from->coarser));
+    if (from->bounded != NULL && into->bounded != NULL)
+        bounded_merge(into->bounded, from->bounded);
+    else if (from->bounded != NULL)
+        into->bounded = bounded_copy(from->bounded);
+}
+
+void histogram_take_bounded(struct histogram *histogram, struct bounded *bounded)
+{
+    uint64_t weight = bounded_count(bounded);
+
+    histogram->total = saturating_sum(histogram->total, weight);
+    if (weight > 0 && histogram->bounded == NULL) {
+        histogram->bounded = bounded;
+        return;
+    }
+    if (weight > 0)
+        bounded_merge(histogram->bounded, bounded);
+    bounded_free(bounded);
+}
+
+const struct bounded *histogram_bounded(const struct histogram *histogram)
+{
+    return histogram->bounded;
 }
 
 /* --- histograms from elsewhere ---------------------------------------------------------------- */
@@ -558,7 +525,7 @@ bool histogram_import(struct histogram *into, int32_t scale, uint64_t zeros,
     return true;
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- facts ----------------------------------------------------------------------------------- */
 
 uint64_t histogram_count(const struct histogram *histogram)
 {
@@ -570,101 +537,16 @@ int histogram_scale(const struct histogram *histogram)
     return HISTOGRAM_SCALE_MAX - histogram->coarser;
 }
 
-/* (base - 1) / (base + 1), in a form in which no base is too large. */
-double histogram_error(const struct histogram *histogram)
-{
-    return tanh(ldexp(M_LN2 / 2, -histogram_scale(histogram)));
-}
-
 size_t histogram_size_bytes(const struct histogram *histogram)
 {
-    size_t size = sizeof *histogram;
+    size_t size = sizeof *histogram +
+                  (histogram->bounded == NULL ? 0 : bounded_size_bytes(histogram->bounded));
     for (int i = POSITIVE; i <= NEGATIVE; i++)
         size += (size_t)histogram->sides[i].capacity * histogram->sides[i].width;
     return size;
 }
 
-static double value_at_rank(const struct histogram *histogram, uint64_t rank)
-{
-    const struct side *negative = &histogram->sides[NEGATIVE];
-    const struct side *positive = &histogram->sides[POSITIVE];
-    uint64_t seen = 0;
-
-    for (int32_t i = negative->capacity - 1; i >= 0; i--) {
-        seen = saturating_sum(seen, count_at(negative, (size_t)i));
-        if (seen >= rank)
-            return -middle_of(negative->first + i, histogram->coarser);
-    }
-    seen = saturating_sum(seen, histogram->zeros);
-    if (seen >= rank)
-        return 0;
-    for (int32_t i = 0; i < positive->capacity; i++) {
-        seen = saturating_sum(seen, count_at(positive, (size_t)i));
-        if (seen >= rank)
-            return middle_of(positive->first + i, histogram->coarser);
-    }
-    return INFINITY; /* not reached: the weights seen are the total */
-}
-
-/* A decimal q has no exact double: 0.07 of 100 must be 7, not a hair more and then 8. So what is
- * above a rank by no more than q's own rounding is that rank. */
-static uint64_t rank_of(double q, uint64_t total)
-{
-    double rank = ceil(q * (double)total * (1 - 4 * DBL_EPSILON));
-    if (rank >= (double)total)
-        return total;
-    return rank < 1 ? 1 : (uint64_t)rank;
-}
-
-bool histogram_quantile(const struct histogram *histogram, double q, double min, double max,
-                        double *out)
-{
-    if (histogram->total == 0 || !(q >= 0 && q <= 1))
-        return false;
-    *out = fmax(fmin(value_at_rank(histogram, rank_of(q, histogram->total)), max), min);
-    return true;
-}
-
-/* The weights up to `value`, when `same` is the side of the positive values; with the sides
- * exchanged and -value, those from -value on. */
-static uint64_t weight_up_to(const struct histogram *histogram, int same, double value)
-{
-    const struct side *above_zero = &histogram->sides[same];
-    const struct side *below_zero = &histogram->sides[1 - same];
-    int32_t index = value == 0 ? 0 : index_of(bits_of(value)) >> histogram->coarser;
-
-    if (value < 0)
-        return side_sum(below_zero, index, INT32_MAX);
-    uint64_t sum = saturating_sum(histogram->zeros, side_sum(below_zero, INT32_MIN, INT32_MAX));
-    if (value > 0)
-        sum = saturating_sum(sum, side_sum(above_zero, INT32_MIN, index));
-    return sum;
-}
-
-bool histogram_share_at_most(const struct histogram *histogram, double value, double *out)
-{
-    if (histogram->total == 0 || !isfinite(value))
-        return false;
-    *out = (double)weight_up_to(histogram, POSITIVE, value) / (double)histogram->total;
-    return true;
-}
-
-bool histogram_share_at_least(const struct histogram *histogram, double value, double *out)
-{
-    if (histogram->total == 0 || !isfinite(value))
-        return false;
-    *out = (double)weight_up_to(histogram, NEGATIVE, -value) / (double)histogram->total;
-    return true;
-}
-
 /* --- codec ------------------------------------------------------------------------------------ */
-
-static void put_varint(struct buf *out, uint64_t value)
-{
-    for (; value > 0x7f; value >>= 7)
-        buf_u8(out, (uint8_t)(value | 0x80));
-    buf_u8(out, (uint8_t)value);
-}
 
 static bool is_whole(const struct histogram *histogram)
 {
@@ -687,9 +569,9 @@ static void encode_bucket(struct buf *out, uint64_t count, uint32_t gap)
 
     buf_u8(out, (uint8_t)(short_gap | low_bits << GAP_BITS | (rest > 0 ? REST_FOLLOWS : 0)));
     if (rest > 0)
-        put_varint(out, rest);
+        buf_varint(out, rest);
     if (gap >= GAP_LONG)
-        put_varint(out, gap - GAP_LONG);
+        buf_varint(out, gap - GAP_LONG);
 }
 
 static void encode_side(const struct side *side, unsigned fraction_bits, struct buf *out)
@@ -697,10 +579,10 @@ static void encode_side(const struct side *side, unsigned fraction_bits, struct 
     struct range range = side_range(side);
     uint32_t gap = 0;
 
-    put_varint(out, (uint64_t)range_span(range));
+    buf_varint(out, (uint64_t)range_span(range));
     if (range_is_none(range))
         return;
-    put_varint(out,
+    buf_varint(out,
                (uint64_t)(range.low < 0 ? -2 * (int64_t)range.low - 1 : 2 * (int64_t)range.low));
     for (int32_t index = range.low; index <= range.high; index++) {
         uint64_t count = count_at(side, (size_t)(index - side->first));
@@ -717,28 +599,15 @@ void histogram_encode(const struct histogram *histogram, struct buf *out)
 {
     bool whole = is_whole(histogram);
     unsigned fraction_bits = whole ? WEIGHT_BITS : 0;
+    int version = histogram->bounded == NULL ? VERSION : VERSION_BOUNDED;
 
     buf_u8(out,
-           (uint8_t)(histogram->coarser | (whole ? FLAG_WHOLE : 0) | VERSION << VERSION_SHIFT));
-    put_varint(out, histogram->zeros >> fraction_bits);
+           (uint8_t)(histogram->coarser | (whole ? FLAG_WHOLE : 0) | version << VERSION_SHIFT));
+    buf_varint(out, histogram->zeros >> fraction_bits);
     encode_side(&histogram->sides[POSITIVE], fraction_bits, out);
     encode_side(&histogram->sides[NEGATIVE], fraction_bits, out);
-}
-
-/* Only the shortest form is one. */
-static uint64_t take_varint(struct reader *reader)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t byte = read_u8(reader);
-        if ((shift > 0 && byte == 0) || (shift == 63 && byte > 1))
-            break;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
-            return value;
-    }
-    reader->ok = false;
-    return 0;
+    if (histogram->bounded != NULL)
+        bounded_encode(histogram->bounded, out);
 }
 
 /* A count as it is written, as a weight; 0 is what it is not. */
@@ -757,13 +626,13 @@ static uint64_t decode_bucket(struct reader *reader, bool whole, uint64_t *gap)
 
     *gap = byte & GAP_LONG;
     if ((byte & REST_FOLLOWS) != 0) {
-        uint64_t rest = take_varint(reader);
+        uint64_t rest = read_varint(reader);
         if (rest == 0 || rest > UINT64_MAX >> COUNT_BITS)
             reader->ok = false;
         count |= rest << COUNT_BITS;
     }
     if (*gap == GAP_LONG) {
-        uint64_t longer = take_varint(reader);
+        uint64_t longer = read_varint(reader);
         *gap = longer < HISTOGRAM_BUCKETS_MAX ? longer + GAP_LONG : HISTOGRAM_BUCKETS_MAX;
     }
     uint64_t weight = weight_of_written(reader, count + 1, whole);
@@ -773,10 +642,10 @@ static uint64_t decode_bucket(struct reader *reader, bool whole, uint64_t *gap)
 /* Where the side's buckets are; none and `reader->ok` when it is empty. */
 static struct range decode_range(struct reader *reader, unsigned coarser)
 {
-    uint64_t span = take_varint(reader);
+    uint64_t span = read_varint(reader);
     if (span == 0)
         return RANGE_NONE;
-    uint64_t zigzag = take_varint(reader);
+    uint64_t zigzag = read_varint(reader);
     int64_t low = (int64_t)(zigzag >> 1) ^ -(int64_t)(zigzag & 1);
     if (span > HISTOGRAM_BUCKETS_MAX || low < INDEX_LEAST >> coarser ||
         low > (INDEX_MOST >> coarser) - (int64_t)span + 1) {
@@ -809,21 +678,34 @@ static bool decode_side(struct histogram *histogram, int sign, bool whole, struc
     return true;
 }
 
+static bool decode_bounded(struct histogram *histogram, struct reader *reader)
+{
+    struct bounded *bounded = bounded_decode(reader);
+
+    if (bounded == NULL)
+        return false;
+    histogram_take_bounded(histogram, bounded);
+    return histogram->bounded != NULL;
+}
+
 static bool decode_all(struct histogram *histogram, struct reader *reader)
 {
     uint8_t head = read_u8(reader);
     bool whole = (head & FLAG_WHOLE) != 0;
+    int version = head >> VERSION_SHIFT;
 
     histogram->coarser = head & (FLAG_WHOLE - 1);
-    if (head >> VERSION_SHIFT != VERSION || histogram->coarser > COARSER_MAX)
+    if ((version != VERSION && version != VERSION_BOUNDED) || histogram->coarser > COARSER_MAX)
         return false;
-    histogram->zeros = weight_of_written(reader, take_varint(reader), whole);
+    histogram->zeros = weight_of_written(reader, read_varint(reader), whole);
     histogram->total = histogram->zeros;
     if (!decode_side(histogram, POSITIVE, whole, reader) ||
         !decode_side(histogram, NEGATIVE, whole, reader) || is_whole(histogram) != whole)
         return false;
-    return histogram->coarser == 0 || histogram->sides[POSITIVE].capacity > 0 ||
-           histogram->sides[NEGATIVE].capacity > 0;
+    if (histogram->coarser > 0 && histogram->sides[POSITIVE].capacity == 0 &&
+        histogram->sides[NEGATIVE].capacity == 0)
+        return false;
+    return version == VERSION || decode_bounded(histogram, reader);
 }
 
 struct histogram *histogram_decode(struct reader *reader)

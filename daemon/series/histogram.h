@@ -10,7 +10,11 @@
  *
  * Counts are weights with 16 fractional bits; they stay at the largest number, never wrap. Merging
  * is associative and commutative to the bit: so are the saturating sums, the halving of indexes,
- * and the scale as the minimum that any part or their span asks for. */
+ * and the scale as the minimum that any part or their span asks for.
+ *
+ * Values that came in buckets between their sender's own bounds (series/bounded.h) are kept beside
+ * these, each merged with its own kind only: nothing ever goes from one to the other, which would
+ * lose precision and depend on the order. Reading takes both together, by rank and by weight. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,6 +28,7 @@ enum {
     HISTOGRAM_BUCKETS_MAX = 2048,
 };
 
+struct bounded;
 struct histogram; /* on the heap; one thread at a time */
 
 struct histogram *histogram_new(void);
@@ -51,12 +56,18 @@ bool histogram_import(struct histogram *into, int32_t scale, uint64_t zeros,
                       const struct histogram_buckets *positive,
                       const struct histogram_buckets *negative, struct error *err);
 
+/* Merges what came between its sender's own bounds; it is the histogram's now. */
+void histogram_take_bounded(struct histogram *histogram, struct bounded *bounded);
+const struct bounded *histogram_bounded(const struct histogram *histogram); /* NULL: nothing */
+
 /* All weights, 16 fractional bits. */
 uint64_t histogram_count(const struct histogram *histogram);
 
 /* The value at rank ceil(q n) of n, weights counted (FIG-19): the point of its bucket that is
  * nearest to all of it, kept within `min` and `max`, which are the least and the largest value
- * added. False when nothing was added, or `q` is not within 0 and 1. */
+ * added. What came between a sender's bounds is taken to lie evenly between them, as far as `min`
+ * and `max` let it; these are finite then. False when nothing was added, or `q` is not within 0 and
+ * 1. */
 bool histogram_quantile(const struct histogram *histogram, double q, double min, double max,
                         double *out);
 
@@ -67,8 +78,14 @@ bool histogram_share_at_least(const struct histogram *histogram, double value, d
 
 int histogram_scale(const struct histogram *histogram);
 
-/* The largest relative error of a quantile at this scale, for values that are not subnormal. */
+/* The largest relative error of a quantile at this scale, for values that are not subnormal; of
+ * what came between a sender's bounds it says nothing. */
 double histogram_error(const struct histogram *histogram);
+
+/* How far at most the true quantile is from `value`, which histogram_quantile gave with this `min`
+ * and `max`: also the width of the sender's bucket that holds it. */
+double histogram_quantile_error(const struct histogram *histogram, double value, double min,
+                                double max);
 
 /* The bucket of `value`'s magnitude, which is finite and not zero; scale as in the enum. */
 int32_t histogram_index(double value, int scale);
@@ -78,7 +95,7 @@ size_t histogram_size_bytes(const struct histogram *histogram);
 
 /* Little-endian base-128 varints, never longer than they must be:
  *   u8      bits 0-4: HISTOGRAM_SCALE_MAX - scale; bit 5: all counts are whole and written without
- *           their fractional bits; bits 6-7: version (1)
+ *           their fractional bits; bits 6-7: version: 1, or 2 if bounded_encode comes last
  *   varint  zeros
  *   then the positive and the negative side:
  *   varint  buckets from the first to the last that is not empty (0: none, and no more)

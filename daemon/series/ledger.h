@@ -28,7 +28,7 @@
 #define DROP_REASONS(X)                                                                            \
     X(duplicate, "already stored")                                                                 \
     X(string, "a text, which has no figure")                                                       \
-    X(conflict, "another value for a time that is stored already")
+    X(conflict, "another value for a time, or another batch for a key, that is stored already")
 
 enum reject_reason {
 #define LEDGER_REASON(name, help) REJECT_##name,

@@ -13,7 +13,10 @@
 enum {
     GROUP = 16, /* samples looked up together: enough misses in flight, few enough registers */
     TOUCHED_MIN = 64,
+    RENEW_AFTER_MINUTES = 24 * 60, /* less than storage.churn_after can be */
 };
+
+#define US_PER_MINUTE (INT64_C(60) * 1000 * 1000)
 
 /* What a sample does to a series of a kind. */
 struct measure {
@@ -402,13 +405,18 @@ static uint32_t series_new(struct shard *shard, enum metric_kind kind, size_t ra
     return place;
 }
 
+static void other_key_write(struct shard *shard, const struct sample *sample, enum metric_kind kind)
+{
+    const struct label other = {STR("__other__"), STR("true")};
+    series_key_write(&shard->key, kind, sample->name, &other, 1);
+}
+
 /* FIG-35: the series that takes what is over the limit. There may be one for each metric, so they
  * have a limit too. */
 static uint32_t other_series(struct shard *shard, const struct sample *sample,
                              enum metric_kind kind)
 {
-    const struct label other = {STR("__other__"), STR("true")};
-    series_key_write(&shard->key, kind, sample->name, &other, 1);
+    other_key_write(shard, sample, kind);
     uint32_t place = series_find(shard);
     if (place == 0 && shard->series.count / 2 < shard->limits.series)
         place = series_new(shard, kind, 0);
@@ -474,7 +482,33 @@ struct lookup {
     struct measure measure;
 };
 
-static void find_series(struct shard *shard, const struct sample *sample, struct lookup *lookup)
+/* A series whose last sample was long ago may be gone from the store: it is handed over with its
+ * key again. */
+static void renew_key(struct shard *shard, const struct sample *sample, uint32_t place)
+{
+    struct record *record = at_place(shard, place);
+    enum metric_kind kind = (enum metric_kind)record->raw.kind;
+    struct label labels[LABELS_MAX];
+    size_t count = 0;
+
+    if (!labels_parse(sample->tags, sample->tag_style, labels, &count))
+        return;
+    series_key_write(&shard->key, kind, sample->name, labels, count);
+    if (!series_hash_equal(series_key_hash(buf_view(&shard->key)), record->hash))
+        other_key_write(shard, sample, kind);
+    record->raw.is_new = true;
+    touch(shard, record, place);
+    buf_block(&shard->pending[shard->current].new_keys, buf_view(&shard->key));
+}
+
+static bool is_long_ago(const struct record *record, int64_t now_us)
+{
+    return record->touched == NOT_TOUCHED && !record->raw.is_new &&
+           now_us / US_PER_MINUTE - record->minute > RENEW_AFTER_MINUTES;
+}
+
+static void find_series(struct shard *shard, const struct sample *sample, int64_t now_us,
+                        struct lookup *lookup)
 {
     uint32_t series = lookup->place == 0 ? 0 : series_of_raw(shard, lookup->place, sample);
     if (series == 0)
@@ -487,6 +521,8 @@ static void find_series(struct shard *shard, const struct sample *sample, struct
     struct record *record = at_place(shard, series);
     lookup->reason =
         measure_value(shard, sample, (enum metric_kind)record->raw.kind, &lookup->measure);
+    if (lookup->reason == REJECT_NONE && is_long_ago(record, now_us))
+        renew_key(shard, sample, series);
     if (record->side != 0) {
         const char *side = (const char *)side_at(pending_of(shard, record), record->side - 1);
         __builtin_prefetch(side, 1);
@@ -546,7 +582,7 @@ static void add_group(struct shard *shard, const struct sample *samples, size_t 
     }
     for (size_t i = 0; i < count; i++) {
         if (lookups[i].reason == REJECT_NONE)
-            find_series(shard, &samples[i], &lookups[i]);
+            find_series(shard, &samples[i], now_us, &lookups[i]);
     }
     for (size_t i = 0; i < count; i++) {
         if (lookups[i].reason == REJECT_NONE)

@@ -48,7 +48,9 @@ static struct ledger counts_of(const struct delta_ledger *entry, enum delta_outc
     struct ledger counts = entry->counts;
     uint64_t all = UINT64_MAX;
 
-    if (outcome != DELTA_STORED)
+    if (outcome == DELTA_CONFLICT)
+        drop(&counts, DROP_conflict, &all);
+    else if (outcome != DELTA_STORED)
         drop(&counts, DROP_duplicate, &all);
     for (int i = 0; i < DROP_REASON_COUNT; i++)
         drop(&counts, (enum drop_reason)i, &left->counts[i]);

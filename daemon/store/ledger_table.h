@@ -10,8 +10,8 @@ struct ledger_drops {
 };
 
 /* Adds the counts that came with a delta, less `drops`, and by its outcome: one that is not stored
- * has dropped what its counts call stored, as a duplicate. A stored entry that cannot be read is
- * begun anew and counted in `*unreadable`. */
+ * has dropped what its counts call stored, as a duplicate or, for DELTA_CONFLICT, as a conflict. A
+ * stored entry that cannot be read is begun anew and counted in `*unreadable`. */
 bool ledger_table_add(struct write_txn *txn, const struct delta *delta,
                       const struct ledger_drops *drops, uint64_t *unreadable, struct error *err);
 

@@ -24,7 +24,7 @@ enum {
 struct run {
     unsigned tier; /* 0: the journal */
     uint64_t number;
-    uint64_t version; /* number of the commit that listed it (design 4.11) */
+    uint64_t version; /* number of the newest commit that it has cells of (design 4.11) */
     int64_t min_minute, max_minute;
     uint64_t cells;
     uint64_t bytes; /* of its chunks */
@@ -48,7 +48,7 @@ struct partition {
     uint32_t calendar; /* 0 but for LEVEL_DAY */
     uint32_t number;
     int64_t from, to; /* buckets, half open: minutes, quarters or days since 1970 */
-    uint64_t version; /* of the commit that listed it */
+    uint64_t version; /* as a run's: what is only written anew is not new */
     uint64_t series, points, bytes;
     unsigned pruned; /* retention rules of metrics that were already applied to it */
 };

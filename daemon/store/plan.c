@@ -118,6 +118,7 @@ bool plan_bucket_minutes(const struct plan_segment *segment, int64_t bucket, int
 /* A plan on its way. All in minutes. */
 struct making {
     struct plan_range range;
+    const struct kept *kept;
     int64_t kept_minute, kept_quarter, kept_day;
     int64_t quarters_to; /* no quarters are wanted, or there, from here on */
     int64_t days_to;     /* no days that begin here or later */
@@ -133,19 +134,20 @@ static bool is_aligned(int64_t minute)
     return minute % MINUTES_PER_QUARTER == 0;
 }
 
-static void making_init(struct making *making, const int64_t *marks, const struct plan_range *range,
-                        struct arena *arena)
+static void making_init(struct making *making, const struct plan_facts *facts,
+                        const struct plan_range *range, struct arena *arena)
 {
-    *making = (struct making){.range = *range, .arena = arena, .complete = true};
-    making->kept_minute = limited(marks[MARK_KEPT_MINUTE]);
-    making->kept_quarter = minute_of_quarter(marks[MARK_KEPT_QUARTER]);
-    making->kept_day = minute_of_quarter(marks[MARK_KEPT_DAY]);
-    making->quarters_to = minute_of_quarter(marks[MARK_QUARTERED]);
+    *making =
+        (struct making){.range = *range, .kept = facts->kept, .arena = arena, .complete = true};
+    making->kept_minute = limited(facts->kept->from[LEVEL_MINUTE]);
+    making->kept_quarter = minute_of_quarter(facts->kept->from[LEVEL_QUARTER]);
+    making->kept_day = minute_of_quarter(facts->kept->from[LEVEL_DAY]);
+    making->quarters_to = minute_of_quarter(facts->quartered);
     making->days_to = range->to;
     making->is_fine = range->step > 0 && (!is_aligned(range->step) || !is_aligned(range->from));
     if (making->is_fine) {
-        making->quarters_to = least(
-            making->quarters_to, minute_of_quarter(quarter_from(limited(marks[MARK_KEPT_MINUTE]))));
+        making->quarters_to =
+            least(making->quarters_to, minute_of_quarter(quarter_from(making->kept_minute)));
         making->days_to = least(making->quarters_to, making->kept_quarter);
     }
     if (range->step > 0 && range->step < MINUTES_PER_QUARTER)
@@ -219,12 +221,23 @@ static bool is_usable(const struct making *making, const struct day_bounds *day)
            !has_step_inside(&making->range, from, to);
 }
 
+/* Its days that begin before lack something. */
+static size_t first_whole_day(const struct making *making, const struct plan_calendar *calendar)
+{
+    int64_t from = kept_whole_days_from(making->kept, calendar->number);
+    size_t i = 0;
+
+    while (i < calendar->count && calendar->days[i].from < from)
+        i++;
+    return i;
+}
+
 /* How many quarters the days of a calendar cover. */
 static int64_t quarters_covered(const struct making *making, const struct plan_calendar *calendar)
 {
     int64_t quarters = 0;
 
-    for (size_t i = 0; i < calendar->count; i++) {
+    for (size_t i = first_whole_day(making, calendar); i < calendar->count; i++) {
         if (is_usable(making, &calendar->days[i]))
             quarters += calendar->days[i].to - calendar->days[i].from;
     }
@@ -256,9 +269,10 @@ void plan_make(const struct plan_facts *facts, const struct plan_range *range, s
     struct making making;
     int64_t done = range->from;
 
-    making_init(&making, facts->marks, range, arena);
+    making_init(&making, facts, range, arena);
     const struct plan_calendar *calendar = choose_calendar(&making, facts);
-    for (size_t i = 0; calendar != NULL && i < calendar->count; i++) {
+    size_t first = calendar == NULL ? 0 : first_whole_day(&making, calendar);
+    for (size_t i = first; calendar != NULL && i < calendar->count; i++) {
         const struct day_bounds *day = &calendar->days[i];
         int64_t from = minute_of_quarter(day->from);
         if (from < done || !is_usable(&making, day))
@@ -339,15 +353,13 @@ static bool read_calendars(const struct read_txn *txn, const struct making *maki
     return true;
 }
 
-bool plan_read(const struct read_txn *txn, const struct plan_range *range, struct arena *arena,
-               struct plan *out, struct error *err)
+bool plan_read(const struct read_txn *txn, const struct kept *kept, const struct plan_range *range,
+               struct arena *arena, struct plan *out, struct error *err)
 {
-    struct plan_facts facts = {.calendars = NULL};
+    struct plan_facts facts = {.quartered = parts_mark(txn, MARK_QUARTERED), .kept = kept};
     struct making making;
 
-    for (enum mark mark = 0; mark < MARK_COUNT; mark++)
-        facts.marks[mark] = parts_mark(txn, mark);
-    making_init(&making, facts.marks, range, arena);
+    making_init(&making, &facts, range, arena);
     if (!read_calendars(txn, &making, &facts, err))
         return false;
     plan_make(&facts, range, arena, out);

@@ -2,7 +2,8 @@
  * what is newer. Private to store/.
  *
  * Whatever a plan takes, the figure is the same (store/upkeep.h): a plan decides how much is read.
- * Only where retention has dropped the finer levels does it decide what can still be said.
+ * Only where retention has dropped the finer levels does it decide what can still be said; what
+ * that is differs from metric to metric (store/kept.h), so a plan is for series that agree in it.
  *
  * days      of the calendar that leaves the fewest minutes over, where they are built
  * quarters  before MARK_QUARTERED, aligned
@@ -13,7 +14,7 @@
  * coarser buckets inside a step, and the plan is not complete. */
 #pragma once
 
-#include "store/parts.h"
+#include "store/kept.h"
 
 /* Minutes beyond this are no times of samples, and sums and products of them still fit. */
 #define PLAN_MINUTE_LIMIT INT64_C(1000000000000)
@@ -47,7 +48,8 @@ struct plan_calendar {
 };
 
 struct plan_facts {
-    int64_t marks[MARK_COUNT];
+    int64_t quartered;       /* as MARK_QUARTERED */
+    const struct kept *kept; /* of the series that are read */
     const struct plan_calendar *calendars;
     size_t calendar_count;
 };
@@ -56,9 +58,10 @@ struct plan_facts {
 void plan_make(const struct plan_facts *facts, const struct plan_range *range, struct arena *arena,
                struct plan *out);
 
-/* The same from what the store says; all in the arena. False: the store cannot be read. */
-bool plan_read(const struct read_txn *txn, const struct plan_range *range, struct arena *arena,
-               struct plan *out, struct error *err);
+/* The same from what the store says, for series of which so much is kept; all in the arena. False:
+ * the store cannot be read. */
+bool plan_read(const struct read_txn *txn, const struct kept *kept, const struct plan_range *range,
+               struct arena *arena, struct plan *out, struct error *err);
 
 /* The built days of a calendar that overlap minutes [from, to), in order, in the arena. */
 bool plan_read_days(const struct read_txn *txn, uint32_t calendar, const struct plan_range *range,

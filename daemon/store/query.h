@@ -128,8 +128,8 @@ struct query_changes {
 
 /* The spans of time in which their cells changed, disjoint, in order and whole quarters of an hour,
  * or civil days where finer levels are gone; return false to stop. Answered from the versions of
- * runs and partitions (design 4.11): everything that changed is said, and what was only rewritten
- * since may be said too. */
+ * runs and partitions (design 4.11): everything that changed is said, and beside it what shares a
+ * run or partition with something that changed; what was only written anew since is not. */
 typedef bool (*changed_fn)(wall_ms from, wall_ms to, void *arg);
 bool query_changed(struct read_txn *txn, const struct query_changes *changes, changed_fn on_range,
                    void *arg, struct error *err);

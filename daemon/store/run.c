@@ -178,10 +178,17 @@ static bool seek_in_chunk(struct run_cursor *cursor, uint32_t id, int64_t minute
     return !corrupt || is_corrupt(cursor, err);
 }
 
-/* The first cell of an entry's chunk, if it is of this run. */
+/* The first cell of an entry's chunk, if it is of this run. A chunk that stands under another one's
+ * key is sound in itself; its first cell gives it away. */
 static bool begin_chunk(struct run_cursor *cursor, const struct entry *entry, struct error *err)
 {
-    return load(cursor, entry, err) && (!cursor->has_chunk || take_cell(cursor, err));
+    if (!load(cursor, entry, err) || (cursor->has_chunk && !take_cell(cursor, err)))
+        return false;
+    if (!cursor->has_cell)
+        return true;
+    const struct schema_key key = key_of(cursor->number, cursor->cell.id, cursor->cell.minute);
+    return str_equal(entry->key, (struct str){(const char *)key.bytes, key.len}) ||
+           is_corrupt(cursor, err);
 }
 
 /* The chunk that holds the place is the last one that begins at or before it. */
@@ -242,12 +249,15 @@ bool run_cursor_next(struct run_cursor *cursor, struct error *err)
 
     if (!cursor->has_cell)
         return true;
+    chunk_place before = cursor->place;
     drop_cell(cursor);
     if (!take_cell(cursor, err))
         return false;
     if (cursor->has_cell)
         return true;
-    return move(cursor, MDB_NEXT, NULL, &next, err) && begin_chunk(cursor, &next, err);
+    if (!move(cursor, MDB_NEXT, NULL, &next, err) || !begin_chunk(cursor, &next, err))
+        return false;
+    return !cursor->has_cell || cursor->place > before || is_corrupt(cursor, err);
 }
 
 bool run_cursor_first(struct run_cursor *cursor, struct error *err)
@@ -333,10 +343,11 @@ static void sift_down(struct run_merge *merge, size_t position, struct head head
 static bool skip_outside(const struct run_merge *merge, struct run_cursor *cursor,
                          struct error *err)
 {
+    int64_t last = quarter_of_minute(merge->to > INT64_MIN ? merge->to - 1 : merge->to);
+
     while (cursor->has_cell &&
            (cursor->cell.minute < merge->from || cursor->cell.minute >= merge->to)) {
-        if (cursor->cell.minute >= merge->to &&
-            quarter_of_minute(cursor->cell.minute) > quarter_of_minute(merge->to)) {
+        if (cursor->cell.minute >= merge->to && quarter_of_minute(cursor->cell.minute) > last) {
             drop_cell(cursor);
             return true;
         }

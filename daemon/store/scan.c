@@ -13,6 +13,13 @@ struct part {
     size_t count;
 };
 
+/* Series of which as much is kept, so that one plan is for all of them. */
+struct group {
+    struct part *parts;
+    size_t part_count;
+    struct visit visit; /* of those that are read now */
+};
+
 /* Minutes, half open. */
 struct span {
     int64_t from, to;
@@ -30,8 +37,8 @@ struct scan {
     struct arena row_arena; /* for the series of one table */
     struct arena scratch;   /* for one series in one partition */
     struct plan_range range;
-    struct part *parts;
-    size_t part_count;
+    struct kept_groups kept;
+    struct group *groups; /* of `kept`, each */
     struct run *runs;
     size_t run_count;
     struct span *filled; /* where there is data at all: disjoint, in order */
@@ -40,8 +47,9 @@ struct scan {
     size_t rows, columns;
     int64_t first_step; /* of the window */
     struct span window;
-    const struct part *part; /* being read */
-    bool stopped;            /* the caller has enough */
+    const struct group *group; /* being read */
+    const struct part *part;
+    bool stopped; /* the caller has enough */
 };
 
 static int64_t least(int64_t a, int64_t b)
@@ -66,7 +74,8 @@ static int64_t step_from(const struct scan *scan, int64_t step)
 
 /* --- what there is --- */
 
-static bool read_parts(struct scan *scan, struct error *err)
+static bool read_parts(struct scan *scan, const struct kept *kept, struct group *group,
+                       struct error *err)
 {
     static const unsigned bits[LEVEL_COUNT] = {
         [LEVEL_MINUTE] = COVERAGE_MINUTE,
@@ -75,14 +84,14 @@ static bool read_parts(struct scan *scan, struct error *err)
     };
     struct plan plan;
 
-    if (!plan_read(scan->txn, &scan->range, &scan->arena, &plan, err))
+    if (!plan_read(scan->txn, kept, &scan->range, &scan->arena, &plan, err))
         return false;
     scan->coverage->complete = scan->coverage->complete && plan.complete;
-    scan->parts = arena_array(&scan->arena, plan.count, sizeof *scan->parts);
-    scan->part_count = plan.count;
+    group->parts = arena_array(&scan->arena, plan.count, sizeof *group->parts);
+    group->part_count = plan.count;
     for (size_t i = 0; i < plan.count; i++) {
         const struct plan_segment *segment = &plan.segments[i];
-        struct part *part = &scan->parts[i];
+        struct part *part = &group->parts[i];
         part->segment = segment;
         scan->coverage->levels |= bits[segment->level];
         if (!parts_partitions(scan->txn,
@@ -90,6 +99,20 @@ static bool read_parts(struct scan *scan, struct error *err)
                                                            plan_bucket_from(segment, segment->from),
                                                            plan_bucket_from(segment, segment->to)},
                               &scan->arena, &part->partitions, &part->count, err))
+            return false;
+    }
+    return true;
+}
+
+static bool read_groups(struct scan *scan, struct error *err)
+{
+    const struct query *query = scan->query;
+
+    if (!kept_group(scan->txn, query->series, query->series_count, &scan->arena, &scan->kept, err))
+        return false;
+    scan->groups = arena_array(&scan->arena, scan->kept.count, sizeof *scan->groups);
+    for (size_t i = 0; i < scan->kept.count; i++) {
+        if (!read_parts(scan, &scan->kept.items[i], &scan->groups[i], err))
             return false;
     }
     return true;
@@ -114,19 +137,36 @@ static int compare_spans(const void *a, const void *b)
     return (one->from > other->from) - (one->from < other->from);
 }
 
+static size_t count_partitions(const struct scan *scan)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < scan->kept.count; i++) {
+        for (size_t j = 0; j < scan->groups[i].part_count; j++)
+            count += scan->groups[i].parts[j].count;
+    }
+    return count;
+}
+
+/* What the partitions of a group fill; returns how many spans there are then. */
+static size_t add_partitions(const struct group *group, struct span *spans, size_t count)
+{
+    for (size_t i = 0; i < group->part_count; i++) {
+        for (size_t j = 0; j < group->parts[i].count; j++)
+            spans[count++] = partition_span(&group->parts[i], &group->parts[i].partitions[j]);
+    }
+    return count;
+}
+
 /* Where there is something to read, so that what is silent for all is skipped. */
 static void find_filled(struct scan *scan)
 {
-    size_t most = scan->run_count;
     size_t count = 0;
+    struct span *spans =
+        arena_array(&scan->arena, scan->run_count + count_partitions(scan), sizeof *spans);
 
-    for (size_t i = 0; i < scan->part_count; i++)
-        most += scan->parts[i].count;
-    struct span *spans = arena_array(&scan->arena, most, sizeof *spans);
-    for (size_t i = 0; i < scan->part_count; i++) {
-        for (size_t j = 0; j < scan->parts[i].count; j++)
-            spans[count++] = partition_span(&scan->parts[i], &scan->parts[i].partitions[j]);
-    }
+    for (size_t i = 0; i < scan->kept.count; i++)
+        count = add_partitions(&scan->groups[i], spans, count);
     for (size_t i = 0; i < scan->run_count; i++) {
         struct span span = {greatest(scan->runs[i].min_minute, scan->range.from),
                             least(scan->runs[i].max_minute + 1, scan->range.to)};
@@ -176,26 +216,26 @@ static void note_newest(struct scan *scan, const struct aggregate *aggregate)
 }
 
 /* The first segment that ends after a minute, or the end of them. */
-static const struct part *part_from(const struct scan *scan, int64_t minute)
+static const struct part *part_from(const struct group *group, int64_t minute)
 {
     size_t low = 0;
-    size_t high = scan->part_count;
+    size_t high = group->part_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (scan->parts[middle].segment->to <= minute)
+        if (group->parts[middle].segment->to <= minute)
             low = middle + 1;
         else
             high = middle;
     }
-    return scan->parts + low;
+    return group->parts + low;
 }
 
 /* The segment that covers a minute; NULL when none does. */
-static const struct part *find_part(const struct scan *scan, int64_t minute)
+static const struct part *find_part(const struct group *group, int64_t minute)
 {
-    const struct part *part = part_from(scan, minute);
-    bool covers = part < scan->parts + scan->part_count && part->segment->from <= minute;
+    const struct part *part = part_from(group, minute);
+    bool covers = part < group->parts + group->part_count && part->segment->from <= minute;
     return covers ? part : NULL;
 }
 
@@ -223,7 +263,7 @@ static bool take_run_cell(struct visit *visit, const struct visit_series *series
     (void)err;
 
     if (part == NULL || cell->minute < part->segment->from || cell->minute >= part->segment->to)
-        part = find_part(scan, cell->minute);
+        part = find_part(scan->group, cell->minute);
     scan->part = part;
     if (part == NULL)
         return true;
@@ -305,20 +345,21 @@ static bool read_part(struct scan *scan, struct visit *visit, const struct part 
     return true;
 }
 
-static bool read_window(struct scan *scan, struct visit *visit, struct error *err)
+static bool read_group(struct scan *scan, struct group *group, struct error *err)
 {
-    const struct part *end = scan->parts + scan->part_count;
+    const struct part *end = group->parts + group->part_count;
 
-    for (const struct part *part = part_from(scan, scan->window.from);
+    for (const struct part *part = part_from(group, scan->window.from);
          part < end && part->segment->from < scan->window.to; part++) {
-        if (!read_part(scan, visit, part, err))
+        if (!read_part(scan, &group->visit, part, err))
             return false;
     }
+    scan->group = group;
     scan->part = NULL;
-    visit->from = scan->window.from;
-    visit->to = scan->window.to;
+    group->visit.from = scan->window.from;
+    group->visit.to = scan->window.to;
     for (size_t i = 0; i < scan->run_count; i++) {
-        if (!visit_run(visit, &scan->runs[i], take_run_cell, err))
+        if (!visit_run(&group->visit, &scan->runs[i], take_run_cell, err))
             return false;
     }
     return true;
@@ -346,8 +387,9 @@ static void hand_over(struct scan *scan, size_t first_row)
     }
 }
 
-/* One window after the other, for the series of one table. */
-static bool scan_rows(struct scan *scan, struct visit *visit, size_t first_row, struct error *err)
+/* One window after the other, for the series of one table, which are of these groups. */
+static bool scan_rows(struct scan *scan, struct group *groups, size_t group_count, size_t first_row,
+                      struct error *err)
 {
     int64_t next = next_filled(scan, scan->range.from);
 
@@ -357,8 +399,10 @@ static bool scan_rows(struct scan *scan, struct visit *visit, size_t first_row, 
         if (scan->range.step == 0)
             end = scan->range.to;
         scan->window = (struct span){next, least(end, scan->range.to)};
-        if (!read_window(scan, visit, err))
-            return false;
+        for (size_t i = 0; i < group_count; i++) {
+            if (!read_group(scan, &groups[i], err))
+                return false;
+        }
         hand_over(scan, first_row);
         next = next_filled(scan, scan->window.to);
     }
@@ -380,20 +424,49 @@ static void make_table(struct scan *scan)
     scan->cells = memory_zero(scan->rows * scan->columns, sizeof *scan->cells);
 }
 
-static bool scan_series(struct scan *scan, struct error *err)
+static bool scan_merged(struct scan *scan, struct error *err)
 {
     const struct query *query = scan->query;
-    size_t together = query->merge_series ? query->series_count : scan->rows;
 
-    for (size_t i = 0; i < query->series_count && !scan->stopped; i += together) {
-        size_t left = query->series_count - i;
-        struct visit visit;
+    for (size_t i = 0; i < scan->kept.count; i++) {
+        struct kept_members members = {(struct query_series *)query->series, NULL,
+                                       query->series_count};
+        if (scan->kept.count > 1)
+            kept_members_of(&scan->kept, i, query->series, query->series_count, &scan->row_arena,
+                            &members);
+        (void)visit_init(&scan->groups[i].visit, scan->txn, members.series, members.count, true,
+                         &scan->row_arena);
+        scan->groups[i].visit.arg = scan;
+    }
+    return scan_rows(scan, scan->groups, scan->kept.count, 0, err);
+}
+
+/* How many from the first one on fit into the table and are of its group. */
+static size_t count_together(const struct scan *scan, size_t first, uint32_t group)
+{
+    size_t count = 1;
+
+    while (count < scan->rows && first + count < scan->query->series_count &&
+           (scan->kept.of == NULL || scan->kept.of[first + count] == group))
+        count++;
+    return count;
+}
+
+static bool scan_apart(struct scan *scan, struct error *err)
+{
+    const struct query *query = scan->query;
+
+    for (size_t i = 0; i < query->series_count && !scan->stopped;) {
+        uint32_t at = scan->kept.of == NULL ? 0 : scan->kept.of[i];
+        struct group *group = &scan->groups[at];
+        size_t together = count_together(scan, i, at);
         arena_reset(&scan->row_arena);
-        (void)visit_init(&visit, scan->txn, query->series + i, left < together ? left : together,
-                         query->merge_series, &scan->row_arena);
-        visit.arg = scan;
-        if (!scan_rows(scan, &visit, i, err))
+        (void)visit_init(&group->visit, scan->txn, query->series + i, together, false,
+                         &scan->row_arena);
+        group->visit.arg = scan;
+        if (!scan_rows(scan, group, 1, i, err))
             return false;
+        i += together;
     }
     return true;
 }
@@ -424,12 +497,12 @@ bool scan_cells(const struct read_txn *txn, const struct query *query, query_cel
     scan.range.to = plan_minute_of(query->to - 1) + 1;
     scan.range.step = query->step / MS_PER_MINUTE;
     bool ok =
-        read_parts(&scan, err) && parts_runs(txn, &scan.arena, &scan.runs, &scan.run_count, err);
+        read_groups(&scan, err) && parts_runs(txn, &scan.arena, &scan.runs, &scan.run_count, err);
     if (ok)
         find_filled(&scan);
     if (ok && scan.filled_count > 0 && query->series_count > 0) {
         make_table(&scan);
-        ok = scan_series(&scan, err);
+        ok = query->merge_series ? scan_merged(&scan, err) : scan_apart(&scan, err);
     }
     scan_fini(&scan);
     return ok;

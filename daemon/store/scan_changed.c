@@ -26,6 +26,7 @@ struct changed {
     struct arena scratch; /* of one series in one partition */
     struct visit visit;
     struct spans spans;
+    const struct kept *kept;     /* of the series that are visited */
     struct plan_segment segment; /* the level and days of the partitions that are read */
 };
 
@@ -125,12 +126,11 @@ static bool read_level(struct changed *changed, uint64_t since, int64_t to, stru
 }
 
 /* Days of which there are no quarters any more. */
-static bool read_days(struct changed *changed, uint64_t since, int64_t kept_quarter,
-                      struct error *err)
+static bool read_days(struct changed *changed, uint64_t since, struct error *err)
 {
     const struct plan_segment quarters = {.level = LEVEL_QUARTER};
-    struct plan_range range = {-PLAN_MINUTE_LIMIT, plan_bucket_start(&quarters, kept_quarter), 0,
-                               0};
+    struct plan_range range = {
+        -PLAN_MINUTE_LIMIT, plan_bucket_start(&quarters, changed->kept->from[LEVEL_QUARTER]), 0, 0};
     size_t calendars = 0;
 
     if (range.from >= range.to)
@@ -153,12 +153,11 @@ static bool read_days(struct changed *changed, uint64_t since, int64_t kept_quar
     return true;
 }
 
-/* A cell that came later than `since` is in a run of a later version, or in partitions that were
- * listed later: of minutes while these are kept, else of quarters, else of days. */
+/* A cell that came later than `since` is in a run of a later version, or in partitions of one: of
+ * minutes while these are kept, else of quarters, else of days. */
 static bool gather(struct changed *changed, uint64_t since, struct error *err)
 {
-    int64_t kept_minute = parts_mark(changed->txn, MARK_KEPT_MINUTE);
-    int64_t kept_quarter = parts_mark(changed->txn, MARK_KEPT_QUARTER);
+    int64_t kept_minute = changed->kept->from[LEVEL_MINUTE];
     struct run *runs = NULL;
     size_t count = 0;
 
@@ -175,7 +174,31 @@ static bool gather(struct changed *changed, uint64_t since, struct error *err)
     if (kept_minute != INT64_MIN &&
         !read_level(changed, since, quarter_of_minute(kept_minute) + 1, err))
         return false;
-    return read_days(changed, since, kept_quarter, err);
+    return read_days(changed, since, err);
+}
+
+static bool gather_all(struct changed *changed, const struct query_changes *changes,
+                       struct error *err)
+{
+    struct kept_groups groups;
+
+    if (!kept_group(changed->txn, changes->series, changes->series_count, &changed->arena, &groups,
+                    err))
+        return false;
+    for (size_t i = 0; i < groups.count; i++) {
+        struct kept_members members;
+        kept_members_of(&groups, i, changes->series, changes->series_count, &changed->arena,
+                        &members);
+        (void)visit_init(&changed->visit, changed->txn, members.series, members.count, true,
+                         &changed->arena);
+        changed->visit.arg = changed;
+        changed->visit.from = -PLAN_MINUTE_LIMIT;
+        changed->visit.to = PLAN_MINUTE_LIMIT + 1;
+        changed->kept = &groups.items[i];
+        if (!gather(changed, changes->since, err))
+            return false;
+    }
+    return true;
 }
 
 bool scan_changed(const struct read_txn *txn, const struct query_changes *changes,
@@ -183,12 +206,7 @@ bool scan_changed(const struct read_txn *txn, const struct query_changes *change
 {
     struct changed changed = {.txn = txn};
 
-    (void)visit_init(&changed.visit, txn, changes->series, changes->series_count, true,
-                     &changed.arena);
-    changed.visit.arg = &changed;
-    changed.visit.from = -PLAN_MINUTE_LIMIT;
-    changed.visit.to = PLAN_MINUTE_LIMIT + 1;
-    bool ok = gather(&changed, changes->since, err);
+    bool ok = gather_all(&changed, changes, err);
     if (ok)
         join_spans(&changed.spans);
     for (size_t i = 0; ok && i < changed.spans.count; i++) {

@@ -18,7 +18,8 @@ enum { NEAR_PARTS = 8 };
  * since most series have samples there, and the last one is all that is left. */
 struct search {
     const struct read_txn *txn;
-    bool backwards; /* for the newest; else for the oldest */
+    const struct kept *kept; /* of all its series */
+    bool backwards;          /* for the newest; else for the oldest */
     struct run *runs;
     size_t run_count;
     struct arena arena;     /* until the end */
@@ -43,15 +44,22 @@ static int64_t greatest(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Series of which as much is kept. */
+struct alike {
+    const struct kept *kept;
+    const struct query_series *series;
+    size_t count;
+};
+
 /* `merged`: one row for all series. */
 static bool search_init(struct search *search, const struct read_txn *txn,
-                        const struct query_series *series, size_t count, bool merged,
-                        struct error *err)
+                        const struct alike *alike, bool merged, struct error *err)
 {
-    *search = (struct search){.txn = txn, .backwards = true};
+    *search = (struct search){.txn = txn, .kept = alike->kept, .backwards = true};
     search->is_one = merged;
-    search->best = arena_array(&search->arena, merged ? 1 : count, sizeof *search->best);
-    search->series = visit_init(&search->visit, txn, series, count, merged, &search->arena);
+    search->best = arena_array(&search->arena, merged ? 1 : alike->count, sizeof *search->best);
+    search->series =
+        visit_init(&search->visit, txn, alike->series, alike->count, merged, &search->arena);
     search->visit.arg = search;
     return parts_runs(txn, &search->arena, &search->runs, &search->run_count, err);
 }
@@ -254,7 +262,7 @@ static bool search_from(struct search *search, int64_t start, struct error *err)
         if (range.from >= range.to)
             break;
         arena_reset(&search->plans);
-        if (!plan_read(search->txn, &range, &search->plans, &plan, err))
+        if (!plan_read(search->txn, search->kept, &range, &search->plans, &plan, err))
             return false;
         if (!plan.complete && i + 1 < WIDTHS)
             continue;
@@ -285,7 +293,7 @@ static bool find_bucket(struct search *search, int64_t minute, struct plan_range
 
     for (size_t i = 0; i < 2; i++) {
         *out = fine[i];
-        if (!plan_read(search->txn, out, &search->plans, plan, err))
+        if (!plan_read(search->txn, search->kept, out, &search->plans, plan, err))
             return false;
         if (plan->complete)
             return true;
@@ -300,7 +308,7 @@ static bool find_bucket(struct search *search, int64_t minute, struct plan_range
         *out = (struct plan_range){.from = calendar.days[0].from * MINUTES_PER_QUARTER,
                                    .to = calendar.days[0].to * MINUTES_PER_QUARTER,
                                    .calendar = i};
-        if (!plan_read(search->txn, out, &search->plans, plan, err))
+        if (!plan_read(search->txn, search->kept, out, &search->plans, plan, err))
             return false;
         search->calendar = i;
         if (plan->complete)
@@ -336,19 +344,22 @@ static bool search_bucket(struct search *search, wall_ms at, int64_t *from, stru
     return true;
 }
 
-static bool levels_together(const struct read_txn *txn, const struct query_series *series,
-                            size_t count, wall_ms at, struct level_sample *out, struct error *err)
+/* `places`: where the answer of each series goes. */
+static bool levels_together(const struct read_txn *txn, const struct alike *alike,
+                            const size_t *places, wall_ms at, struct level_sample *out,
+                            struct error *err)
 {
     struct search search;
     int64_t start = 0;
-    bool ok = search_init(&search, txn, series, count, false, err) &&
+    bool ok = search_init(&search, txn, alike, false, err) &&
               search_bucket(&search, at, &start, err) && search_from(&search, start, err);
 
-    for (size_t i = 0; ok && i < count; i++) {
+    for (size_t i = 0; ok && i < alike->count; i++) {
         const struct aggregate *best = &search.best[i];
-        out[i] = (struct level_sample){.at = WALL_NONE};
+        struct level_sample *place = &out[places[i]];
+        *place = (struct level_sample){.at = WALL_NONE};
         if (best->count > 0)
-            out[i] = (struct level_sample){best->last, best->last_at};
+            *place = (struct level_sample){best->last, best->last_at};
     }
     search_fini(&search);
     return ok;
@@ -357,12 +368,22 @@ static bool levels_together(const struct read_txn *txn, const struct query_serie
 bool scan_levels(const struct read_txn *txn, const struct query_series *series, size_t count,
                  wall_ms at, struct level_sample *out, struct error *err)
 {
-    for (size_t i = 0; i < count; i += LEVELS_TOGETHER) {
-        size_t together = count - i < LEVELS_TOGETHER ? count - i : LEVELS_TOGETHER;
-        if (!levels_together(txn, series + i, together, at, out + i, err))
-            return false;
+    struct arena arena = ARENA_EMPTY;
+    struct kept_groups groups;
+    bool ok = kept_group(txn, series, count, &arena, &groups, err);
+
+    for (size_t group = 0; ok && group < groups.count; group++) {
+        struct kept_members members;
+        kept_members_of(&groups, group, series, count, &arena, &members);
+        for (size_t i = 0; ok && i < members.count; i += LEVELS_TOGETHER) {
+            size_t left = members.count - i;
+            const struct alike alike = {&groups.items[group], members.series + i,
+                                        left < LEVELS_TOGETHER ? left : LEVELS_TOGETHER};
+            ok = levels_together(txn, &alike, members.at + i, at, out, err);
+        }
     }
-    return true;
+    arena_fini(&arena);
+    return ok;
 }
 
 /* --- times --- */
@@ -446,12 +467,12 @@ static int64_t find_end(const struct search *search)
 }
 
 /* The newest sample, or the oldest one. */
-static bool find_outermost(const struct read_txn *txn, const struct query_series *series,
-                           size_t count, bool newest, wall_ms *out, struct error *err)
+static bool find_outermost(const struct read_txn *txn, const struct alike *alike, bool newest,
+                           wall_ms *out, struct error *err)
 {
     struct search search;
     int64_t start = 0;
-    bool ok = search_init(&search, txn, series, count, true, err);
+    bool ok = search_init(&search, txn, alike, true, err);
 
     search.backwards = newest;
     if (ok && search.run_count > 0)
@@ -469,9 +490,38 @@ static bool find_outermost(const struct read_txn *txn, const struct query_series
     return ok;
 }
 
+/* The same of all groups. */
+static bool find_of_all(const struct read_txn *txn, const struct alike *all, size_t count,
+                        bool newest, wall_ms *out, struct error *err)
+{
+    *out = WALL_NONE;
+    for (size_t i = 0; i < count; i++) {
+        wall_ms found = WALL_NONE;
+        if (!find_outermost(txn, &all[i], newest, &found, err))
+            return false;
+        if (found != WALL_NONE && (*out == WALL_NONE || (newest ? found > *out : found < *out)))
+            *out = found;
+    }
+    return true;
+}
+
 bool scan_times(const struct read_txn *txn, const struct query_series *series, size_t count,
                 wall_ms *first, wall_ms *last, struct error *err)
 {
-    return (first == NULL || find_outermost(txn, series, count, false, first, err)) &&
-           (last == NULL || find_outermost(txn, series, count, true, last, err));
+    struct arena arena = ARENA_EMPTY;
+    struct kept_groups groups;
+    struct alike *all = NULL;
+    bool ok = kept_group(txn, series, count, &arena, &groups, err);
+
+    if (ok)
+        all = arena_array(&arena, groups.count, sizeof *all);
+    for (size_t i = 0; ok && i < groups.count; i++) {
+        struct kept_members members;
+        kept_members_of(&groups, i, series, count, &arena, &members);
+        all[i] = (struct alike){&groups.items[i], members.series, members.count};
+    }
+    ok = ok && (first == NULL || find_of_all(txn, all, groups.count, false, first, err)) &&
+         (last == NULL || find_of_all(txn, all, groups.count, true, last, err));
+    arena_fini(&arena);
+    return ok;
 }

@@ -44,6 +44,10 @@
  * calendars   NAME of the zone                        -> u32 calendar's number, from 1
  * day_bounds  u16 calendar, i64 day (since 1970)      -> i64 first quarter, i64 quarter after its
  *             last: the day's cells are built, from these
+ * kept        NAME of the metric            -> i64 first minute, i64 first quarter, i64 first day
+ *             (as a quarter) that retention has not dropped of a metric that a rule is or was for:
+ *             those of `meta` are of all others; u32 n, n times u32 calendar, i64 quarter: days of
+ *             it that begin before lack something of this metric; the name (store/kept.h)
  * garbage     u8 what (enum garbage), u64 number      -> - : what is being built or taken away
  *
  * series      u32 id (from 1)                         -> i64 first seen (wall_ms), series key
@@ -102,6 +106,7 @@ enum { STORE_SCHEMA_VERSION = 3 };
     X(DAYS, "days")                                                                                \
     X(CALENDARS, "calendars")                                                                      \
     X(DAY_BOUNDS, "day_bounds")                                                                    \
+    X(KEPT, "kept")                                                                                \
     X(GARBAGE, "garbage")                                                                          \
     X(REMOVED, "removed")                                                                          \
     X(INDEX_RUNS, "index_runs")                                                                    \

@@ -62,6 +62,11 @@ struct upkeep_options {
     size_t rule_count;
     span_ms lag;     /* after its end until a quarter of an hour is closed; 0: 2 minutes */
     unsigned fanout; /* runs of a tier that become one; 0: UPKEEP_FANOUT */
+    /* Series without a sample for so long join the `__other__` of their metric, unless it is named:
+     * by a KPI. 0: never. */
+    span_ms churn_after;
+    bool (*is_named)(struct str metric, void *arg); /* NULL: none is; on the writer's thread */
+    void *is_named_arg;
 };
 
 /* True while retention counts from an older time than the clock's, which only a person can change

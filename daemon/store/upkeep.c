@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/counters.h"
 #include "base/memory.h"
+#include "store/catalog.h"
 #include "store/upkeep_private.h"
 
 enum {
@@ -11,6 +13,8 @@ enum {
     GARBAGE_MUCH = 64,          /* items: then it comes before everything else */
     GARBAGE_ENTRIES = 128,      /* deleted at once */
     GARBAGE_ENTRY_BYTES = 1024, /* roughly, of the pages that change with each */
+    PAUSE_MIN_MS = MS_PER_MINUTE,
+    PAUSE_MAX_MS = MS_PER_HOUR,
 };
 
 static uint64_t cpu_us(void)
@@ -35,6 +39,9 @@ static void drop_jobs(struct upkeep *upkeep)
     tier_job_free(upkeep->tier);
     fold_job_free(upkeep->fold);
     build_job_free(upkeep->build);
+    churn_job_free(upkeep->churn);
+    upkeep_kept_forget(upkeep);
+    upkeep->churn = NULL;
     upkeep->tier = NULL;
     upkeep->fold = NULL;
     upkeep->build = NULL;
@@ -54,6 +61,7 @@ struct upkeep *upkeep_new(struct store *store, const struct upkeep_options *opti
     upkeep->quiet_cells = UPKEEP_QUIET_CELLS;
     upkeep->indexer = catalog_indexer_new();
     upkeep->identities_seen = INT64_MIN;
+    upkeep->churn_day = INT64_MIN;
     upkeep->fold_again = true; /* who knows what the last process has left */
     forget_seen(upkeep);
     return upkeep;
@@ -73,6 +81,14 @@ void upkeep_set_options(struct upkeep *upkeep, const struct upkeep_options *opti
 {
     upkeep->options = options;
     forget_seen(upkeep);
+    churn_job_free(upkeep->churn); /* other metrics may be named now */
+    upkeep->churn = NULL;
+    upkeep->churn_day = INT64_MIN;
+}
+
+void upkeep_set_catalog(struct upkeep *upkeep, struct catalog *catalog)
+{
+    upkeep->catalog = catalog;
 }
 
 void upkeep_counts(const struct upkeep *upkeep, struct upkeep_counts *out)
@@ -87,14 +103,20 @@ static struct garbage_item *building(struct upkeep_step *step, size_t *count)
 {
     const struct upkeep *upkeep = step->upkeep;
     size_t folded = 0;
-    struct garbage_item *fold = NULL;
+    size_t churned = 0;
+    const struct garbage_item *fold = NULL;
+    const struct garbage_item *churn = NULL;
 
     if (upkeep->fold != NULL)
         fold = fold_job_building(upkeep->fold, &step->arena, &folded);
+    if (upkeep->churn != NULL)
+        churn = churn_job_building(upkeep->churn, &step->arena, &churned);
     struct garbage_item *items =
-        arena_array(&step->arena, folded + 2 + BUILD_OUTPUTS_MAX, sizeof *items);
+        arena_array(&step->arena, folded + churned + 2 + BUILD_OUTPUTS_MAX, sizeof *items);
     for (*count = 0; *count < folded; (*count)++)
         items[*count] = fold[*count];
+    for (size_t i = 0; i < churned; i++)
+        items[(*count)++] = churn[i];
     if (upkeep->tier != NULL)
         items[(*count)++] = tier_job_building(upkeep->tier);
     for (size_t i = 0; upkeep->build != NULL && i < upkeep->build->output_count; i++)
@@ -154,25 +176,52 @@ bool upkeep_spend(struct upkeep_step *step, size_t points, size_t bytes)
 /* The most urgent first. Tiers go on beside a fold, of the runs that it does not read; a fold that
  * is due begins before another tier does, since it reads all runs anyway. New series are indexed
  * before the long jobs go on, for those are never done for long. */
-static const upkeep_fn ORDER[] = {
-    collect_much,
-    upkeep_tier_go_on,
-    upkeep_fold_begin,
-    upkeep_tier_begin,
-    upkeep_index,
-    upkeep_fold_go_on,
-    upkeep_build_go_on,
-    upkeep_combine_begin,
-    upkeep_days_begin,
-    upkeep_expire_begin,
-    collect,
-    upkeep_identities,
+static const struct {
+    upkeep_fn work;
+    enum upkeep_kind kind;
+} ORDER[] = {
+    {collect_much, UPKEEP_ALWAYS},      {upkeep_tier_go_on, UPKEEP_TIER},
+    {upkeep_fold_begin, UPKEEP_FOLD},   {upkeep_tier_begin, UPKEEP_TIER},
+    {upkeep_index, UPKEEP_ALWAYS},      {upkeep_fold_go_on, UPKEEP_FOLD},
+    {upkeep_build_go_on, UPKEEP_BUILD}, {upkeep_combine_begin, UPKEEP_COMBINE},
+    {upkeep_days_begin, UPKEEP_DAYS},   {upkeep_expire_begin, UPKEEP_EXPIRE},
+    {collect, UPKEEP_ALWAYS},           {upkeep_identities, UPKEEP_ALWAYS},
+    {upkeep_churn, UPKEEP_CHURN},
 };
+
+static struct upkeep_pause *pause_of(struct upkeep *upkeep, enum upkeep_kind kind)
+{
+    return &upkeep->pauses[kind == UPKEEP_BUILD ? upkeep->build_kind : kind];
+}
+
+/* Work that has met damaged data waits, longer each time that it meets it again, and lets the rest
+ * go on: what is damaged must not keep the store from dropping what is old. */
+static void wait_longer(struct upkeep_pause *pause, mono_ms now)
+{
+    bool is_again = pause->length > 0 && now - pause->until < pause->length;
+
+    pause->length = is_again ? pause->length * 2 : PAUSE_MIN_MS;
+    if (pause->length > PAUSE_MAX_MS)
+        pause->length = PAUSE_MAX_MS;
+    pause->until = now + pause->length;
+}
 
 static bool fill(struct upkeep_step *step, bool *did, struct error *err)
 {
+    struct upkeep *upkeep = step->upkeep;
+    mono_ms now = clock_mono();
+
     for (size_t i = 0; i < sizeof ORDER / sizeof *ORDER && !*did; i++) {
-        if (!ORDER[i](step, did, err))
+        const struct build_job *build = upkeep->build;
+        struct upkeep_pause *pause = pause_of(upkeep, ORDER[i].kind);
+        if (pause->length > 0 && now < pause->until)
+            continue;
+        bool ok = ORDER[i].work(step, did, err);
+        if (build == NULL && upkeep->build != NULL)
+            upkeep->build_kind = ORDER[i].kind;
+        if (!ok && err->kind == ERROR_CORRUPT && ORDER[i].kind != UPKEEP_ALWAYS)
+            wait_longer(pause, now);
+        if (!ok)
             return false;
     }
     return !step->txn->wrote || meta_put(step->txn, "commit", step->version, err);
@@ -208,6 +257,10 @@ static void count(struct upkeep *upkeep, const struct upkeep_step *step)
     counts->days += step->counts.days;
     counts->expired += step->counts.expired;
     counts->collected += step->counts.collected;
+    counts->churns += step->counts.churns;
+    counts->churned += step->counts.churned;
+    COUNTER_ADD(series_churned, step->counts.churned);
+    COUNTER_ADD(series_created, step->created);
     counts->cpu_us += spent;
     if (spent > counts->slowest_step_us)
         counts->slowest_step_us = spent;
@@ -224,8 +277,11 @@ bool upkeep_step(struct upkeep *upkeep, const struct guard *clock, bool *more, s
     bool ok = run(&step, more, err);
     if (ok && *more)
         count(upkeep, &step);
-    if (!ok)
+    if (!ok) {
         drop_jobs(upkeep);
+        if (step.used_catalog)
+            catalog_forget(upkeep->catalog);
+    }
     *more = ok && *more;
     arena_fini(&step.arena);
     return ok;

@@ -19,6 +19,8 @@
  *           for each calendar (days of calendars and of imports that came later too)
  * expire    partitions of which nothing is kept any more are taken off the list; series of metrics
  *           that are kept for less are taken out of theirs
+ * churn     once a day: series that came no more for `churn_after` join the `__other__` of their
+ *           metric, and their ids go
  * collect   deletes garbage
  * index     catalogue (store/index.h); identities that are too old (store/identity.h) */
 #pragma once
@@ -42,6 +44,11 @@ void upkeep_free(struct upkeep *upkeep); /* drops what is under way; NULL is fin
 /* A reload: between steps. The options are borrowed until the next call. */
 void upkeep_set_options(struct upkeep *upkeep, const struct upkeep_options *options);
 
+/* Whose series may be removed, and who forgets them then: that of the thread that calls the steps.
+ * Borrowed; without it series stay. */
+struct catalog;
+void upkeep_set_catalog(struct upkeep *upkeep, struct catalog *catalog);
+
 /* Does one step of the most urgent work. `*more`: there was some, call again soon. False: the store
  * could not be read or written; the job is dropped and begun anew later. `clock` says up to when
  * minutes may be closed and data may be dropped. */
@@ -49,7 +56,8 @@ bool upkeep_step(struct upkeep *upkeep, const struct guard *clock, bool *more, s
 
 /* What it did since upkeep_new, for benchmarks and /metrics. */
 struct upkeep_counts {
-    uint64_t steps, tiers, folds, combines, days, expired, collected;
+    uint64_t steps, tiers, folds, combines, days, expired, collected, churns;
+    uint64_t churned;                 /* series */
     uint64_t cpu_us, slowest_step_us; /* CPU of this thread, the commit's too */
     uint64_t largest_step_bytes;
 };

@@ -34,8 +34,13 @@ struct upkeep_output *build_job_add_output(struct upkeep_step *step, struct buil
                                            const struct partition *facts, struct error *err)
 {
     struct upkeep_output *output = &job->outputs[job->output_count];
+    struct partition made = *facts;
 
-    if (!upkeep_output_open(step, output, facts, err))
+    made.version = 0;
+    for (size_t i = 0; i < job->source_count; i++)
+        made.version =
+            job->sources[i].version > made.version ? job->sources[i].version : made.version;
+    if (!upkeep_output_open(step, output, &made, err))
         return NULL;
     output->source = job->sources[0].level;
     job->output_count++;
@@ -187,7 +192,8 @@ static bool list_all(struct upkeep_step *step, struct error *err)
     if (job->quartered != INT64_MIN &&
         !parts_set_mark(step->txn, MARK_QUARTERED, job->quartered, err))
         return false;
-    if (job->adds_day && !parts_add_day(step->txn, job->calendar, &job->day, err))
+    if (job->adds_day && (!parts_add_day(step->txn, job->calendar, &job->day, err) ||
+                          !upkeep_note_day(step, job->calendar, &job->day, err)))
         return false;
     if (job->removes_day && !parts_remove_day(step->txn, job->calendar, job->day.day, err))
         return false;

@@ -2,7 +2,8 @@
  * upkeep_churn_move.c moves their cells. Nobody else includes this.
  *
  * The job holds no slot: folds and builds go on between its steps and come first. It reads the list
- * of partitions anew whenever that has changed, and does again what was done to one that is gone. */
+ * of partitions anew whenever that has changed, and does again what was done to one that is gone.
+ */
 #pragma once
 
 #include "base/table.h"
@@ -52,9 +53,12 @@ struct churn_job {
     struct arena arena;
     int64_t cut; /* minute */
     uint32_t last_id;
+    bool is_chosen;   /* the series are known */
+    bool has_room;    /* it was looked whether there is */
+    bool is_switched; /* partitions were replaced, and series may go */
+    bool is_done;
     unsigned char *seen;  /* a bit an id up to the last one: it does not go */
     unsigned char *moved; /* its cells go to `__other__` */
-    bool is_over;
 
     /* What there is. */
     struct churn_part *parts; /* by number */
@@ -62,28 +66,25 @@ struct churn_job {
     uint64_t changes; /* struct upkeep's when they were listed */
     struct churn_run *runs;
     size_t run_count;
-    uint32_t walked; /* the partition that is walked through, by number, and from where on */
-    uint64_t walk_id;
-    struct run walked_run; /* the same; number 0: none */
+    uint64_t walk_id; /* of the partition that is walked through: from where on */
+    struct run walked_run;
+    int64_t run_minute; /* the same of this run */
     uint32_t run_id;
-    int64_t run_minute;
+    uint32_t walked; /* the partition's number; 0: none */
 
     /* Who goes. */
-    bool is_chosen;
-    uint32_t next_series; /* to look at; 0: that was all of them */
     struct churn_series *series;
     size_t series_count, series_capacity;
     struct churn_metric *metrics;
     size_t metric_count, metric_capacity;
-    struct table by_key; /* -> index + 1 into `metrics` */
+    struct table by_key; /* -> size_t: index into `metrics` */
     uint32_t *members;   /* ids of those whose cells move, by metric and id */
     size_t *targets;     /* metrics that take cells, by id */
     size_t target_count;
-    bool has_room; /* it was looked whether there is */
 
     struct churn_move move;
-    bool is_switched;
-    size_t removed; /* of the series: those before are done */
+    size_t removed;       /* of the series: those before are done */
+    uint32_t next_series; /* to look at; 0: that was all of them */
 };
 
 static inline bool churn_bit(const struct churn_job *job, const unsigned char *bits, uint32_t id)

@@ -49,9 +49,14 @@ static bool write_points(struct upkeep_step *step, struct sources *sources, uint
     uint64_t before = output->writer.partition.bytes;
 
     bool ok = upkeep_output_add(step, output, id, points, &sources->arena, err);
-    (void)upkeep_spend(step, points->count + 1,
-                       (size_t)(output->writer.partition.bytes - before));
+    (void)upkeep_spend(step, points->count + 1, (size_t)(output->writer.partition.bytes - before));
     return ok;
+}
+
+static void go_past(struct churn_move *move, uint32_t id)
+{
+    if (move->next_id <= id)
+        move->next_id = (uint64_t)id + 1;
 }
 
 /* --- what `__other__` takes --- */
@@ -168,7 +173,7 @@ static bool write_target(struct upkeep_step *step, struct sources *sources, stru
     if (move->has_sums) {
         if (!write_sums(step, sources, metric->id, err))
             return false;
-        move->next_id = (uint64_t)metric->id + 1;
+        go_past(move, metric->id);
     }
     move->target++;
     move->member = 0;
@@ -177,14 +182,14 @@ static bool write_target(struct upkeep_step *step, struct sources *sources, stru
 
 /* --- all of a partition --- */
 
-/* The next series that is copied; 0: there is none. */
+/* To the next series that is copied; 0: there is none. */
 static bool find_next(struct upkeep_step *step, struct sources *sources, struct error *err)
 {
-    const struct churn_job *job = step->upkeep->churn;
+    struct churn_job *job = step->upkeep->churn;
     struct partition_cursor *all = &sources->all;
 
-    while (all->id != 0 &&
-           (all->id < job->move.next_id || churn_bit(job, job->moved, all->id))) {
+    while (all->id != 0 && (all->id < job->move.next_id || churn_bit(job, job->moved, all->id))) {
+        go_past(&job->move, all->id);
         if (!partition_cursor_next(all, err))
             return false;
         if (!upkeep_spend(step, 1, 0))
@@ -202,7 +207,7 @@ static bool copy_series(struct upkeep_step *step, struct sources *sources, struc
                                  err) ||
         !write_points(step, sources, id, &points, err))
         return false;
-    step->upkeep->churn->move.next_id = (uint64_t)id + 1;
+    go_past(&step->upkeep->churn->move, id);
     arena_reset(&sources->arena);
     return true;
 }

@@ -47,8 +47,9 @@ static int compare_points(const void *a, const void *b)
 }
 
 /* Which ones of a window to combine now; the list is sorted, the largest first. All of them when
- * the others have grown to more than a quarter of the points: so a point is rewritten a few times
- * in all. The small ones alone when there are many. */
+ * the others have grown to more than an eighth of the points: so a late point makes others be
+ * rewritten a few times in all, and what small blocks waste stays small. The small ones alone when
+ * there are many. */
 static struct list worth_combining(struct list list, size_t many)
 {
     const struct list none = {NULL, 0};
@@ -59,7 +60,7 @@ static struct list worth_combining(struct list list, size_t many)
     qsort(list.items, list.count, sizeof *list.items, compare_points);
     for (size_t i = 0; i < list.count; i++)
         points += list.items[i].points;
-    if (points - list.items[0].points > points / 4)
+    if (points - list.items[0].points > points / 8)
         return list;
     return list.count < many ? none : (struct list){list.items + 1, list.count - 1};
 }

@@ -108,7 +108,8 @@ static bool begin_building(struct upkeep_step *step, uint32_t calendar,
         return false;
     if (count == 0) {
         step->counts.days++;
-        return parts_add_day(step->txn, calendar, day, err);
+        return parts_add_day(step->txn, calendar, day, err) &&
+               upkeep_note_day(step, calendar, day, err);
     }
     struct build_job *job = build_job_new(sources, count);
     step->upkeep->build = job;

@@ -1,10 +1,11 @@
 /* What is kept no longer.
  *
- * How long a series is kept at a level is said by a rule for its metric, or for all the others. In
- * order of length these spans cut the past: before the longest one's cut a partition is taken off
- * the list; between two cuts it is rewritten with the series that are still kept. A partition
- * remembers how many cuts it has been through. The marks say where the others' data begins; cuts
- * are at whole windows of minutes, so that a level ends at one place for all its partitions. */
+ * How long a metric is kept at a level is said by a rule of its own, or by that for all the others.
+ * First the marks move (store/kept.h): what is before them is gone for everybody, and only then it
+ * is taken away. In their order the marks cut the past: before the oldest one a partition is taken
+ * off the list; between two it is rewritten with the series that are still kept. A partition
+ * remembers how many marks it has been through. Marks are at whole windows of minutes, so that a
+ * level ends at one place for all its partitions. */
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,63 +25,7 @@ span_ms upkeep_keep_of(const struct retention *keep, enum level level)
     return level == LEVEL_QUARTER ? keep->quarter : keep->day;
 }
 
-int64_t upkeep_kept_from(const struct guard *clock, span_ms keep, int64_t limit)
-{
-    wall_ms from = 0;
-
-    if (keep <= 0 || clock->keep_mark == WALL_NONE || limit == INT64_MIN ||
-        __builtin_sub_overflow(clock->keep_mark, keep, &from))
-        return INT64_MIN;
-    int64_t minute = minute_of(from);
-    return floor_to(minute < limit ? minute : limit, MINUTES_PER_WINDOW);
-}
-
-bool upkeep_has_longer(const struct upkeep *upkeep, enum level level)
-{
-    const struct upkeep_options *options = upkeep->options;
-    span_ms rest = upkeep_keep_of(&options->keep, level);
-
-    for (size_t i = 0; i < options->rule_count && rest > 0; i++) {
-        span_ms keep = upkeep_keep_of(&options->rules[i].keep, level);
-        if (keep <= 0 || keep > rest)
-            return true;
-    }
-    return false;
-}
-
-bool upkeep_keeps(const struct upkeep_step *step, uint32_t id, enum level level, int64_t end,
-                  int64_t limit)
-{
-    const struct upkeep_options *options = step->upkeep->options;
-    const struct retention *keep = &options->keep;
-    struct str key;
-
-    if (options->rule_count > 0 && catalog_key(&step->txn->reader, id, &key)) {
-        struct str metric = series_key_metric(key);
-        for (size_t i = 0; i < options->rule_count; i++) {
-            if (str_is(metric, options->rules[i].metric))
-                keep = &options->rules[i].keep;
-        }
-    }
-    return end > upkeep_kept_from(step->clock, upkeep_keep_of(keep, level), limit);
-}
-
-/* --- cuts of a level --- */
-
-struct cuts {
-    enum level level;
-    int64_t limit;    /* minute: what the coarser levels have not got yet is not dropped */
-    int64_t rest;     /* the cut of what no rule is for */
-    int64_t *minutes; /* all of them, each once, the latest first */
-    size_t count;
-};
-
-static int compare_cuts(const void *a, const void *b)
-{
-    int64_t left = *(const int64_t *)a;
-    int64_t right = *(const int64_t *)b;
-    return left > right ? -1 : left < right;
-}
+/* --- marks --- */
 
 /* Up to which minute the next coarser level has everything. */
 static int64_t built_until(const struct upkeep_step *step, enum level level)
@@ -101,24 +46,188 @@ static int64_t built_until(const struct upkeep_step *step, enum level level)
     return until;
 }
 
-static void find_cuts(struct upkeep_step *step, enum level level, struct cuts *out)
+/* The mark of what is kept for so long, in the level's units: whole windows, and not after `limit`,
+ * a minute. INT64_MIN: nothing goes. */
+static int64_t mark_of(const struct upkeep_step *step, enum level level, span_ms keep,
+                       int64_t limit)
+{
+    wall_ms from = 0;
+
+    if (keep <= 0 || step->clock->keep_mark == WALL_NONE || limit == INT64_MIN ||
+        __builtin_sub_overflow(step->clock->keep_mark, keep, &from))
+        return INT64_MIN;
+    int64_t minute = minute_of(from);
+    minute = floor_to(minute < limit ? minute : limit, MINUTES_PER_WINDOW);
+    return level == LEVEL_MINUTE ? minute : minute / MINUTES_PER_QUARTER;
+}
+
+/* How long a metric is kept by its own rule; NULL: it has none. */
+static const struct retention *rule_of(const struct upkeep_options *options, struct str metric)
+{
+    for (size_t i = options->rule_count; i-- > 0;) {
+        if (str_is(metric, options->rules[i].metric))
+            return &options->rules[i].keep;
+    }
+    return NULL;
+}
+
+/* Every metric with a rule gets a row before the marks of the rest move on without it. */
+static bool add_rows(struct upkeep_step *step, bool *did, struct error *err)
 {
     const struct upkeep_options *options = step->upkeep->options;
-    span_ms rest = upkeep_keep_of(&options->keep, level);
+
+    for (size_t i = 0; i < options->rule_count; i++) {
+        struct kept_row row = {.metric = str_of(options->rules[i].metric)};
+        bool found = false;
+        kept_of_rest(&step->txn->reader, &row.kept);
+        if (!kept_find(&step->txn->reader, row.metric, &step->arena, &row.kept, &found, err))
+            return false;
+        if (found)
+            continue;
+        *did = true;
+        if (!kept_put(step->txn, &row, err))
+            return false;
+    }
+    return true;
+}
+
+/* Without a rule, and with as much as the rest has, a metric needs no row. */
+static bool is_like_rest(const struct kept *kept, const struct kept *rest)
+{
+    for (size_t i = 0; i < kept->calendar_count; i++) {
+        if (kept->calendars[i].from > kept->from[LEVEL_DAY])
+            return false;
+    }
+    return memcmp(kept->from, rest->from, sizeof kept->from) == 0;
+}
+
+static bool move_row(struct upkeep_step *step, struct kept_row *row, const struct kept *rest,
+                     const int64_t *limits, bool *did, struct error *err)
+{
+    const struct upkeep_options *options = step->upkeep->options;
+    const struct retention *rule = rule_of(options, row->metric);
+    const struct retention *keep = rule != NULL ? rule : &options->keep;
+    bool moves = false;
+
+    for (enum level level = 0; level < LEVEL_COUNT; level++) {
+        int64_t mark = mark_of(step, level, upkeep_keep_of(keep, level), limits[level]);
+        if (mark <= row->kept.from[level])
+            continue;
+        row->kept.from[level] = mark;
+        moves = true;
+    }
+    bool goes = rule == NULL && is_like_rest(&row->kept, rest);
+    *did = *did || moves || goes;
+    if (goes)
+        return kept_remove(step->txn, row->metric, err);
+    return !moves || kept_put(step->txn, row, err);
+}
+
+static bool move_rest(struct upkeep_step *step, const int64_t *limits, struct kept *rest, bool *did,
+                      struct error *err)
+{
+    static const enum mark marks[LEVEL_COUNT] = {
+        [LEVEL_MINUTE] = MARK_KEPT_MINUTE,
+        [LEVEL_QUARTER] = MARK_KEPT_QUARTER,
+        [LEVEL_DAY] = MARK_KEPT_DAY,
+    };
+
+    kept_of_rest(&step->txn->reader, rest);
+    for (enum level level = 0; level < LEVEL_COUNT; level++) {
+        span_ms keep = upkeep_keep_of(&step->upkeep->options->keep, level);
+        int64_t mark = mark_of(step, level, keep, limits[level]);
+        if (mark <= rest->from[level])
+            continue;
+        *did = true;
+        rest->from[level] = mark;
+        if (!parts_set_mark(step->txn, marks[level], mark, err))
+            return false;
+    }
+    return true;
+}
+
+static bool move_marks(struct upkeep_step *step, bool *did, struct error *err)
+{
+    int64_t limits[LEVEL_COUNT];
+    struct kept_row *rows = NULL;
+    struct kept rest;
     size_t count = 0;
 
-    *out = (struct cuts){.level = level, .limit = built_until(step, level)};
-    out->rest = upkeep_kept_from(step->clock, rest, out->limit);
-    out->minutes = arena_array(&step->arena, options->rule_count + 1, sizeof *out->minutes);
-    out->minutes[count++] = out->rest;
-    for (size_t i = 0; i < options->rule_count; i++)
-        out->minutes[count++] = upkeep_kept_from(
-            step->clock, upkeep_keep_of(&options->rules[i].keep, level), out->limit);
+    for (enum level level = 0; level < LEVEL_COUNT; level++)
+        limits[level] = built_until(step, level);
+    upkeep_kept_forget(step->upkeep);
+    if (!add_rows(step, did, err) || !move_rest(step, limits, &rest, did, err) ||
+        !kept_rows(&step->txn->reader, &step->arena, &rows, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (!move_row(step, &rows[i], &rest, limits, did, err))
+            return false;
+    }
+    return true;
+}
+
+bool upkeep_note_day(struct upkeep_step *step, uint32_t calendar, const struct day_bounds *day,
+                     struct error *err)
+{
+    struct kept_row *rows = NULL;
+    size_t count = 0;
+
+    if (!kept_rows(&step->txn->reader, &step->arena, &rows, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct kept *kept = &rows[i].kept;
+        if (kept->from[LEVEL_QUARTER] <= day->from ||
+            kept_whole_days_from(kept, calendar) >= day->to)
+            continue;
+        kept_set_whole_days(kept, calendar, day->to, &step->arena);
+        upkeep_kept_forget(step->upkeep);
+        if (!kept_put(step->txn, &rows[i], err))
+            return false;
+    }
+    return true;
+}
+
+/* --- cuts of a level --- */
+
+struct cuts {
+    enum level level;
+    int64_t *minutes; /* all marks, each once, the latest first */
+    size_t count;
+};
+
+static int compare_cuts(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a;
+    int64_t right = *(const int64_t *)b;
+    return left > right ? -1 : left < right;
+}
+
+static int64_t minute_of_mark(enum level level, int64_t mark)
+{
+    return level == LEVEL_MINUTE || mark == INT64_MIN ? mark : mark * MINUTES_PER_QUARTER;
+}
+
+static bool find_cuts(struct upkeep_step *step, enum level level, struct cuts *out,
+                      struct error *err)
+{
+    struct kept_row *rows = NULL;
+    struct kept rest;
+    size_t count = 0;
+
+    *out = (struct cuts){.level = level};
+    if (!kept_rows(&step->txn->reader, &step->arena, &rows, &count, err))
+        return false;
+    kept_of_rest(&step->txn->reader, &rest);
+    out->minutes = arena_array(&step->arena, count + 1, sizeof *out->minutes);
+    for (size_t i = 0; i < count; i++)
+        out->minutes[i] = minute_of_mark(level, rows[i].kept.from[level]);
+    out->minutes[count++] = minute_of_mark(level, rest.from[level]);
     qsort(out->minutes, count, sizeof *out->minutes, compare_cuts);
     for (size_t i = 0; i < count; i++) {
         if (out->count == 0 || out->minutes[out->count - 1] != out->minutes[i])
             out->minutes[out->count++] = out->minutes[i];
     }
+    return true;
 }
 
 /* How many cuts leave nothing of what ends at this minute. */
@@ -142,27 +251,9 @@ static int64_t end_of(const struct partition *partition)
 
 /* --- what is done --- */
 
-static bool move_mark(struct upkeep_step *step, const struct cuts *cuts, bool *did,
-                      struct error *err)
-{
-    static const enum mark marks[LEVEL_COUNT] = {
-        [LEVEL_MINUTE] = MARK_KEPT_MINUTE,
-        [LEVEL_QUARTER] = MARK_KEPT_QUARTER,
-        [LEVEL_DAY] = MARK_KEPT_DAY,
-    };
-    int64_t value = cuts->rest;
-
-    if (value != INT64_MIN && cuts->level != LEVEL_MINUTE)
-        value /= MINUTES_PER_QUARTER;
-    if (value <= parts_mark(&step->txn->reader, marks[cuts->level]))
-        return true;
-    *did = true;
-    return parts_set_mark(step->txn, marks[cuts->level], value, err);
-}
-
 /* Rewrites a partition with the series that are still kept. */
-static bool begin_pruning(struct upkeep_step *step, const struct cuts *cuts,
-                          const struct partition *partition, size_t passed, struct error *err)
+static bool begin_pruning(struct upkeep_step *step, const struct partition *partition,
+                          size_t passed, struct error *err)
 {
     struct build_job *job = build_job_new(partition, 1);
 
@@ -170,11 +261,8 @@ static bool begin_pruning(struct upkeep_step *step, const struct cuts *cuts,
     job->counter = offsetof(struct upkeep_counts, expired);
     if (!build_job_add_replacement(step, job, err))
         return false;
-    struct upkeep_output *output = &job->outputs[0];
-    output->pruned = (unsigned)passed;
-    output->is_filtered = true;
-    output->filter_end = end_of(partition);
-    output->filter_limit = cuts->limit;
+    job->outputs[0].pruned = (unsigned)passed;
+    job->outputs[0].is_filtered = true;
     return true;
 }
 
@@ -197,7 +285,7 @@ static bool expire_partitions(struct upkeep_step *step, const struct cuts *cuts,
         if (passed < cuts->count) {
             if (noted <= partitions[i].pruned || step->upkeep->build != NULL)
                 continue;
-            if (!begin_pruning(step, cuts, &partitions[i], noted, err))
+            if (!begin_pruning(step, &partitions[i], noted, err))
                 return false;
             continue;
         }
@@ -252,8 +340,7 @@ static bool expire_level(struct upkeep_step *step, enum level level, bool *did, 
     uint32_t calendars = 0;
     struct cuts cuts;
 
-    find_cuts(step, level, &cuts);
-    if (!move_mark(step, &cuts, did, err))
+    if (!find_cuts(step, level, &cuts, err))
         return false;
     if (level != LEVEL_DAY)
         return expire_partitions(step, &cuts, 0, did, err);
@@ -277,6 +364,8 @@ bool upkeep_expire_begin(struct upkeep_step *step, bool *did, struct error *err)
     int64_t window = floor_to(minute_of(step->clock->keep_mark), MINUTES_PER_WINDOW);
     if (upkeep->expire_seen == upkeep->changes && upkeep->expire_mark == window)
         return true;
+    if (!move_marks(step, did, err))
+        return false;
     for (enum level level = 0; level < LEVEL_COUNT && upkeep->build == NULL; level++) {
         if (!expire_level(step, level, did, err))
             return false;

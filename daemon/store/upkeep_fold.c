@@ -32,6 +32,7 @@ struct fold_job {
     /* the window under way */
     struct arena window_arena; /* its outputs and days */
     int64_t first_quarter;     /* of the window */
+    uint64_t version;          /* of the newest run that may have cells of it */
     unsigned quarters;         /* bit i: some run has cells of its i-th quarter */
     struct upkeep_output *outputs;
     size_t output_count, output_capacity;
@@ -201,21 +202,23 @@ static struct upkeep_output *open_output(struct upkeep_step *step, const struct 
     return output;
 }
 
-/* A level up to where retention has come (whole windows): from there on everything is kept, and
- * before only what is kept longer than the rest. */
-static bool open_level(struct upkeep_step *step, const struct partition *facts, int64_t kept_from,
-                       int64_t end, struct error *err)
+/* A level, unless nobody keeps any of it. `ends`: where its first and its last bucket begin, in the
+ * units of the level's marks. NULL in `*out`: it is not opened. */
+static bool open_level(struct upkeep_step *step, const struct partition *facts,
+                       const int64_t ends[2], struct upkeep_output **out, struct error *err)
 {
-    bool is_dropped = facts->to <= kept_from;
+    int64_t lowest = 0;
+    int64_t highest = 0;
 
-    if (is_dropped && !upkeep_has_longer(step->upkeep, facts->level))
-        return true;
-    struct upkeep_output *output = open_output(step, facts, err);
-    if (output == NULL)
+    *out = NULL;
+    if (!upkeep_kept_bounds(step, facts->level, &lowest, &highest, err))
         return false;
-    output->is_filtered = is_dropped;
-    output->filter_end = end;
-    return true;
+    if (ends[1] < lowest)
+        return true;
+    *out = open_output(step, facts, err);
+    if (*out != NULL)
+        (*out)->is_filtered = ends[0] < highest;
+    return *out != NULL;
 }
 
 /* Built days of one calendar that a window touches. */
@@ -239,9 +242,7 @@ static bool gather_day(const struct day_bounds *day, void *arg)
 static bool open_days(struct upkeep_step *step, uint32_t calendar, int64_t from, int64_t to,
                       struct error *err)
 {
-    struct fold_job *job = step->upkeep->fold;
-    int64_t kept_from = parts_mark(&step->txn->reader, MARK_KEPT_DAY);
-    struct touched_days touched = {.arena = &job->window_arena};
+    struct touched_days touched = {.arena = &step->upkeep->fold->window_arena};
     size_t i = 0;
 
     if (!parts_days(&step->txn->reader, &(const struct day_range){calendar, from, to}, gather_day,
@@ -249,21 +250,22 @@ static bool open_days(struct upkeep_step *step, uint32_t calendar, int64_t from,
         return false;
     while (i < touched.count) {
         const struct day_bounds *first = &touched.days[i];
-        bool is_dropped = first->from < kept_from;
+        struct upkeep_output *output = NULL;
         size_t end = i + 1;
-        while (end < touched.count && (touched.days[end].from < kept_from) == is_dropped &&
-               floor_to(touched.days[end].day, DAYS_PER_WINDOW) ==
-                   floor_to(first->day, DAYS_PER_WINDOW))
+        while (end < touched.count && floor_to(touched.days[end].day, DAYS_PER_WINDOW) ==
+                                          floor_to(first->day, DAYS_PER_WINDOW))
             end++;
         const struct day_bounds *last = &touched.days[end - 1];
-        const struct partition facts = {
-            .level = LEVEL_DAY, .calendar = calendar, .from = first->day, .to = last->day + 1};
-        if (!open_level(step, &facts, is_dropped ? INT64_MAX : INT64_MIN,
-                        last->to * MINUTES_PER_QUARTER, err))
+        const struct partition facts = {.level = LEVEL_DAY,
+                                        .calendar = calendar,
+                                        .from = first->day,
+                                        .to = last->day + 1,
+                                        .version = step->upkeep->fold->version};
+        if (!open_level(step, &facts, (const int64_t[]){first->from, last->from}, &output, err))
             return false;
-        if (!is_dropped || upkeep_has_longer(step->upkeep, LEVEL_DAY)) {
-            job->outputs[job->output_count - 1].days = first;
-            job->outputs[job->output_count - 1].day_count = end - i;
+        if (output != NULL) {
+            output->days = first;
+            output->day_count = end - i;
         }
         i = end;
     }
@@ -273,15 +275,19 @@ static bool open_days(struct upkeep_step *step, uint32_t calendar, int64_t from,
 static bool open_outputs(struct upkeep_step *step, int64_t from, int64_t to, struct error *err)
 {
     const struct read_txn *reader = &step->txn->reader;
-    const struct partition minutes = {
-        .level = LEVEL_MINUTE, .from = from * MINUTES_PER_QUARTER, .to = to * MINUTES_PER_QUARTER};
-    const struct partition quarters = {.level = LEVEL_QUARTER, .from = from, .to = to};
+    const struct partition minutes = {.level = LEVEL_MINUTE,
+                                      .from = from * MINUTES_PER_QUARTER,
+                                      .to = to * MINUTES_PER_QUARTER,
+                                      .version = step->upkeep->fold->version};
+    const struct partition quarters = {
+        .level = LEVEL_QUARTER, .from = from, .to = to, .version = step->upkeep->fold->version};
+    struct upkeep_output *output = NULL;
     uint32_t calendars = 0;
 
-    if (!open_level(step, &minutes, parts_mark(reader, MARK_KEPT_MINUTE), minutes.to, err))
+    if (!open_level(step, &minutes, (const int64_t[]){minutes.from, minutes.to - 1}, &output, err))
         return false;
     if (from < parts_mark(reader, MARK_QUARTERED) &&
-        !open_level(step, &quarters, parts_mark(reader, MARK_KEPT_QUARTER), minutes.to, err))
+        !open_level(step, &quarters, (const int64_t[]){from, to - 1}, &output, err))
         return false;
     if (!upkeep_calendar_count(reader, &calendars, err))
         return false;
@@ -326,6 +332,18 @@ static bool find_window(struct upkeep_step *step, struct error *err)
     return true;
 }
 
+static uint64_t newest_version(const struct fold_job *job, int64_t from, int64_t to)
+{
+    uint64_t newest = 0;
+
+    for (size_t i = 0; i < job->run_count; i++) {
+        const struct run *run = &job->runs[i];
+        if (run->max_minute >= from && run->min_minute < to && run->version > newest)
+            newest = run->version;
+    }
+    return newest;
+}
+
 /* The first time, when it is known which quarters have cells. */
 static bool begin_window(struct upkeep_step *step, const struct quarters *quarters,
                          struct error *err)
@@ -345,7 +363,10 @@ static bool begin_window(struct upkeep_step *step, const struct quarters *quarte
         return error_set(err, ERROR_CORRUPT,
                          "cannot read a run of data directory '%s': its cells are not in order",
                          step->upkeep->store->path);
-    return open_outputs(step, job->first_quarter + first, job->first_quarter + last + 1, err);
+    int64_t from = job->first_quarter + first;
+    int64_t to = job->first_quarter + last + 1;
+    job->version = newest_version(job, from * MINUTES_PER_QUARTER, to * MINUTES_PER_QUARTER);
+    return open_outputs(step, from, to, err);
 }
 
 static bool add_series(struct upkeep_step *step, uint32_t id, const struct block_points *points,

@@ -18,13 +18,14 @@ bool upkeep_output_open(struct upkeep_step *step, struct upkeep_output *output,
 {
     struct partition partition = *facts;
 
-    *output = (struct upkeep_output){.filter_limit = INT64_MAX};
+    *output = (struct upkeep_output){.kept_from = INT64_MIN};
     if (!parts_next_partition(step->txn, &partition.number, err))
         return false;
     const struct garbage_item garbage = upkeep_garbage_of(&partition);
     if (!parts_add_garbage(step->txn, garbage.what, garbage.number, err))
         return false;
     partition_writer_init(&output->writer, &partition);
+    output->writer.partition.version = facts->version;
     return true;
 }
 
@@ -53,27 +54,32 @@ static void sort_points(const struct block_points *points)
     }
 }
 
-/* The day that holds a quarter; false: it is none of the output's. */
-static bool day_of(const struct upkeep_output *output, int64_t quarter, int64_t *out)
+/* The day that holds a quarter; NULL: it is none of the output's. */
+static const struct day_bounds *day_of(const struct upkeep_output *output, int64_t quarter)
 {
     for (size_t i = 0; i < output->day_count; i++) {
-        if (quarter >= output->days[i].from && quarter < output->days[i].to) {
-            *out = output->days[i].day;
-            return true;
-        }
+        if (quarter >= output->days[i].from && quarter < output->days[i].to)
+            return &output->days[i];
     }
-    return false;
+    return NULL;
 }
 
 /* False: the output does not want it. */
 static bool bucket_of(const struct upkeep_output *output, int64_t bucket, int64_t *out)
 {
     enum level level = output->writer.partition.level;
+    const struct day_bounds *day = NULL;
 
     *out = bucket;
     if (level > output->source && output->source == LEVEL_MINUTE)
         *out = quarter_of_minute(bucket);
-    return level == output->source || level != LEVEL_DAY || day_of(output, *out, out);
+    if (level == LEVEL_DAY && output->source != LEVEL_DAY) {
+        day = day_of(output, *out);
+        if (day == NULL)
+            return false;
+        *out = day->day;
+    }
+    return upkeep_is_kept(level, day, *out, output->kept_from);
 }
 
 static bool merge_cells(const struct block_point *points, size_t count, struct cell *out)
@@ -143,8 +149,8 @@ bool upkeep_output_add(struct upkeep_step *step, struct upkeep_output *output, u
     struct block_points buckets;
 
     if (output->is_filtered &&
-        !upkeep_keeps(step, id, partition->level, output->filter_end, output->filter_limit))
-        return true;
+        !upkeep_kept_from(step, id, partition->level, &output->kept_from, err))
+        return false;
     sort_points(points);
     if (!group_points(output, points, arena, &buckets))
         return error_set(err, ERROR_CORRUPT,
@@ -161,7 +167,6 @@ bool upkeep_output_list(struct upkeep_step *step, const struct upkeep_output *ou
     struct partition partition = output->writer.partition;
     const struct garbage_item garbage = upkeep_garbage_of(&partition);
 
-    partition.version = step->version;
     partition.pruned = output->pruned;
     if (!parts_remove_garbage(step->txn, garbage.what, garbage.number, err))
         return false;

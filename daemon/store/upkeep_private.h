@@ -10,6 +10,7 @@
 #pragma once
 
 #include "store/indexer.h"
+#include "store/kept.h"
 #include "store/partition.h"
 #include "store/run.h"
 #include "store/upkeep.h"
@@ -29,6 +30,8 @@ struct upkeep_step {
     size_t points;
     size_t asked_points; /* how many they were when the clock was asked */
     bool is_over;
+    bool used_catalog; /* which has to forget it when the step does not hold */
+    uint64_t created;  /* series */
 };
 
 /* Does something, or begins a job, and says so. */
@@ -46,13 +49,14 @@ struct upkeep_output {
     size_t day_count;
     unsigned pruned;
 
-    /* Only series whose own retention reaches back to a bucket that ends here (a minute). */
+    /* Some series may keep less than all of it: their buckets from here on. */
     bool is_filtered;
-    int64_t filter_end;
-    int64_t filter_limit;
+    int64_t kept_from; /* of the series that is added */
 };
 
-/* A new number, which is garbage until it is listed. Of `facts` as in partition_writer_init. */
+/* A new number, which is garbage until it is listed. Of `facts` as in partition_writer_init, and
+ * the version, which is that of the newest thing it is made of: what is only written anew is not
+ * new (design 4.11). */
 bool upkeep_output_open(struct upkeep_step *step, struct upkeep_output *output,
                         const struct partition *facts, struct error *err);
 void upkeep_output_fini(struct upkeep_output *output);
@@ -86,7 +90,8 @@ void upkeep_copy_fini(struct upkeep_copy *copy);
 bool upkeep_copy_go_on(struct upkeep_step *step, struct upkeep_copy *copy, bool *done,
                        struct error *err);
 
-/* The last transaction: lists it, if there is a cell, and takes its sources off the list. */
+/* The last transaction: lists it, if there is a cell, with the newest of its sources' versions, and
+ * takes these off the list. */
 bool upkeep_copy_list(struct upkeep_step *step, const struct upkeep_copy *copy, struct error *err);
 
 /* --- the job of the run slot --- */
@@ -167,6 +172,16 @@ bool upkeep_scans_are_complete(const struct upkeep *upkeep);
 /* How many calendars have a number: 1 to this. */
 bool upkeep_calendar_count(const struct read_txn *txn, uint32_t *out, struct error *err);
 
+/* --- series that came no more for long --- */
+
+struct churn_job;
+void churn_job_free(struct churn_job *job);
+bool upkeep_churn(struct upkeep_step *step, bool *did, struct error *err);
+
+/* As fold_job_building. */
+struct garbage_item *churn_job_building(const struct churn_job *job, struct arena *arena,
+                                        size_t *count);
+
 /* --- what is not about cells --- */
 
 bool upkeep_index(struct upkeep_step *step, bool *did, struct error *err);
@@ -174,20 +189,47 @@ bool upkeep_identities(struct upkeep_step *step, bool *did, struct error *err);
 
 /* --- retention --- */
 
-/* The first minute that a series which is kept for so long still has at the level; INT64_MIN: all.
- * Whole windows, and not after `limit`. */
-int64_t upkeep_kept_from(const struct guard *clock, span_ms keep, int64_t limit);
-
-/* Whether the series keeps buckets of the level that end at this minute. */
-bool upkeep_keeps(const struct upkeep_step *step, uint32_t id, enum level level, int64_t end,
-                  int64_t limit);
-
 span_ms upkeep_keep_of(const struct retention *keep, enum level level);
 
-/* Whether some metric is kept longer than the rest. */
-bool upkeep_has_longer(const struct upkeep *upkeep, enum level level);
+/* Of the marks of all metrics (store/kept.h), in the level's units. */
+bool upkeep_kept_bounds(struct upkeep_step *step, enum level level, int64_t *lowest,
+                        int64_t *highest, struct error *err);
+
+/* The mark of the series' metric. */
+bool upkeep_kept_from(struct upkeep_step *step, uint32_t id, enum level level, int64_t *out,
+                      struct error *err);
+
+/* Whether a bucket is kept by a mark. `day` NULL: where a day begins is not known, and one that may
+ * be kept is. */
+bool upkeep_is_kept(enum level level, const struct day_bounds *day, int64_t bucket, int64_t from);
+
+/* After every change of a mark or row. */
+void upkeep_kept_forget(struct upkeep *upkeep);
+
+/* The day's quarters go into a calendar: which metrics have lost some of them before? Their rows
+ * say so from then on. */
+bool upkeep_note_day(struct upkeep_step *step, uint32_t calendar, const struct day_bounds *day,
+                     struct error *err);
 
 /* --- all of it --- */
+
+/* Kinds of work, each of which waits for itself when it has met damaged data. */
+enum upkeep_kind {
+    UPKEEP_ALWAYS, /* reads no cells */
+    UPKEEP_TIER,
+    UPKEEP_FOLD,
+    UPKEEP_BUILD, /* what began the build job under way */
+    UPKEEP_COMBINE,
+    UPKEEP_DAYS,
+    UPKEEP_EXPIRE,
+    UPKEEP_CHURN,
+    UPKEEP_KIND_COUNT,
+};
+
+struct upkeep_pause {
+    span_ms length;
+    mono_ms until;
+};
 
 struct upkeep {
     /* set between steps */
@@ -198,9 +240,15 @@ struct upkeep {
     size_t step_points;   /* no limit, but in tests: does not depend on time */
     uint64_t quiet_cells; /* UPKEEP_QUIET_CELLS, but in tests */
 
+    struct upkeep_pause pauses[UPKEEP_KIND_COUNT];
+    enum upkeep_kind build_kind; /* of `build` */
+
     struct tier_job *tier;
     struct fold_job *fold;
     struct build_job *build;
+    struct churn_job *churn;
+    struct catalog *catalog;  /* the writer's; NULL: series are never removed */
+    struct upkeep_kept *kept; /* NULL: not read yet */
     struct catalog_indexer *indexer;
     bool fold_again;        /* the last one left something for the next */
     uint64_t newest_commit; /* number of the newest run of the journal that was seen */
@@ -213,6 +261,9 @@ struct upkeep {
     int64_t expire_mark;     /* the guarded clock, in windows, when `expire_seen` was set */
     int64_t identities_seen; /* minute of the guarded clock */
     struct day_scan *scans;  /* one for each calendar of the options */
+    int64_t churn_day;       /* of the guarded clock, when all series were looked at last */
+    int64_t churn_today;
+    uint32_t churn_next; /* where the next job looks on; 0: from the first series on */
 
     struct upkeep_counts counts;
 };

@@ -77,7 +77,9 @@ bool upkeep_copy_list(struct upkeep_step *step, const struct upkeep_copy *copy, 
 {
     if (copy->is_open) {
         struct run run = copy->writer.run;
-        run.version = step->version;
+        run.version = 0;
+        for (size_t i = 0; i < copy->run_count; i++)
+            run.version = copy->runs[i].version > run.version ? copy->runs[i].version : run.version;
         if (!parts_remove_garbage(step->txn, GARBAGE_RUN, run.number, err) ||
             !parts_add_run(step->txn, &run, err))
             return false;

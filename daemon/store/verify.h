@@ -34,10 +34,6 @@ struct verify_progress {
 };
 
 struct verify_options {
-    /* Metrics that are kept for less or for longer: what is missing of them at one level is not
-     * wrong. Borrowed. */
-    const struct retention_rule *rules;
-    size_t rule_count;
     span_ms read_ms;    /* of a read transaction, at most; 0: 1 s */
     uint64_t read_rows; /* the same in cells, points and rows; 0: any number */
     uint64_t told_max;  /* findings; more are only counted; 0: 1,000 */

@@ -9,6 +9,7 @@
 
 #include "base/calendar.h"
 #include "store/catalog.h"
+#include "store/kept.h"
 #include "store/partition.h"
 #include "store/verify_private.h"
 
@@ -23,7 +24,6 @@ struct side {
     int64_t width;    /* of them in one place of the comparison */
     struct partition *partitions;
     size_t count;
-    bool is_pruned; /* some series may have been taken out */
     struct partition_cursor *cursors;
     bool is_unreadable; /* the series at hand */
     struct cell cells[PLACES_MAX];
@@ -31,6 +31,7 @@ struct side {
 
 struct window {
     struct side fine, coarse;
+    uint32_t calendar; /* of days */
     size_t places;
     int64_t first_quarter; /* of the first place */
 };
@@ -51,8 +52,6 @@ static bool open_side(struct verify *verify, struct side *side, uint32_t calenda
                           &verify->arena, &side->partitions, &side->count, err))
         return false;
     side->cursors = arena_array(&verify->arena, side->count, sizeof *side->cursors);
-    for (size_t i = 0; i < side->count; i++)
-        side->is_pruned = side->is_pruned || side->partitions[i].pruned > 0;
     return true;
 }
 
@@ -180,31 +179,26 @@ static const char *difference(const struct cell *cell, const struct cell *other)
     return NULL;
 }
 
-static bool has_rule(struct verify *verify, uint32_t id)
+/* Whether retention may have taken something of the series at a place, by the marks of its metric
+ * (store/kept.h); also when these cannot be read, which is a finding of their own. */
+static bool is_excused(struct verify *verify, const struct window *window, uint32_t id,
+                       size_t place)
 {
-    const struct verify_options *options = verify->options;
+    int64_t quarter = window->first_quarter + (int64_t)place;
+    struct error ignored;
+    struct kept kept;
     struct str key;
 
-    if (options->rule_count == 0 || !catalog_key(verify->txn, id, &key))
+    if (!catalog_key(verify->txn, id, &key))
         return false;
-    struct str metric = series_key_metric(key);
-    for (size_t i = 0; i < options->rule_count; i++) {
-        if (str_is(metric, options->rules[i].metric))
-            return true;
-    }
-    return false;
-}
-
-/* Whether retention may have taken what is missing. */
-static bool is_excused(struct verify *verify, const struct window *window, uint32_t id,
-                       const struct cell *fine, const struct cell *coarse)
-{
-    const struct side *less = NULL;
-
-    if (fine->aggregate.count == coarse->aggregate.count)
-        return false;
-    less = fine->aggregate.count < coarse->aggregate.count ? &window->fine : &window->coarse;
-    return less->is_pruned || has_rule(verify, id);
+    if (!kept_of_metric(verify->txn, series_key_metric(key), &verify->scratch, &kept, &ignored))
+        return true;
+    if (quarter < kept.from[LEVEL_QUARTER])
+        return true;
+    if (window->fine.level == LEVEL_MINUTE)
+        return quarter * MINUTES_PER_QUARTER < kept.from[LEVEL_MINUTE];
+    return quarter < kept.from[LEVEL_DAY] ||
+           quarter < kept_whole_days_from(&kept, window->calendar);
 }
 
 static void report_difference(struct verify *verify, const struct window *window, size_t place,
@@ -239,7 +233,7 @@ static void compare_cells(struct verify *verify, const struct window *window, ui
         const struct cell *coarse = &window->coarse.cells[i];
         const char *what = difference(coarse, fine);
         verify->counts->compared += coarse->aggregate.count > 0 || fine->aggregate.count > 0;
-        if (what == NULL || has_told || is_excused(verify, window, id, fine, coarse))
+        if (what == NULL || has_told || is_excused(verify, window, id, i))
             continue;
         has_told = true;
         report_difference(verify, window, i, id, what);
@@ -447,7 +441,7 @@ static bool compare_day(struct verify *verify, struct verify_levels_state *state
                         const struct day_bounds *day, bool *finished, struct error *err)
 {
     const struct civil date = civil_of_days(day->day);
-    struct window window = {.places = 1, .first_quarter = day->from};
+    struct window window = {.calendar = state->calendar, .places = 1, .first_quarter = day->from};
 
     window.fine = (struct side){
         .level = LEVEL_QUARTER, .from = day->from, .to = day->to, .width = day->to - day->from};

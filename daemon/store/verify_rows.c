@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "store/catalog.h"
+#include "store/kept.h"
 #include "store/ledger_table.h"
 #include "store/verify_private.h"
 
@@ -203,6 +204,27 @@ static bool check_day(struct verify *verify, struct verify_rows_state *state,
     return true;
 }
 
+static bool check_kept(struct verify *verify, struct verify_rows_state *state,
+                       const struct walk *row, struct error *err)
+{
+    const size_t shown = row->key.mv_size < 80 ? row->key.mv_size : 80;
+    struct kept_row kept;
+    (void)state;
+    (void)err;
+
+    verify_at(verify, "what is kept of metric '%.*s'", (int)shown, (const char *)row->key.mv_data);
+    if (!kept_row_of(store_bytes(&row->value), &verify->scratch, &kept)) {
+        verify_report(verify, "mark", "its row is damaged");
+        return true;
+    }
+    const struct schema_key key = schema_name_key(kept.metric);
+    if (key.len != row->key.mv_size || memcmp(key.bytes, row->key.mv_data, key.len) != 0)
+        verify_report(verify, "mark", "its row is that of '%.*s'",
+                      (int)(kept.metric.len < 80 ? kept.metric.len : 80), kept.metric.text);
+    arena_reset(&verify->scratch);
+    return true;
+}
+
 static bool check_ledger(struct verify *verify, struct verify_rows_state *state,
                          const struct walk *row, struct error *err)
 {
@@ -344,7 +366,7 @@ static const struct row_table TABLES[] = {
     {DATABASE_CALENDARS, check_calendar}, {DATABASE_DAY_BOUNDS, check_day},
     {DATABASE_LEDGER, check_ledger},      {DATABASE_GAUGES, check_gauge},
     {DATABASE_TRACKERS, check_tracker},   {DATABASE_IDENTITIES, check_identity},
-    {DATABASE_IDENTITY_AGES, check_age},
+    {DATABASE_IDENTITY_AGES, check_age},  {DATABASE_KEPT, check_kept},
 };
 
 bool verify_rows(struct verify *verify, union verify_state *all, bool *done, struct error *err)

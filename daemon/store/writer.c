@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "store/group.h"
 #include "store/identity.h"
 #include "store/journal.h"
 #include "store/ledger_table.h"
@@ -23,11 +24,6 @@ enum {
     STOP_RETRY_NS = 100 * 1000 * 1000,
     TICK_MS = 1000,
     SCRATCH_KEPT_BYTES = 1 << 20,
-    /* What a transaction may cost, in cells: about 15 ms of CPU. A series that may be new costs as
-     * much as some cells. A large delta is not cut for less than a rest. */
-    GROUP_CELLS = 1 << 16,
-    NEW_SERIES_CELLS = 3,
-    REST_CELLS = 1 << 12,
     /* Shards hand over so often that the writer stays under a tenth of a core. */
     FLUSH_MIN_MS = 1000,
     FLUSH_MAX_MS = 10 * 1000,
@@ -39,15 +35,6 @@ struct queue {
     struct message *first;
     struct message **end;
     size_t count;
-};
-
-/* What one transaction holds: the first deltas of the queue, of the one after these its cells up to
- * `part_to` (0: none), and all jobs. */
-struct group {
-    size_t deltas;
-    size_t part_to;
-    size_t jobs;
-    bool is_waited_for; /* one of the deltas */
 };
 
 struct writer {
@@ -202,64 +189,6 @@ static void refuse_jobs(struct writer *writer, size_t first, const struct error 
     }
 }
 
-/* --- what goes into one transaction --- */
-
-static bool may_be_cut(const struct delta *delta)
-{
-    return !delta_is_waited_for(delta) && delta->identity.kind == IDENTITY_NONE;
-}
-
-static size_t cost_of(const struct delta *delta)
-{
-    return delta->cell_count - delta->stored_cells + delta->cumulative_count +
-           NEW_SERIES_CELLS * delta->key_count;
-}
-
-/* Up to which cell the budget lasts; at least one cell. */
-static size_t cut(const struct delta *delta, size_t budget)
-{
-    size_t cost = 0;
-    uint32_t series = UINT32_MAX;
-
-    for (size_t i = delta->stored_cells; i < delta->cell_count; i++) {
-        const struct delta_cell *cell = &delta->cells[i];
-        cost++;
-        if (cell->series != series && delta->series[cell->series].key.len > 0)
-            cost += NEW_SERIES_CELLS;
-        series = cell->series;
-        if (cost > budget && i > delta->stored_cells)
-            return i;
-    }
-    return delta->cell_count;
-}
-
-/* As many deltas as may be in one transaction, in their order, and all jobs. */
-static struct group plan_group(const struct writer *writer, bool with_deltas)
-{
-    struct group group = {.jobs = writer->jobs.count};
-    size_t budget = GROUP_CELLS;
-    const struct message *message = with_deltas ? writer->deltas.first : NULL;
-
-    for (; message != NULL; message = message->next) {
-        const struct delta *delta = (const struct delta *)message;
-        size_t cost = cost_of(delta);
-        if (cost > budget && may_be_cut(delta)) {
-            size_t to = budget < REST_CELLS ? 0 : cut(delta, budget);
-            if (to < delta->cell_count) {
-                group.part_to = to;
-                break;
-            }
-            cost = budget;
-        }
-        if (cost > budget && group.deltas > 0)
-            break;
-        budget -= cost > budget ? budget : cost;
-        group.deltas++;
-        group.is_waited_for = group.is_waited_for || delta_is_waited_for(delta);
-    }
-    return group;
-}
-
 /* --- one transaction --- */
 
 /* Runs the jobs, each in a transaction of its own inside the group's, so that one that fails takes
@@ -347,10 +276,16 @@ static bool apply_deltas(struct writer *writer, struct write_txn *txn, const str
     return report->newest <= newest || meta_put(txn, "newest", (uint64_t)report->newest, err);
 }
 
-/* The clock's marks go with what is written anyway. */
-static bool save_guard(struct writer *writer, struct write_txn *txn, struct error *err)
+static bool is_clock_older(const struct writer *writer, span_ms age)
 {
-    if (!txn->wrote || !writer->has_clock || clock_mono() - writer->guard_saved_at < GUARD_SAVE_MS)
+    return writer->has_clock && clock_mono() - writer->guard_saved_at >= age;
+}
+
+/* The clock's marks go with what is written anyway. */
+static bool save_guard(struct writer *writer, struct write_txn *txn, const struct group *group,
+                       struct error *err)
+{
+    if (!group->saves_clock && !(txn->wrote && is_clock_older(writer, GUARD_SAVE_MS)))
         return true;
     writer->saved_guard = true;
     return guard_save(&writer->guard, txn, err);
@@ -365,7 +300,7 @@ static bool fill(struct writer *writer, struct write_txn *txn, const struct grou
         if (!apply_deltas(writer, txn, group, *number, err))
             return false;
     }
-    if (!run_jobs(writer, txn, err) || !save_guard(writer, txn, err))
+    if (!run_jobs(writer, txn, err) || !save_guard(writer, txn, group, err))
         return false;
     return !txn->wrote || meta_put(txn, "commit", *number, err);
 }
@@ -539,13 +474,13 @@ static void commit_waiting(struct writer *writer)
         return;
     }
     bool has_room = writer->deltas.count == 0 || store_has_room(writer->store, &full);
-    struct group group = plan_group(writer, has_room);
+    struct group group = group_plan(has_room ? writer->deltas.first : NULL, writer->jobs.count);
     bool done = writer->jobs.count + (has_room ? writer->deltas.count : 0) == 0 ||
                 try_group(writer, &group, &err);
     if (!done && err.kind == ERROR_FULL && writer->deltas.count > 0 && has_room &&
         writer->jobs.count > 0 && writer->doubt.number == 0) {
         full = err;
-        group = plan_group(writer, false);
+        group = group_plan(NULL, writer->jobs.count);
         done = try_group(writer, &group, &err);
     }
     if (!done) {
@@ -593,7 +528,7 @@ static void turn_clock(struct writer *writer)
     guard_open(&writer->guard, txn, &now);
     read_txn_end(txn);
     writer->has_clock = true;
-    writer->guard_saved_at = clock_mono();
+    writer->guard_saved_at = clock_mono() - GUARD_SAVE_MS; /* the next commit takes it along */
     show_clock(writer);
 }
 
@@ -613,6 +548,19 @@ static void turn_upkeep(struct writer *writer)
                      "reason=\"%.150s\"", err.text);
     else if (more)
         work_soon(writer);
+}
+
+/* When nothing else was written for long, and when kpid stops. */
+static void save_clock(struct writer *writer, span_ms age)
+{
+    const struct group group = {.saves_clock = true};
+    struct error err = ERROR_EMPTY;
+
+    if (writer->upkeep == NULL || writer->stuck || writer->doubt.number != 0 ||
+        !is_clock_older(writer, age))
+        return;
+    if (!try_group(writer, &group, &err))
+        retry_later(writer, true, &err);
 }
 
 /* What the last interval has cost says how long the next one is. */
@@ -687,6 +635,7 @@ static void on_tick(evutil_socket_t fd, short events, void *arg)
     (void)events;
 
     turn_clock(writer);
+    save_clock(writer, (span_ms)2 * GUARD_SAVE_MS);
     adapt_flush_interval(writer, now);
     log_repeat_tick(&writer->commit_failures, now);
     log_repeat_tick(&writer->upkeep_failures, now);
@@ -713,8 +662,10 @@ struct writer *writer_new(struct store *store, const struct writer_options *opti
     writer->catalog = catalog_new();
     writer->gauges = gauges_new();
     writer->cumulatives = cumulatives_new();
-    if (options->upkeep != NULL)
+    if (options->upkeep != NULL) {
         writer->upkeep = upkeep_new(store, options->upkeep);
+        upkeep_set_catalog(writer->upkeep, writer->catalog);
+    }
     atomic_init(&writer->flush_interval, FLUSH_MIN_MS);
     COUNTER_SET(loss_window_milliseconds, FLUSH_MIN_MS);
     writer->flush_began = clock_mono();
@@ -783,8 +734,10 @@ void writer_stop(struct writer *writer)
     for (;;) {
         writer->stuck = false;
         if (mailbox_drain(thread_mailbox(writer->thread)) == 0) {
-            if (writer->deltas.count + writer->jobs.count == 0)
+            if (writer->deltas.count + writer->jobs.count == 0) {
+                save_clock(writer, TICK_MS);
                 return;
+            }
             commit_waiting(writer);
         }
         if (!atomic_load(&writer->failing))
@@ -880,8 +833,10 @@ bool writer_accept_clock(struct writer *writer, struct write_txn *txn, struct er
 
 void writer_set_upkeep(struct writer *writer, const struct upkeep_options *options)
 {
-    if (writer->upkeep == NULL)
-        writer->upkeep = upkeep_new(writer->store, options);
-    else
+    if (writer->upkeep != NULL) {
         upkeep_set_options(writer->upkeep, options);
+        return;
+    }
+    writer->upkeep = upkeep_new(writer->store, options);
+    upkeep_set_catalog(writer->upkeep, writer->catalog);
 }

@@ -119,23 +119,21 @@ struct waiting_push {
     struct message message; /* first */
     struct web *web;
     struct http_request *request;
-    size_t samples;
-    struct error err; /* ERROR_NONE: stored */
+    struct buf answer; /* when it is stored, or was before */
+    int status;        /* with an error */
+    struct error err;  /* ERROR_NONE: stored */
 };
 
 static void on_answer(struct message *message, void *receiver)
 {
     struct waiting_push *push = (struct waiting_push *)message;
-    struct buf body = BUF_EMPTY;
     (void)receiver;
 
-    if (push->err.kind != ERROR_NONE) {
-        http_reply_error(push->request, 503, &push->err);
-    } else {
-        buf_printf(&body, "{\"stored\":%zu}\n", push->samples);
-        http_reply_json(push->request, 200, buf_view(&body));
-        buf_fini(&body);
-    }
+    if (push->err.kind != ERROR_NONE)
+        http_reply_error(push->request, push->status, &push->err);
+    else
+        http_reply_json(push->request, 200, buf_view(&push->answer));
+    buf_fini(&push->answer);
     free(push);
 }
 
@@ -144,8 +142,13 @@ static void on_done(struct delta *delta, const struct error *err)
 {
     struct waiting_push *push = delta->on_done_arg;
 
+    push->status = err == NULL ? 409 : 503;
     if (err != NULL)
         push->err = *err;
+    else if (delta->outcome == DELTA_CONFLICT)
+        (void)error_set(&push->err, ERROR_CONFLICT, "the id came before with another sample");
+    else
+        buf_str(&push->answer, delta->answer);
     mailbox_push_always(thread_mailbox(push->web->thread), &push->message);
 }
 
@@ -215,12 +218,13 @@ bool api_push(struct web *web, struct http_request *request, struct error *err)
         return false;
     struct ledger counts = {.received = push.samples, .stored = push.samples};
     delta_add_ledger(push.delta, PUSH_LISTENER, &counts);
+    push.delta->answer =
+        str_of(arena_printf(&push.delta->arena, "{\"stored\":%zu}\n", push.samples));
 
     struct waiting_push *waiting = memory_zero(1, sizeof *waiting);
     waiting->message.on_message = on_answer;
     waiting->web = web;
     waiting->request = request;
-    waiting->samples = push.samples;
     push.delta->on_done = on_done;
     push.delta->on_done_arg = waiting;
     if (writer_post_delta(web->options.writer, push.delta))

@@ -27,9 +27,6 @@ struct store_task {
     enum task_kind kind;
     char *file;
     uint64_t bytes_per_s;
-    struct arena arena; /* for the rules: a reload may take the configuration's away */
-    const struct retention_rule *rules;
-    size_t rule_count;
 
     /* shared */
     _Atomic int state;
@@ -83,9 +80,7 @@ static void on_finding(const struct verify_finding *finding, void *arg)
 
 static bool run_verify(struct store_task *task)
 {
-    const struct verify_options options = {.rules = task->rules,
-                                           .rule_count = task->rule_count,
-                                           .told_max = FINDINGS_TOLD,
+    const struct verify_options options = {.told_max = FINDINGS_TOLD,
                                            .on_finding = on_finding,
                                            .on_progress = on_verify_progress,
                                            .arg = task};
@@ -117,7 +112,6 @@ void store_task_free(struct store_task *task)
         return;
     atomic_store(&task->stop, true);
     thread_free(task->thread);
-    arena_fini(&task->arena);
     buf_fini(&task->findings);
     free(task->file);
     free(task);
@@ -137,8 +131,6 @@ static bool prepare_task(struct store_task *task, enum task_kind kind, struct er
     task->kind = kind;
     free(task->file);
     task->file = NULL;
-    arena_fini(&task->arena);
-    task->rule_count = 0;
     task->backup = (struct backup_progress){0};
     task->counts = (struct verify_counts){0};
     buf_clear(&task->findings);
@@ -156,19 +148,6 @@ static void begin_task(struct store_task *task)
     atomic_store(&task->state, TASK_RUNNING);
     task->message.on_message = on_begin;
     mailbox_push_always(thread_mailbox(task->thread), &task->message);
-}
-
-static void copy_rules(struct store_task *task, const struct upkeep_options *upkeep)
-{
-    if (upkeep == NULL)
-        return;
-    struct retention_rule *rules = arena_array(&task->arena, upkeep->rule_count + 1, sizeof *rules);
-    for (size_t i = 0; i < upkeep->rule_count; i++) {
-        rules[i] = upkeep->rules[i];
-        rules[i].metric = arena_text(&task->arena, str_of(upkeep->rules[i].metric));
-    }
-    task->rules = rules;
-    task->rule_count = upkeep->rule_count;
 }
 
 static void put_backup(struct json *json, struct store_task *task, bool is_done)
@@ -269,7 +248,6 @@ bool api_verify(struct web *web, struct http_request *request, struct error *err
 
     if (!http_request_read_query(request, known, err) || !prepare_task(web->task, TASK_VERIFY, err))
         return false;
-    copy_rules(web->task, web->config.upkeep);
     begin_task(web->task);
     reply_task(web, request, 202);
     return true;

@@ -18,6 +18,8 @@ struct builder {
     struct batch *batch;
     size_t sample; /* the one that is being read */
     enum reject_reason reason;
+    struct str body;                /* as it came */
+    struct delta_identity identity; /* of a push with an id */
 };
 
 /* One sample as it was read. */
@@ -68,10 +70,33 @@ static bool check_keys(struct builder *builder, json_t *sample, struct error *er
         const char *near = str_nearest(str_of(key), SAMPLE_KEYS, KEY_COUNT);
         return near == NULL ? false : error_hint(err, "did you mean '%s'?", near);
     }
-    if (json_object_get(sample, "id") != NULL) {
-        (void)refuse(builder, REJECT_malformed, "id", err, "not built yet");
-        return error_hint(err, "leave it out: a push that is sent again counts again");
+    return true;
+}
+
+/* What was pushed with an id before is counted once. One delta has one identity, so the sample is
+ * alone in its push. */
+static bool read_id(struct builder *builder, const json_t *sample, size_t samples,
+                    struct error *err)
+{
+    const json_t *id = json_object_get(sample, "id");
+    struct buf scope = BUF_EMPTY;
+
+    if (id == NULL)
+        return true;
+    if (!json_is_string(id) || json_string_length(id) == 0 || json_string_length(id) > PUSH_ID_MAX)
+        return refuse(builder, REJECT_malformed, "id", err, "an id is a text of 1 to %d bytes",
+                      PUSH_ID_MAX);
+    if (samples > 1) {
+        (void)refuse(builder, REJECT_malformed, "id", err, "an id is for a push of one sample");
+        return error_hint(err, "send each sample in a push of its own");
     }
+    buf_block(&scope, STR("push")); /* no listener has this name */
+    buf_block(&scope, STR_EMPTY);   /* the token */
+    buf_block(&scope, text_of(id));
+    builder->identity = (struct delta_identity){.kind = IDENTITY_KEY,
+                                                .name = series_key_hash(buf_view(&scope)),
+                                                .body = series_key_hash(builder->body)};
+    buf_fini(&scope);
     return true;
 }
 
@@ -293,9 +318,12 @@ static bool read_body(struct builder *builder, json_t *body, struct error *err)
     if (json_array_size(samples) == 0 || json_array_size(samples) > PUSH_SAMPLES_MAX)
         return error_set(err, ERROR_INVALID, "a push has 1 to %d samples, not %zu",
                          PUSH_SAMPLES_MAX, json_array_size(samples));
-    for (; builder->sample < json_array_size(samples); builder->sample++)
-        if (!read_sample(builder, json_array_get(samples, builder->sample), err))
+    for (; builder->sample < json_array_size(samples); builder->sample++) {
+        json_t *sample = json_array_get(samples, builder->sample);
+        if (!read_sample(builder, sample, err) ||
+            !read_id(builder, sample, json_array_size(samples), err))
             return false;
+    }
     return true;
 }
 
@@ -310,7 +338,8 @@ bool push_parse(struct str body, const struct push_rules *rules, struct push *ou
                                               .max_future = rules->max_future,
                                               .max_past = rules->max_past,
                                               .seed = rules->arrival},
-                              .reason = REJECT_malformed};
+                              .reason = REJECT_malformed,
+                              .body = body};
     char quoted[STR_QUOTED_SIZE];
     json_error_t mistake;
     bool ok = false;
@@ -328,7 +357,9 @@ bool push_parse(struct str body, const struct push_rules *rules, struct push *ou
     out->samples = builder.sample;
     out->reason = ok ? REJECT_NONE : builder.reason;
     out->delta = ok ? batch_take(builder.batch) : NULL;
-    if (!ok)
+    if (ok)
+        out->delta->identity = builder.identity;
+    else
         batch_free(builder.batch);
     return ok;
 }

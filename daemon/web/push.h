@@ -1,11 +1,12 @@
 /* The body of POST /api/v1/push -> the delta of one acknowledged batch.
  *
- *   {"samples":[{"name", "value", "labels":{name:value}, "type", "at"}, ...]}
+ *   {"samples":[{"name", "value", "labels":{name:value}, "type", "at", "id"}, ...]}
  *
  * `value` is a number or the text of one, for uniques the member's text. `type` is a metric kind; a
  * declared one beats it (FIG-8). Without both it is the only kind that the metric has so far, for
  * two kinds under one name have no figure, and else "untyped". `at` is ISO 8601, else the sample's
- * time is its arrival (FIG-3). All or nothing: one bad sample refuses the body. Pure, on any
+ * time is its arrival (FIG-3). With an `id` a push of one sample counts once, however often the
+ * same body comes (store/identity.h). All or nothing: one bad sample refuses the body. Pure, on any
  * thread. */
 #pragma once
 
@@ -14,7 +15,7 @@
 #include "series/ledger.h"
 #include "series/metric.h"
 
-enum { PUSH_SAMPLES_MAX = 10000, PUSH_MEMBER_MAX = 1024 };
+enum { PUSH_SAMPLES_MAX = 10000, PUSH_MEMBER_MAX = 1024, PUSH_ID_MAX = 255 };
 
 /* The only kind of a metric that is not declared; 0 when it has none or several. */
 typedef enum metric_kind (*push_kind_fn)(struct str metric, void *arg);
@@ -31,7 +32,7 @@ struct push_rules {
 };
 
 struct push {
-    struct delta *delta; /* owned by the caller; without ledger and reply */
+    struct delta *delta; /* owned by the caller; without ledger, answer and reply */
     size_t samples;
     enum reject_reason reason; /* why the body was refused */
 };

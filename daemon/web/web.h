@@ -29,7 +29,6 @@ struct web_config {
     const struct kpi_set *kpis;
     const struct rule_set *rules;
     const struct hook_set *hooks;
-    const struct upkeep_options *upkeep; /* what is kept for how long; NULL: nothing is said */
     const struct calendar *calendar; /* the default one */
     const char *control_path;
     const char *http_listen; /* NULL: none */

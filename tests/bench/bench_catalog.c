@@ -10,9 +10,10 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "bench_row.h"
 #include "store/catalog.h"
 
-enum { BATCH = 1 << 15, METRICS = 10, ROUNDS = 5 };
+enum { BATCH = 1 << 15, METRICS = 10, ROUNDS = 5, SELECTOR_BAR_MS = 10 };
 
 struct bench {
     char path[256];
@@ -251,7 +252,9 @@ static void print_selector(struct bench *bench, const char *what, const struct s
         read_txn_end(txn);
         arena_fini(&arena);
     }
-    (void)printf("%-34s %9zu %9.3f %9.3f\n", what, count, best[0] * 1e3, best[1] * 1e3);
+    char beside[64];
+    (void)snprintf(beside, sizeof beside, "%zu of them; their keys %.3f", count, best[1] * 1e3);
+    bench_row(what, best[0] * 1e3, "ms", SELECTOR_BAR_MS, beside);
 }
 
 static void print_selectors(struct bench *bench)
@@ -267,20 +270,26 @@ static void print_selectors(struct bench *bench)
         struct label_match matches[2];
         size_t count;
     } cases[] = {
-        {"metric", "shop.orders", {{{0}, MATCH_EQUAL, NULL, 0}}, 0},
-        {"metric, env=", "shop.orders", {{{"env", 3}, MATCH_EQUAL, &production, 1}}, 1},
-        {"metric, env!=", "shop.orders", {{{"env", 3}, MATCH_NOT_EQUAL, &production, 1}}, 1},
-        {"metric, dc!=", "shop.orders", {{{"dc", 2}, MATCH_NOT_EQUAL, &dc3, 1}}, 1},
-        {"metric, dc in 3", "shop.orders", {{{"dc", 2}, MATCH_IN, some, 3}}, 1},
-        {"metric, env=, host prefix",
+        {"series by metric", "shop.orders", {{{0}, MATCH_EQUAL, NULL, 0}}, 0},
+        {"series by metric, env=", "shop.orders", {{{"env", 3}, MATCH_EQUAL, &production, 1}}, 1},
+        {"series by metric, env!=",
+         "shop.orders",
+         {{{"env", 3}, MATCH_NOT_EQUAL, &production, 1}},
+         1},
+        {"series by metric, dc!=", "shop.orders", {{{"dc", 2}, MATCH_NOT_EQUAL, &dc3, 1}}, 1},
+        {"series by metric, dc in 3", "shop.orders", {{{"dc", 2}, MATCH_IN, some, 3}}, 1},
+        {"series by metric, env=, host prefix",
          "shop.orders",
          {{{"env", 3}, MATCH_EQUAL, &production, 1}, {{"host", 4}, MATCH_PREFIX, &h1, 1}},
          2},
-        {"metric, instance=", "shop.orders", {{{"instance", 8}, MATCH_EQUAL, &one, 1}}, 1},
-        {"small metric, dc=", "shop.requests.3", {{{"dc", 2}, MATCH_EQUAL, &dc3, 1}}, 1},
+        {"series by metric, instance=",
+         "shop.orders",
+         {{{"instance", 8}, MATCH_EQUAL, &one, 1}},
+         1},
+        {"series by small metric, dc=", "shop.requests.3", {{{"dc", 2}, MATCH_EQUAL, &dc3, 1}}, 1},
     };
 
-    (void)printf("\n%-34s %9s %9s %9s\n", "selector", "series", "ids ms", "keys ms");
+    (void)printf("\n");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct selector selector = {str_of(cases[i].metric), METRIC_COUNTER, cases[i].matches,
                                           cases[i].count};

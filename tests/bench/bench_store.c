@@ -1,11 +1,14 @@
 /* What the store costs: commits, background work, new series, a restart; each beside what LMDB
  * itself takes for the same bytes on this disk in the same run, and beside its bar.
  *
- *   bench_store [ROW...] [--path DIRECTORY] [--minutes N]
+ *   bench_store [ROW...] [--path DIRECTORY] [--minutes N] [--keep]
  *
- * rows: commit late steady close new restart (all without one). `--minutes` shortens the hour that
- * `steady` simulates. CPU is that of the thread; what a commit takes beyond it is blocked time. */
+ * rows: commit late steady close new restart (all without one). `--minutes` is how long `steady`,
+ * `close` and `restart` simulate (60, 30 and 100 without). `--keep` leaves the store of `restart`
+ * in DIRECTORY itself. CPU is that of the thread; what a call takes beyond it is blocked time.
+ * Samples are made outside of what is measured. */
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,10 +18,10 @@
 
 #include "base/calendar.h"
 #include "base/memory.h"
+#include "bench_row.h"
 #include "engine.h"
 #include "store/query.h"
 
-#define BEGIN    INT64_C(1774742400000) /* 2026-03-29T00:00:00Z */
 #define MAX_SIZE (UINT64_C(64) << 30)
 
 enum {
@@ -32,7 +35,9 @@ enum {
 };
 
 static char base_path[PATH_BYTES] = "/tmp";
-static int64_t steady_minutes = 60;
+static int64_t minutes_wanted; /* 0: each row's own */
+static bool keeps;
+static wall_ms begin; /* of the simulated time; so early that it ends before now */
 
 /* --- clocks and rows --- */
 
@@ -64,13 +69,6 @@ static double blocked(struct cost cost)
     return cost.wall_ms > cost.cpu_ms ? cost.wall_ms - cost.cpu_ms : 0;
 }
 
-static void row(const char *what, double value, double bar, const char *unit, const char *beside)
-{
-    (void)printf("%-52s %10.2f %-5s bar %8.2f  %-6s %s\n", what, value, unit, bar,
-                 value <= bar ? "ok" : "MISSED", beside);
-    (void)fflush(stdout);
-}
-
 static int by_wall(const void *a, const void *b)
 {
     const struct cost *one = a;
@@ -82,6 +80,12 @@ static struct cost median(struct cost *costs, size_t count)
 {
     qsort(costs, count, sizeof *costs, by_wall);
     return costs[count / 2];
+}
+
+static void add_cost(struct cost *total, struct cost cost)
+{
+    total->cpu_ms += cost.cpu_ms;
+    total->wall_ms += cost.wall_ms;
 }
 
 /* --- a store --- */
@@ -116,19 +120,45 @@ static double file_mib(const char *path)
     return (double)facts.st_size / (1 << 20);
 }
 
-static double written_mib(void)
+/* The pages on LMDB's list of free ones: database 0, of which each value begins with a count. */
+static double free_mib(struct engine *engine)
+{
+    struct error err = ERROR_EMPTY;
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    uint64_t pages = 0;
+    struct read_txn *txn = read_txn_begin(engine->store, &err);
+
+    if (txn == NULL || mdb_cursor_open(txn->txn, 0, &cursor) != 0)
+        engine_fail("free pages", &err);
+    while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+        size_t count = 0;
+        memcpy(&count, value.mv_data, sizeof count);
+        pages += count;
+    }
+    mdb_cursor_close(cursor);
+    read_txn_end(txn);
+    return (double)pages * 4096 / (1 << 20);
+}
+
+/* Megabytes by the name that /proc/self/io gives them: "wchar" is what was given to write calls.
+ * "write_bytes" counts pages of the cache that became dirty, whole folios of them: where these are
+ * large that is more than reaches the disk. */
+static double written_mb(const char *name)
 {
     char line[128];
     unsigned long long bytes = 0;
+    size_t len = strlen(name);
     FILE *file = fopen("/proc/self/io", "re");
 
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "write_bytes: %llu", &bytes) == 1)
+        if (strncmp(line, name, len) == 0 && sscanf(line + len, ": %llu", &bytes) == 1)
             break;
     }
     if (file != NULL)
         (void)fclose(file);
-    return (double)bytes / (1 << 20);
+    return (double)bytes / 1e6;
 }
 
 /* --- deltas --- */
@@ -200,8 +230,7 @@ static struct cost commit_all(struct engine *engine, uint32_t series, wall_ms at
                                     .at = at,
                                     .with_keys = with_keys};
         struct cost cost = commit(engine, make_delta(&shape), at);
-        total.cpu_ms += cost.cpu_ms;
-        total.wall_ms += cost.wall_ms;
+        add_cost(&total, cost);
     }
     return total;
 }
@@ -259,10 +288,10 @@ static void bench_commit(int64_t oldest_minutes, const char *what, double bar)
 
     make_path(path);
     engine_open(&engine, path, MAX_SIZE, &options);
-    (void)commit_all(&engine, TOUCHED, BEGIN, true);
+    (void)commit_all(&engine, TOUCHED, begin, true);
     for (int i = 0; i < ROUNDS; i++) {
         const struct shape shape = {
-            .to = TOUCHED, .at = BEGIN + MS_PER_HOUR + i * 1000, .oldest_minutes = oldest_minutes};
+            .to = TOUCHED, .at = begin + MS_PER_HOUR + i * 1000, .oldest_minutes = oldest_minutes};
         costs[i] = commit(&engine, make_delta(&shape), shape.at);
         bytes = run_bytes(&engine);
         limits[i] = append_limit(&engine, bytes);
@@ -273,9 +302,28 @@ static void bench_commit(int64_t oldest_minutes, const char *what, double bar)
                    "cpu %.2f + blocked %.2f; %.1f bytes a cell; LMDB alone %.2f + %.2f ms",
                    cost.cpu_ms, blocked(cost), (double)bytes / TOUCHED, limit.cpu_ms,
                    blocked(limit));
-    row(what, cost.wall_ms, bar, "ms", beside);
+    bench_row(what, cost.wall_ms, "ms", bar, beside);
     engine_close(&engine);
     remove_path(path);
+}
+
+static int64_t minutes_or(int64_t usual)
+{
+    return minutes_wanted == 0 ? usual : minutes_wanted;
+}
+
+/* One simulated second: 10^5 series touched, and background work as far as there is some. */
+static void live_second(struct engine *engine, wall_ms at, struct cost *commits,
+                        struct cost *upkeep)
+{
+    const struct shape shape = {.to = TOUCHED, .at = at};
+    struct cost cost = commit(engine, make_delta(&shape), at);
+
+    add_cost(commits, cost);
+    engine_set_clock(engine, at);
+    struct cost start = now_cost();
+    (void)engine_upkeep(engine, 8);
+    add_cost(upkeep, since(start));
 }
 
 static void bench_steady(void)
@@ -285,122 +333,219 @@ static void bench_steady(void)
     struct upkeep_options options = {0};
     struct upkeep_counts counts;
     struct cost commits = {0};
-    double upkeep_cpu = 0;
-    double file_middle = 0;
-    char beside[160];
-    int64_t seconds = steady_minutes * 60;
+    struct cost upkeep = {0};
+    double middle_mib = 0;
+    char beside[200];
+    const int64_t seconds = minutes_or(60) * 60;
 
     make_path(path);
     engine_open(&engine, path, MAX_SIZE, &options);
-    (void)commit_all(&engine, TOUCHED, BEGIN, true);
-    double written = written_mib();
+    (void)commit_all(&engine, TOUCHED, begin, true);
+    (void)engine_upkeep(&engine, 100000); /* the index of the new series is no steady load */
+    double written = written_mb("wchar");
+    double dirtied = written_mb("write_bytes");
     for (int64_t second = 0; second < seconds; second++) {
-        const struct shape shape = {.to = TOUCHED, .at = BEGIN + second * 1000};
-        struct cost cost = commit(&engine, make_delta(&shape), shape.at);
-        commits.cpu_ms += cost.cpu_ms;
-        commits.wall_ms += cost.wall_ms;
-        engine_set_clock(&engine, shape.at);
-        struct cost start = now_cost();
-        (void)engine_upkeep(&engine, 8);
-        upkeep_cpu += since(start).cpu_ms;
+        live_second(&engine, begin + second * 1000, &commits, &upkeep);
         if (second == seconds / 2)
-            file_middle = file_mib(path);
+            middle_mib = file_mib(path);
         if (second % 300 == 299)
-            (void)fprintf(stderr, "steady: %lld of %lld simulated minutes\r",
-                          (long long)(second / 60 + 1), (long long)steady_minutes);
+            (void)fprintf(stderr, "steady: %lld of %lld simulated minutes\n",
+                          (long long)(second / 60 + 1), (long long)(seconds / 60));
     }
+    written = written_mb("wchar") - written;
+    dirtied = written_mb("write_bytes") - dirtied;
     upkeep_counts(engine.upkeep, &counts);
-    double busy = (commits.wall_ms + upkeep_cpu) / (double)seconds / 10;
+    double each = (double)seconds;
+    double journal_mb = (double)run_bytes(&engine) / 1e6;
+    (void)snprintf(
+        beside, sizeof beside,
+        "each second: commit %.1f ms cpu, %.1f blocked; upkeep %.1f ms cpu, %.1f blocked",
+        commits.cpu_ms / each, blocked(commits) / each, upkeep.cpu_ms / each,
+        blocked(upkeep) / each);
+    bench_row("steady, 10^5 touched each second: writer",
+              (commits.cpu_ms + upkeep.cpu_ms) / each / 10, "%", 8, beside);
+    bench_row("steady: slowest background step, CPU", (double)counts.slowest_step_us / 1e3, "ms",
+              20, "");
     (void)snprintf(beside, sizeof beside,
-                   "commits %.2f ms cpu + %.2f blocked, upkeep %.2f ms cpu a second; slowest step "
-                   "%.1f ms",
-                   commits.cpu_ms / (double)seconds, blocked(commits) / (double)seconds,
-                   upkeep_cpu / (double)seconds, (double)counts.slowest_step_us / 1e3);
-    row("steady: 10^5 touched each second, writer busy", busy, 8, "%", beside);
-    row("steady: written to disk", (written_mib() - written) / (double)seconds, 3, "MB/s", "");
-    (void)snprintf(beside, sizeof beside, "MiB at the middle %.0f, at the end %.0f", file_middle,
-                   file_mib(path));
-    row("steady: the file's growth in the second half", file_mib(path) / file_middle, 1.5, "times",
-        beside);
+                   "of them the journal itself %.2f; dirtied pages of the cache %.2f", journal_mb,
+                   dirtied / each);
+    bench_row("steady: written to disk", written / each, "MB/s", 3, beside);
+    double file = file_mib(path);
+    double room = fmax(file / 4, 180 * journal_mb);
+    (void)snprintf(beside, sizeof beside, "MiB: %.0f in the middle, %.0f at the end", middle_mib,
+                   file);
+    bench_row("steady: growth of the file in the second half", file / middle_mib, "times", 1.5,
+              beside);
+    (void)snprintf(beside, sizeof beside, "of a file of %.0f", file);
+    bench_row("steady: free pages", free_mib(&engine), "MiB", room, beside);
     engine_close(&engine);
     remove_path(path);
 }
 
-/* Runs one simulated minute of a million series. */
+/* One simulated minute of a million series, and all background work that it makes. */
 static struct cost live_minute(struct engine *engine, int64_t minute)
 {
-    wall_ms at = BEGIN + minute * MS_PER_MINUTE;
+    wall_ms at = begin + minute * MS_PER_MINUTE;
     struct cost cost = commit_all(engine, MILLION, at, false);
     engine_set_clock(engine, at + MS_PER_MINUTE);
     (void)engine_upkeep(engine, 100000);
     return cost;
 }
 
-static void bench_close_and_restart(bool with_restart)
+static void bench_close(void)
 {
-    enum { QUARTERS = 8 };
     char path[PATH_BYTES + 64];
     struct engine engine;
     struct upkeep_options options = {0};
     struct upkeep_counts before;
     struct upkeep_counts after;
+    struct cost commits = {0};
     char beside[160];
-    int64_t minutes = (with_restart ? 100 : 30);
+    const int64_t minutes = minutes_or(30);
 
     make_path(path);
     engine_open(&engine, path, MAX_SIZE, &options);
-    (void)commit_all(&engine, MILLION, BEGIN, true);
+    (void)commit_all(&engine, MILLION, begin, true);
     (void)engine_upkeep(&engine, 100000);
     upkeep_counts(engine.upkeep, &before);
-    struct cost commits = {0};
     for (int64_t minute = 1; minute <= minutes; minute++) {
-        struct cost cost = live_minute(&engine, minute);
-        commits.cpu_ms += cost.cpu_ms;
-        commits.wall_ms += cost.wall_ms;
-        (void)fprintf(stderr, "close: %lld of %lld simulated minutes\r", (long long)minute,
-                      (long long)minutes);
+        add_cost(&commits, live_minute(&engine, minute));
+        if (minute % 5 == 0)
+            (void)fprintf(stderr, "close: %lld of %lld simulated minutes\n", (long long)minute,
+                          (long long)minutes);
     }
     upkeep_counts(engine.upkeep, &after);
     double each = (double)(after.cpu_us - before.cpu_us) / 1e3 / (double)minutes;
-    (void)snprintf(beside, sizeof beside, "beside commits of %.0f ms cpu a minute; %llu steps",
-                   commits.cpu_ms / (double)minutes,
+    (void)snprintf(beside, sizeof beside, "cpu of all background work; beside commits of %.0f ms",
+                   commits.cpu_ms / (double)minutes);
+    bench_row("closing a minute with 10^6 series", each, "ms", 1000, beside);
+    (void)snprintf(beside, sizeof beside, "of %llu",
                    (unsigned long long)(after.steps - before.steps));
-    row("closing a minute of 10^6 series, all background work", each, 1000, "ms", beside);
-    row("  its slowest step, CPU", (double)after.slowest_step_us / 1e3, 20, "ms", "");
+    bench_row("closing: slowest step, CPU", (double)after.slowest_step_us / 1e3, "ms", 20, beside);
     engine_close(&engine);
-    if (with_restart) {
-        struct error err = ERROR_EMPTY;
-        const struct store_options store_options = {path, MAX_SIZE};
-        struct cost start = now_cost();
-        struct store *store = store_open(&store_options, &err);
-        struct read_txn *txn = store == NULL ? NULL : read_txn_begin(store, &err);
-        if (txn == NULL)
-            engine_fail("restart", &err);
-        double open_ms = since(start).wall_ms;
-        const struct query_series one = {.id = 4711};
-        struct coverage coverage = COVERAGE_EMPTY;
-        struct level_sample level;
-        bool found = false;
-        start = now_cost();
-        if (!query_level(txn, one.id, BEGIN + MS_PER_HOUR, &level, &found, &err) || !found)
-            engine_fail("closed data", &err);
-        double closed_ms = since(start).wall_ms;
-        start = now_cost();
-        if (!query_level(txn, one.id, BEGIN + minutes * MS_PER_MINUTE + 1000, &level, &found,
-                         &err) ||
-            !found)
-            engine_fail("open minutes", &err);
-        double newest_ms = since(start).wall_ms;
-        (void)coverage;
-        (void)snprintf(beside, sizeof beside, "%.0f MiB; open %.2f, closed data %.2f ms",
-                       file_mib(path), open_ms, closed_ms);
-        row("restart with 10^6 series, 10^8 points: first answer", open_ms + closed_ms, 100, "ms",
-            beside);
-        row("restart: open minutes complete", open_ms + newest_ms, 500, "ms", "");
-        read_txn_end(txn);
-        store_close(store);
-    }
     remove_path(path);
+}
+
+/* --- restart --- */
+
+/* Fills a store and goes on with 10^5 touched series a second until it is killed; says each
+ * acknowledged commit on the pipe. */
+static void live_until_killed(const char *path, int64_t minutes, int pipe)
+{
+    struct engine engine;
+    struct upkeep_options options = {0};
+    struct cost ignored = {0};
+
+    engine_open(&engine, path, MAX_SIZE, &options);
+    (void)commit_all(&engine, MILLION, begin, true);
+    for (int64_t minute = 1; minute < minutes; minute++) {
+        (void)live_minute(&engine, minute);
+        if (minute % 10 == 0)
+            (void)fprintf(stderr, "restart: %lld of %lld simulated minutes\n", (long long)minute,
+                          (long long)minutes);
+    }
+    for (int64_t second = 0;; second++) {
+        live_second(&engine, begin + minutes * MS_PER_MINUTE + second * 1000, &ignored, &ignored);
+        if (write(pipe, "", 1) != 1)
+            exit(1);
+    }
+}
+
+/* Returns how many commits were acknowledged before it was killed in the middle of the next. */
+static uint64_t kill_a_writer(const char *path, int64_t minutes)
+{
+    enum { SECONDS = 200 };
+    int ends[2];
+    char byte = 0;
+    uint64_t acknowledged = 0;
+
+    if (pipe(ends) != 0) {
+        perror("pipe");
+        exit(1);
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        (void)close(ends[0]);
+        live_until_killed(path, minutes, ends[1]);
+    }
+    (void)close(ends[1]);
+    while (acknowledged < SECONDS && read(ends[0], &byte, 1) == 1)
+        acknowledged++;
+    (void)usleep(11 * 1000);
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL, 0);
+    while (read(ends[0], &byte, 1) == 1)
+        acknowledged++;
+    (void)close(ends[0]);
+    return acknowledged;
+}
+
+static bool add_count(size_t series, wall_ms from, const struct cell *cell, void *arg)
+{
+    double *count = arg;
+    (void)series;
+    (void)from;
+    *count += aggregate_count(&cell->aggregate);
+    return true;
+}
+
+/* Samples of the first series in [from, to). */
+static double count_of(struct read_txn *txn, uint32_t series, wall_ms from, wall_ms to)
+{
+    struct error err = ERROR_EMPTY;
+    struct coverage coverage = COVERAGE_EMPTY;
+    struct query_series *all = memory_zero(series, sizeof *all);
+    const struct query query = {
+        .series = all, .series_count = series, .from = from, .to = to, .merge_series = true};
+    double count = 0;
+
+    for (uint32_t i = 0; i < series; i++)
+        all[i].id = i + 1;
+    if (!query_cells(txn, &query, add_count, &count, &coverage, &err))
+        engine_fail("restart", &err);
+    free(all);
+    return count;
+}
+
+static void bench_restart(void)
+{
+    char path[PATH_BYTES + 64];
+    struct error err = ERROR_EMPTY;
+    char beside[160];
+    const int64_t minutes = minutes_or(100);
+    begin = (clock_wall() / MS_PER_MINUTE - minutes - 5) * MS_PER_MINUTE; /* it ends about now */
+    const wall_ms touched_from = begin + minutes * MS_PER_MINUTE;
+
+    if (keeps)
+        (void)snprintf(path, sizeof path, "%s", base_path);
+    else
+        make_path(path);
+    uint64_t acknowledged = kill_a_writer(path, minutes);
+    const struct store_options options = {path, MAX_SIZE};
+    struct cost start = now_cost();
+    struct store *store = store_open(&options, &err);
+    struct read_txn *txn = store == NULL ? NULL : read_txn_begin(store, &err);
+    if (txn == NULL)
+        engine_fail("restart", &err);
+    double open_ms = since(start).wall_ms;
+    const int64_t closed = minutes < 15 ? minutes : 15;
+    if (count_of(txn, 1, begin, begin + closed * MS_PER_MINUTE) != (double)closed)
+        engine_fail("closed data is not there", &err);
+    double closed_ms = since(start).wall_ms;
+    double found = count_of(txn, TOUCHED, touched_from, touched_from + MS_PER_HOUR) / TOUCHED;
+    double complete_ms = since(start).wall_ms;
+    if (found != (double)acknowledged && found != (double)acknowledged + 1)
+        engine_fail("what was acknowledged is not there", &err);
+    (void)snprintf(beside, sizeof beside, "%.1e points in %.0f MiB; opened in %.2f ms",
+                   (double)minutes * MILLION, file_mib(path), open_ms);
+    bench_row("restart after kill -9: closed data answered", closed_ms, "ms", 100, beside);
+    (void)snprintf(beside, sizeof beside, "all %.1e acknowledged samples of 10^5 series counted",
+                   found * TOUCHED);
+    bench_row("restart: open minutes complete", complete_ms, "ms", 500, beside);
+    read_txn_end(txn);
+    store_close(store);
+    if (!keeps)
+        remove_path(path);
 }
 
 static void bench_new(void)
@@ -418,11 +563,10 @@ static void bench_new(void)
     for (uint32_t from = 0; from < MILLION; from += part) {
         const struct shape shape = {.from = from,
                                     .to = from + part < MILLION ? from + part : MILLION,
-                                    .at = BEGIN,
+                                    .at = begin,
                                     .with_keys = true};
-        struct cost cost = commit(&engine, make_delta(&shape), BEGIN);
-        total.cpu_ms += cost.cpu_ms;
-        total.wall_ms += cost.wall_ms;
+        struct cost cost = commit(&engine, make_delta(&shape), begin);
+        add_cost(&total, cost);
         slowest = fmax(slowest, cost.cpu_ms);
     }
     struct cost limit = append_limit(&engine, (uint64_t)MILLION * 50);
@@ -430,9 +574,9 @@ static void bench_new(void)
         beside, sizeof beside,
         "cpu %.0f ms; slowest transaction %.1f ms cpu; LMDB appends 50 B each in %.0f ms",
         total.cpu_ms, slowest, limit.wall_ms);
-    row("10^6 new series durable, writer time", total.wall_ms / 1e3, 3, "s", beside);
-    row("  its slowest transaction, CPU", slowest, 20, "ms", "");
-    engine_set_clock(&engine, BEGIN);
+    bench_row("10^6 new series durable, writer time", total.wall_ms / 1e3, "s", 3, beside);
+    bench_row("new series: slowest transaction, CPU", slowest, "ms", 20, "");
+    engine_set_clock(&engine, begin);
     struct cost start = now_cost();
     (void)engine_upkeep(&engine, 1000000);
     struct cost index = since(start);
@@ -441,43 +585,62 @@ static void bench_new(void)
     (void)snprintf(beside, sizeof beside, "cpu %.1f s in %llu steps, slowest %.1f ms",
                    index.cpu_ms / 1e3, (unsigned long long)counts.steps,
                    (double)counts.slowest_step_us / 1e3);
-    row("  indexed within", index.wall_ms / 1e3, 30, "s", beside);
+    bench_row("new series: indexed", index.wall_ms / 1e3, "s", 30, beside);
     engine_close(&engine);
     remove_path(path);
 }
 
-static bool wanted(int argc, char **argv, const char *name)
+struct bench {
+    const char *name;
+    void (*run)(void);
+};
+
+static void bench_now(void)
 {
-    bool any = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--path") == 0 || strcmp(argv[i], "--minutes") == 0) {
-            i++;
-            continue;
-        }
-        if (strcmp(argv[i], name) == 0)
-            return true;
-        any = true;
+    bench_commit(0, "commit of 10^5 touched series, median", 25);
+}
+
+static void bench_late(void)
+{
+    bench_commit(60, "the same, cells 2 to 60 minutes old", 50);
+}
+
+static const struct bench BENCHES[] = {{"commit", bench_now},  {"late", bench_late},
+                                       {"new", bench_new},     {"steady", bench_steady},
+                                       {"close", bench_close}, {"restart", bench_restart}};
+
+enum { BENCH_COUNT = sizeof BENCHES / sizeof *BENCHES };
+
+static const struct bench *find_bench(const char *name)
+{
+    for (size_t i = 0; i < BENCH_COUNT; i++) {
+        if (strcmp(BENCHES[i].name, name) == 0)
+            return &BENCHES[i];
     }
-    return !any;
+    (void)fprintf(stderr, "bench_store: no row '%s'\n", name);
+    exit(2);
 }
 
 int main(int argc, char **argv)
 {
-    for (int i = 1; i + 1 < argc; i++) {
-        if (strcmp(argv[i], "--path") == 0)
-            (void)snprintf(base_path, sizeof base_path, "%s", argv[i + 1]);
-        if (strcmp(argv[i], "--minutes") == 0)
-            steady_minutes = strtoll(argv[i + 1], NULL, 10);
+    const struct bench *chosen[BENCH_COUNT];
+    size_t count = 0;
+
+    begin = (clock_wall() - MS_PER_DAY) / MS_PER_HOUR * MS_PER_HOUR;
+    for (int i = 1; i < argc; i++) {
+        bool has_value = i + 1 < argc;
+        if (strcmp(argv[i], "--keep") == 0)
+            keeps = true;
+        else if (strcmp(argv[i], "--path") == 0 && has_value)
+            (void)snprintf(base_path, sizeof base_path, "%s", argv[++i]);
+        else if (strcmp(argv[i], "--minutes") == 0 && has_value)
+            minutes_wanted = strtoll(argv[++i], NULL, 10);
+        else if (count < BENCH_COUNT)
+            chosen[count++] = find_bench(argv[i]);
     }
-    if (wanted(argc, argv, "commit"))
-        bench_commit(0, "commit of 10^5 touched series, median", 25);
-    if (wanted(argc, argv, "late"))
-        bench_commit(60, "the same, cells 2 to 60 minutes old", 50);
-    if (wanted(argc, argv, "new"))
-        bench_new();
-    if (wanted(argc, argv, "steady"))
-        bench_steady();
-    if (wanted(argc, argv, "close") || wanted(argc, argv, "restart"))
-        bench_close_and_restart(wanted(argc, argv, "restart"));
+    for (size_t i = 0; i < BENCH_COUNT && count == 0; i++)
+        BENCHES[i].run();
+    for (size_t i = 0; i < count; i++)
+        chosen[i]->run();
     return 0;
 }

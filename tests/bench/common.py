@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -214,6 +215,22 @@ def load(bench, *arguments):
     if done.returncode:
         raise RuntimeError(done.stderr)
     return json.loads(done.stdout)
+
+
+# bench_row.h: "what   12.34 ms   bar   25.00   met   beside"
+PRINTED = re.compile(r"^(?P<what>\S.*?) {2,}(?P<value>[-\d.]+) (?P<unit>\S+) +bar +(?P<bar>[-\d.]+)  +(met|MISSED) *(?P<beside>.*)$")
+
+
+def printed_rows(bench, name, *arguments):
+    """The rows that a program of tests/bench prints."""
+    done = subprocess.run([bench.build / name, *map(str, arguments)], stdout=subprocess.PIPE, text=True, check=False,
+                          timeout=3 * PATIENCE)
+    if done.returncode:
+        raise RuntimeError(f"{name} ended with {done.returncode}")
+    for line in done.stdout.splitlines():
+        found = PRINTED.match(line)
+        if found:
+            yield Row(found["what"], float(found["value"]), found["unit"], float(found["bar"]), found["beside"])
 
 
 def iso(seconds):

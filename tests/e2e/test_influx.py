@@ -9,8 +9,8 @@ import time
 import influxdb
 import pytest
 
-from conftest import iso, wait_until
-from influx_rounds import kill_rounds
+from conftest import Kpid, iso, wait_until
+from influx_rounds import Writer, body_of, free_port, kill_rounds
 
 BODY = """
 ingest: [ { protocol: influx, listen: "http:127.0.0.1:0" } ]
@@ -106,6 +106,10 @@ def test_a_key_counts_once(kpid):
     assert first[0] == second[0] == 400 and first[2] == second[2]
     assert daemon.value("sum(m_f)") == 1
     assert write(daemon, "m f=5\n", *key)[0] == 422
+    assert write(daemon, "m f=1\nm f=\n", *key, query="precision=s")[0] == 422
+    ledger = daemon.listeners()["http"]
+    assert ledger["stored"] == 1 and ledger["rejected"] == {"malformed": 3}
+    assert ledger["dropped"] == {"duplicate": 1, "conflict": 2}
     daemon.kill()
     daemon.start()
     assert write(daemon, "m f=1\nm f=\n", *key)[0] == 400
@@ -167,6 +171,29 @@ def test_garbage_and_slow_clients_harm_nobody(kpid):
         connection.close()
     wait_until(lambda: daemon.listeners()["http"]["pending"] == 0, "all to be counted")
     assert daemon.value("sum(m_f)") == 1
+
+
+def test_a_stop_answers_what_it_has_stored(tmp_path):
+    port = free_port()
+    daemon = Kpid(tmp_path, body_of(port)).start()
+    writers = [Writer(port, number, seed=number) for number in range(6)]
+    for writer in writers:
+        writer.random.random = lambda: 1.0  # no duplicates but those of batches that nobody answered
+        writer.start()
+    for _ in range(8):
+        sent = sum(writer.acknowledged for writer in writers)
+        wait_until(lambda: sum(writer.acknowledged for writer in writers) > sent + 30, "some batches to be stored")
+        assert daemon.stop() == 0
+        daemon.start()
+    for writer in writers:
+        writer.ended.set()
+    for writer in writers:
+        writer.join()
+    assert not [writer.wrong for writer in writers if writer.wrong]
+    ledger = daemon.listeners()["http"]
+    assert "duplicate" not in ledger["dropped"], "stored, but the client was not told"
+    assert ledger["stored"] == 7 * sum(writer.acknowledged for writer in writers)
+    assert daemon.stop() == 0
 
 
 def test_writes_through_kill_9_count_exactly_once(tmp_path):

@@ -35,6 +35,27 @@ def test_push_is_stored_when_it_is_answered(kpid):
     assert daemon.kpi("signups")["value"] == 15
 
 
+def test_a_push_with_an_id_counts_once(kpid):
+    daemon = kpid(BODY)
+    command = ("push", "signup=3", "plan=pro", "--id", "order-4711")
+    first = daemon.kpictl(*command)
+    assert daemon.kpictl(*command).stdout == first.stdout == "stored 1 sample\n"
+    daemon.kill()
+    daemon.start()
+    assert daemon.kpictl(*command).stdout == first.stdout
+    for other in (["signup=4", "plan=pro"], ["signup=3"], ["signup=3", "plan=pro", "--type", "counter"]):
+        done = daemon.kpictl("push", *other, "--id", "order-4711", check=False)
+        assert (done.returncode, done.stderr) == (4, "kpictl: the id came before with another sample\n")
+    assert daemon.kpictl("push", "signup=3", "--id", "", check=False).returncode == 4
+    assert daemon.value("sum(signup)") == 3
+    ledger = daemon.listeners()["control"]
+    assert ledger["stored"] == 1
+    assert ledger["dropped"] == {"duplicate": 2, "conflict": 3}
+    daemon.kpictl("push", "signup=3", "plan=pro", "--id", "order-4712")
+    daemon.kpictl("push", "signup=3", "plan=pro")
+    assert daemon.value("sum(signup)") == 9
+
+
 def test_push_refuses_what_it_cannot_store(kpid):
     daemon = kpid(BODY)
     for wrong in (["signup=abc"], ["=3"], ["signup"], ["signup=1", "--type", "nonsense"], ["signup=1", "--at", "never"]):

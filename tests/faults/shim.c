@@ -5,6 +5,9 @@
  *   KPID_FAULT_LOG=FILE      the log, a list of records (tests/faults/shim.h)
  *   KPID_FAULT_FAIL=N:HOW    the N-th write or sync of the data file, counted from 1, fails once
  *                            with HOW: eio, enospc, or short (half of the bytes are written)
+ *   KPID_FAULT_WHILE=FILE    while FILE is there, all of them fail with what it holds: eio, enospc,
+ *                            or erofs (a file system that has become read-only: nor can the data
+ *                            file be opened for writing)
  *
  * The data file is the one named data.mdb. What the program writes to a file named acks goes into
  * the log too, so that it is known what it had acknowledged when. One thread at a time writes to
@@ -30,12 +33,15 @@ static unsigned char tracked[FD_MAX];
 static int log_fd = -1;
 static long countdown; /* until the operation that fails; 0: none does */
 static char how[16];
+static const char *while_path;
 
 __attribute__((constructor)) static void start(void)
 {
     const char *path = getenv("KPID_FAULT_LOG");
     const char *fail = getenv("KPID_FAULT_FAIL");
     char *end = NULL;
+
+    while_path = getenv("KPID_FAULT_WHILE");
 
     if (path != NULL)
         log_fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
@@ -71,10 +77,33 @@ static bool is_data(int fd)
     return tracked_of(fd) == TRACKED_DATA || tracked_of(fd) == TRACKED_DATA_SYNC;
 }
 
-/* Whether this operation is the one that fails; sets errno. A short write is the caller's. */
+/* The error that everything fails with now; 0: none. */
+static int fails_with(void)
+{
+    char text[8] = "";
+
+    int fd = while_path == NULL
+                 ? -1
+                 : (int)syscall(SYS_openat, AT_FDCWD, while_path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return 0;
+    (void)syscall(SYS_read, fd, text, sizeof text - 1);
+    (void)syscall(SYS_close, fd);
+    if (strncmp(text, "erofs", 5) == 0)
+        return EROFS;
+    return strncmp(text, "enospc", 6) == 0 ? ENOSPC : EIO;
+}
+
+/* Whether this operation fails; sets errno. A short write is the caller's. */
 static bool fails(bool *is_short)
 {
+    int error = fails_with();
+
     *is_short = false;
+    if (error != 0) {
+        errno = error;
+        return true;
+    }
     if (countdown == 0 || --countdown > 0)
         return false;
     *is_short = strcmp(how, "short") == 0;
@@ -100,13 +129,22 @@ static int opened(int fd, const char *path, int flags)
     return fd;
 }
 
+static int open_as(const char *path, int flags, int mode)
+{
+    if ((flags & O_ACCMODE) != O_RDONLY && ends_with(path, "data.mdb") && fails_with() == EROFS) {
+        errno = EROFS;
+        return -1;
+    }
+    return opened((int)syscall(SYS_openat, AT_FDCWD, path, flags, mode), path, flags);
+}
+
 int open(const char *path, int flags, ...)
 {
     va_list arguments;
     va_start(arguments, flags);
     int mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, int) : 0;
     va_end(arguments);
-    return opened((int)syscall(SYS_openat, AT_FDCWD, path, flags, mode), path, flags);
+    return open_as(path, flags, mode);
 }
 
 int open64(const char *path, int flags, ...)
@@ -115,7 +153,7 @@ int open64(const char *path, int flags, ...)
     va_start(arguments, flags);
     int mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, int) : 0;
     va_end(arguments);
-    return opened((int)syscall(SYS_openat, AT_FDCWD, path, flags, mode), path, flags);
+    return open_as(path, flags, mode);
 }
 
 int close(int fd)

@@ -106,7 +106,7 @@ const struct command COMMAND_PUSH = {
     .operands_min = 1,
     .operands_max = OPERANDS_MAX,
     .options = {{"at", 0, OPTION_TEXT, "T", "its time (now)"},
-                {"id", 0, OPTION_TEXT, "ID", "a repeat with it counts once (not built yet)"},
+                {"id", 0, OPTION_TEXT, "ID", "the same push with it counts once"},
                 {"type", 0, OPTION_TEXT, "TYPE",
                  "counter, gauge, distribution, unique, score or untyped (untyped)"}},
     .run = run,

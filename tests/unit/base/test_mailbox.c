@@ -15,6 +15,7 @@ struct note {
 /* What arrived, in order. */
 struct receiver {
     struct event_base *base;
+    struct mailbox *mailbox; /* its own */
     int numbers[64];
     size_t count;
     size_t drained;
@@ -201,6 +202,40 @@ static void each_senders_messages_arrive_once_and_in_order(void **state)
     event_base_free(receiver.base);
 }
 
+/* Handles what came after it, as a stop does that waits for answers. */
+static void on_waiting(struct message *message, void *arg)
+{
+    struct note *note = (struct note *)message;
+    struct receiver *receiver = arg;
+
+    receiver->numbers[receiver->count++] = note->number;
+    assert_true(mailbox_push(receiver->mailbox, &note_new(0, 3)->message));
+    assert_int_equal(mailbox_drain(receiver->mailbox), 3);
+    assert_int_equal(receiver->count, 4);
+    free(note);
+}
+
+static void a_handler_may_wait_for_what_came_after_it(void **state)
+{
+    struct receiver receiver = {0};
+    struct mailbox *mailbox = mailbox_new(10, &receiver, on_drained);
+    (void)state;
+
+    receiver.mailbox = mailbox;
+    for (int i = 0; i < 3; i++) {
+        struct note *note = note_new(0, i);
+        if (i == 0)
+            note->message.on_message = on_waiting;
+        assert_true(mailbox_push(mailbox, &note->message));
+    }
+    assert_int_equal(mailbox_drain(mailbox), 1);
+    assert_int_equal(receiver.count, 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(receiver.numbers[i], i);
+    assert_int_equal(mailbox_drain(mailbox), 0);
+    mailbox_free(mailbox);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_full_mailbox_refuses_and_the_message_stays_the_senders),
         cmocka_unit_test(messages_left_over_are_handled_when_it_is_freed),
         cmocka_unit_test(a_handler_may_send_to_its_own_mailbox),
+        cmocka_unit_test(a_handler_may_wait_for_what_came_after_it),
         cmocka_unit_test(each_senders_messages_arrive_once_and_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -448,6 +448,38 @@ static void data_is_kept_as_long_as_storage_and_metric_say(void **state)
     config_free(config);
 }
 
+static void series_that_come_no_more_join_other_unless_a_kpi_names_their_metric(void **state)
+{
+    static const struct {
+        const char *metric;
+        bool is_named;
+    } cases[] = {{"orders", true}, {"visits", true}, {"refunds", true},
+                 {"order", false}, {"hits", false},  {"a", false}};
+    (void)state;
+    struct config *config =
+        load_good("storage: { churn_after: 30d }\n"
+                  "kpis: { a: { value: sum(orders) / sum(visits) }, b: { value: prev(sum(refunds)) "
+                  "} }\n",
+                  "kpid.yaml:2:62: warning: kpis.b.value: prev() is not built yet: this KPI is a "
+                  "draft\n");
+    const struct upkeep_options *upkeep = &config->upkeep;
+
+    assert_int_equal(upkeep->churn_after, 30LL * MS_PER_DAY);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(upkeep->is_named(str_of(cases[i].metric), upkeep->is_named_arg),
+                         cases[i].is_named);
+    config_free(config);
+
+    config = load_good("{}", "");
+    assert_int_equal(config->upkeep.churn_after, 90LL * MS_PER_DAY);
+    config_free(config);
+    config = load_good("storage: { churn_after: forever }\n", "");
+    assert_int_equal(config->upkeep.churn_after, 0);
+    config_free(config);
+    expect_findings("storage: { churn_after: 1d }\n",
+                    "kpid.yaml:1:25: error: storage.churn_after: churn_after is at least 7d\n");
+}
+
 static void influx_is_spoken_over_http(void **state)
 {
     (void)state;
@@ -643,6 +675,7 @@ int main(void)
         cmocka_unit_test(what_is_not_built_makes_drafts_with_a_reason),
         cmocka_unit_test(directions_that_contradict_are_warned_of),
         cmocka_unit_test(data_is_kept_as_long_as_storage_and_metric_say),
+        cmocka_unit_test(series_that_come_no_more_join_other_unless_a_kpi_names_their_metric),
         cmocka_unit_test(influx_is_spoken_over_http),
         cmocka_unit_test(what_a_reload_cannot_change_is_named),
         cmocka_unit_test(the_whole_language_loads),

@@ -51,6 +51,7 @@ static void what_is_printed_is_in_long_form_with_defaults(void **state)
                               "    bucket_1m: 14d\n"
                               "    bucket_15m: 400d\n"
                               "    day: forever\n"
+                              "  churn_after: 90d\n"
                               "  max_size: 10G\n"
                               "  dedupe:\n"
                               "    max_future: 10m\n"

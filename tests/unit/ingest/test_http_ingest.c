@@ -234,6 +234,30 @@ static bool says(const struct response *response, const char *text)
 /* --- answers ----------------------------------------------------------------------------------
  */
 
+/* Clients that were set up for InfluxDB send what they have; it is asked for nowhere here. */
+static void credentials_of_any_form_are_taken(void **state) /* I25 */
+{
+    static const struct {
+        const char *target;
+        const char *headers;
+    } cases[] = {
+        {"/write?u=ann&p=secret&db=x", ""},
+        {"/write?db=x", "Authorization: Basic YW5uOnNlY3JldA==\r\n"},
+        {"/write?db=x", "Authorization: Token ann:secret\r\n"},
+        {"/write?db=x", "Authorization: Bearer abc\r\n"},
+        {"/api/v2/write?bucket=x/y&org=o", "Authorization: Token abc\r\n"},
+    };
+    (void)state;
+    start();
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        char *text = post_of(cases[i].target, cases[i].headers, "m f=1");
+        assert_int_equal(ask(text).status, 204);
+        free(text);
+    }
+    assert_true(collector_get(scene.collector, "m_f").sum == (double)TEST_COUNT(cases));
+}
+
 static void a_write_is_answered_when_it_is_stored(void **state) /* I22 */
 {
     (void)state;
@@ -437,6 +461,26 @@ static void a_key_names_its_listener_and_its_body(void **state)
     assert_true(series_hash_equal(ids[0].body, series_key_hash(STR("m f=1\nbad\n"))));
     assert_true(series_hash_equal(ids[4].body, series_key_hash(STR_EMPTY)));
     assert_int_equal(collector_total(scene.collector).received, 0);
+}
+
+/* Lines say another thing in another unit (I20), so they are not what was answered then. */
+static void a_key_belongs_to_the_unit_of_the_times_too(void **state)
+{
+    static const char *const targets[] = {"/write", "/write?precision=ns", "/write?precision=s",
+                                          "/api/v2/write?precision=s"};
+    (void)state;
+    start();
+
+    for (size_t i = 0; i < TEST_COUNT(targets); i++) {
+        char *text = post_of(targets[i], "Idempotency-Key: one\r\n", "m f=1 1\n");
+        (void)ask(text);
+        free(text);
+    }
+    const struct delta_identity *ids = scene.identities;
+    assert_int_equal(scene.posted, TEST_COUNT(targets));
+    assert_true(series_hash_equal(ids[0].body, ids[1].body));
+    assert_false(series_hash_equal(ids[0].body, ids[2].body));
+    assert_true(series_hash_equal(ids[2].body, ids[3].body));
 }
 
 /* --- limits -----------------------------------------------------------------------------------
@@ -731,6 +775,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_write_is_answered_when_it_is_stored, setup, teardown),
+        cmocka_unit_test_setup_teardown(credentials_of_any_form_are_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(requests_have_answers_with_words, setup, teardown),
         cmocka_unit_test_setup_teardown(all_of_a_request_may_come_byte_by_byte, setup, teardown),
         cmocka_unit_test_setup_teardown(requests_of_a_connection_are_answered_in_their_order, setup,
@@ -742,6 +787,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_busy_sink_is_said_before_the_body_is_read, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_key_names_its_listener_and_its_body, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_key_belongs_to_the_unit_of_the_times_too, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_large_body_is_refused_and_the_client_can_read_that, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_gzip_bomb_is_refused, setup, teardown),

@@ -96,7 +96,13 @@ static void requests_are_read_in_any_pieces(void **state)
         {"POST /write HTTP/1.1\r\nEXPECT: 100-Continue\r\nContent-encoding: GZIP\r\n"
          "idempotency-key:  a-1 \r\nOrigin: http://x\r\nX-Other: y\r\nContent-Length: 1\r\n\r\nx",
          "POST /write? expects page keep gzip length=1 key=a-1|x.\n"},
+        {"POST /w HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
+         "POST /w? length=1|x.\n"},
         {"POST /w HTTP/1.1\r\nContent-Encoding: br\r\n\r\n", "POST /w? keep unknown|.\n"},
+        {"POST /w HTTP/1.1\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+         "POST /w? chunked keep unknown|x.\n"},
+        {"POST /w HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+         "POST /w? chunked keep|x.\n"},
         {"POST /w HTTP/1.1\r\nContent-Encoding: gzip, gzip\r\n\r\n", "POST /w? keep unknown|.\n"},
         {"POST /w HTTP/1.1\r\nContent-Encoding: identity\r\n\r\n", "POST /w? keep|.\n"},
         {"POST /w HTTP/1.1\r\nIdempotency-Key:\r\n\r\n", "POST /w? keep badkey|.\n"},
@@ -164,6 +170,49 @@ static void an_idempotency_key_has_a_limit(void **state)
     }
 }
 
+/* What is compared has to be all of it. */
+static void a_header_that_is_cut_is_not_taken_for_its_beginning(void **state)
+{
+    static const struct {
+        const char *header;
+        const char *says;
+    } cases[] = {{"Idempotency-Key: a", "badkey"}, {"Content-Encoding: gzip", "unknown"}};
+    char bytes[1000];
+    (void)state;
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        (void)snprintf(bytes, sizeof bytes, "POST /w HTTP/1.1\r\n%s%*s\r\n\r\n", cases[i].header,
+                       HTTP_HEADER_MAX, "b");
+        char *says = read_all(str_of(bytes), 100);
+        if (strstr(says, cases[i].says) == NULL)
+            fail_msg("'%s' says '%s'", cases[i].header, says);
+        free(says);
+    }
+}
+
+static void the_heads_of_chunks_have_a_limit_and_their_own_words(void **state)
+{
+    struct notes notes = {.stop_at_head = false};
+    struct http_reader reader;
+    struct error err = ERROR_EMPTY;
+    struct buf bytes = BUF_EMPTY;
+    unsigned status = 0;
+    size_t taken = 0;
+    (void)state;
+
+    buf_text(&bytes, "POST /w HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;");
+    while (bytes.len < 1000000)
+        buf_char(&bytes, 'a');
+    http_reader_init(&reader, &CALLS, &notes);
+    assert_int_equal(http_reader_take(&reader, buf_view(&bytes), &taken, &status, &err),
+                     HTTP_READ_BAD);
+    assert_int_equal(status, 431);
+    assert_non_null(strstr(err.text, "chunk"));
+    http_reader_fini(&reader);
+    buf_fini(&notes.text);
+    buf_fini(&bytes);
+}
+
 static void a_call_that_says_no_stops_the_reader(void **state)
 {
     struct str bytes = STR("POST /w HTTP/1.1\r\nContent-Length: 9\r\n\r\nabcdefghi");
@@ -203,6 +252,8 @@ int main(void)
         cmocka_unit_test(requests_are_read_in_any_pieces),
         cmocka_unit_test(a_head_has_a_limit),
         cmocka_unit_test(an_idempotency_key_has_a_limit),
+        cmocka_unit_test(a_header_that_is_cut_is_not_taken_for_its_beginning),
+        cmocka_unit_test(the_heads_of_chunks_have_a_limit_and_their_own_words),
         cmocka_unit_test(a_call_that_says_no_stops_the_reader),
         cmocka_unit_test(a_query_is_searched_for_whole_names),
     };

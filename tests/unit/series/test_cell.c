@@ -2,10 +2,8 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "series/cell.h"
-#include "series/random.h"
-#include "series/sample.h"
-#include "test.h"
+#include "base/intern.h"
+#include "bounded_test.h"
 
 static struct buf encoded(const struct cell *cell)
 {
@@ -52,6 +50,8 @@ static struct cell random_values(uint64_t *seed)
         cell_add_value(&cell, VALUES[random_below(seed, TEST_COUNT(VALUES))], weight,
                        (wall_ms)random_below(seed, 60000), samples);
     }
+    for (uint64_t parts = random_below(seed, 4); parts > 1; parts--)
+        add_between(&cell, seed, (wall_ms)random_below(seed, 60000), parts);
     return cell;
 }
 
@@ -146,6 +146,15 @@ static void merging_in_any_order_gives_the_same_bits(void **state)
         }
         /* Arrivals repeat between the parts, as they do between threads. */
         assert_same(&left, &right);
+        struct cell inner = CELL_EMPTY;
+        struct cell nested = CELL_EMPTY;
+        cell_merge(&inner, &parts[1]);
+        cell_merge(&inner, &parts[2]);
+        cell_merge(&nested, &parts[0]);
+        cell_merge(&nested, &inner);
+        assert_same(&left, &nested);
+        cell_fini(&inner);
+        cell_fini(&nested);
         cell_fini(&left);
         cell_fini(&right);
         for (int i = 0; i < 3; i++)
@@ -200,6 +209,52 @@ static void a_histogram_counts_all_values_that_were_added_and_merged(void **stat
         histogram_free(all);
     }
     assert_true(with_histogram > 500);
+}
+
+static void values_between_bounds_are_kept_beside_the_others(void **state)
+{
+    (void)state;
+    static const double bounds[] = {10, 20, 40};
+    struct error err = ERROR_EMPTY;
+    struct cell cell = CELL_EMPTY;
+    struct aggregate aggregate = AGGREGATE_EMPTY;
+    double out = 0;
+
+    /* One value: the aggregate says it, there is no need to count it between bounds. */
+    struct bounded *bounded = bounded_new(bounds, 3, &err);
+    bounded_add(bounded, 15, WEIGHT_ONE);
+    aggregate_add(&aggregate, 15, WEIGHT_ONE, 1, 1);
+    cell_add_bounded(&cell, &aggregate, bounded);
+    assert_null(cell.histogram);
+    assert_true(cell.counts_values);
+    assert_true(cell_quantile(&cell, 0.5, &out) && out == 15);
+    assert_true(cell_quantile_error(&cell, out) == 0);
+
+    bounded = bounded_new(bounds, 3, &err);
+    bounded_add(bounded, 12, 2 * WEIGHT_ONE);
+    bounded_add(bounded, 40, 2 * WEIGHT_ONE);
+    aggregate = (struct aggregate)AGGREGATE_EMPTY;
+    aggregate_add(&aggregate, 12, 2 * WEIGHT_ONE, 2, 2);
+    aggregate_add(&aggregate, 40, 2 * WEIGHT_ONE, 3, 3);
+    cell_add_bounded(&cell, &aggregate, bounded);
+    const struct bounded *between = histogram_bounded(cell.histogram);
+    assert_true(bounded_count(between) == 4 * WEIGHT_ONE);
+    assert_int_equal(bounded_bound_count(between), 3);
+    assert_true(histogram_count(cell.histogram) == 5 * WEIGHT_ONE);
+    assert_true(cell_share_at_most(&cell, 20, &out) && out == 0.6);
+    assert_true(cell_share_at_least(&cell, 20.5, &out) && out == 0.4);
+    assert_true(cell_quantile(&cell, 0.8, &out) && out == 30);
+    assert_true(cell_quantile_error(&cell, out) == 20);
+    assert_true(cell_quantile(&cell, 1, &out) && out == 40);
+
+    /* A gauge's value makes it one that does not count values. */
+    struct cell gauge = CELL_EMPTY;
+    aggregate_add(&gauge.aggregate, 1, WEIGHT_ONE, 4, 4);
+    cell_merge(&cell, &gauge);
+    assert_null(cell.histogram);
+    assert_false(cell_quantile(&cell, 0.5, &out));
+    cell_fini(&cell);
+    assert_int_equal(interned_count(), 0);
 }
 
 static void quantiles_and_shares_are_exact_at_the_ends(void **state)
@@ -288,7 +343,9 @@ static void a_histogram_that_does_not_belong_is_refused(void **state)
 static void no_truncation_is_a_cell(void **state)
 {
     (void)state;
-    struct cell cells[6] = {CELL_EMPTY, CELL_EMPTY, CELL_EMPTY, CELL_EMPTY, CELL_EMPTY, CELL_EMPTY};
+    struct cell cells[7] = {CELL_EMPTY, CELL_EMPTY, CELL_EMPTY, CELL_EMPTY,
+                            CELL_EMPTY, CELL_EMPTY, CELL_EMPTY};
+    uint64_t seed = 16;
     aggregate_add(&cells[1].aggregate, 5, WEIGHT_ONE, 1, 1);
     aggregate_add(&cells[2].aggregate, 5, WEIGHT_ONE, 1, 1);
     aggregate_add(&cells[2].aggregate, 6, WEIGHT_ONE, 2, 2);
@@ -297,7 +354,9 @@ static void no_truncation_is_a_cell(void **state)
     for (int i = 0; i < 3; i++) {
         cell_add_value(&cells[4], 7, WEIGHT_ONE, 1, 1);
         cell_add_value(&cells[5], 7 + i, WEIGHT_ONE, 1, 1);
+        add_between(&cells[6], &seed, 1, 1);
     }
+    assert_non_null(histogram_bounded(cells[6].histogram));
     for (size_t i = 0; i < TEST_COUNT(cells); i++) {
         struct buf bytes = encoded(&cells[i]);
         struct cell decoded;
@@ -409,6 +468,7 @@ int main(void)
         cmocka_unit_test(the_bytes_are_as_the_header_says),
         cmocka_unit_test(merging_in_any_order_gives_the_same_bits),
         cmocka_unit_test(a_histogram_counts_all_values_that_were_added_and_merged),
+        cmocka_unit_test(values_between_bounds_are_kept_beside_the_others),
         cmocka_unit_test(quantiles_and_shares_are_exact_at_the_ends),
         cmocka_unit_test(what_does_not_count_its_values_wins),
         cmocka_unit_test(a_histogram_that_does_not_belong_is_refused),

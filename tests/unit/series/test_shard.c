@@ -596,6 +596,39 @@ static void a_key_is_handed_over_once(void **state)
     shard_free(shard);
 }
 
+/* The store may have forgotten a series that nobody heard of for months. */
+static void a_series_unheard_for_a_day_brings_its_key_again(void **state)
+{
+    (void)state;
+    const int64_t day_us = INT64_C(1000) * MS_PER_DAY;
+    const struct shard_limits limits = {
+        .series = 1, .raw_keys = 10, .max_future = LIMITS.max_future, .max_past = LIMITS.max_past};
+    struct shard *shard = shard_new(&limits, NULL, 1);
+    const struct sample samples[] = {tagged("a", "x:1", 1), tagged("a", "x:2", 1)};
+    struct ledger ledger = {0};
+
+    shard_add(shard, samples, 2, NOW_US, &ledger, NULL);
+    struct delta *first = shard_take_delta(shard);
+    assert_int_equal(first->series_count, 2); /* the second one is __other__ */
+    shard_add(shard, samples, 2, NOW_US + day_us / 2, &ledger, NULL);
+    struct delta *soon = shard_take_delta(shard);
+    assert_int_equal(soon->series[0].key.len + soon->series[1].key.len, 0);
+    shard_add(shard, samples, 2, NOW_US + 2 * day_us, &ledger, NULL);
+    struct delta *late = shard_take_delta(shard);
+    assert_int_equal(late->series_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(series_hash_equal(series_key_hash(late->series[i].key), late->series[i].hash));
+        assert_true(str_equal(late->series[i].key, first->series[i].key) ||
+                    str_equal(late->series[i].key, first->series[1 - i].key));
+    }
+    assert_true(series_hash_equal(late->series[0].hash, first->series[0].hash) ||
+                series_hash_equal(late->series[0].hash, first->series[1].hash));
+    delta_free(first);
+    delta_free(soon);
+    delta_free(late);
+    shard_free(shard);
+}
+
 static void a_rejected_sample_leaves_the_others(void **state)
 {
     (void)state;
@@ -798,6 +831,7 @@ int main(void)
         cmocka_unit_test(uniques_are_sketches),
         cmocka_unit_test(values_of_distributions_and_scores_are_counted),
         cmocka_unit_test(a_key_is_handed_over_once),
+        cmocka_unit_test(a_series_unheard_for_a_day_brings_its_key_again),
         cmocka_unit_test(a_rejected_sample_leaves_the_others),
         cmocka_unit_test(new_metrics_apply_from_then_on),
         cmocka_unit_test(a_long_mixed_run_agrees_with_a_plain_model),

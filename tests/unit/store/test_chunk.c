@@ -5,7 +5,7 @@
 #include <xxhash.h>
 
 #include "base/memory.h"
-#include "series/sample.h"
+#include "series/bounded_test.h"
 #include "store/chunk.h"
 #include "test.h"
 
@@ -142,6 +142,8 @@ static void random_cell(int64_t minute, uint64_t *random, struct cell *out)
             }
         }
     }
+    if (out->counts_values && below(random, 2) == 0)
+        add_between(out, random, random_time(minute, random), random_arrival(0, random));
 }
 
 struct cells {
@@ -411,7 +413,7 @@ static void a_cell_larger_than_a_page_has_a_chunk_of_its_own(void **state)
 {
     struct chunk_writer *writer = chunk_writer_new();
     struct cell small = CELL_EMPTY;
-    struct cell large = {AGGREGATE_EMPTY, distinct_new(), NULL, false};
+    struct cell large = {.distinct = distinct_new()};
     struct chunk_reader reader;
     uint32_t id = 0;
     int64_t minute = 0;

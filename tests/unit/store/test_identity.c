@@ -1,5 +1,6 @@
 #include "fixture.h"
 #include "store/identity.h"
+#include "store/ledger_table.h"
 
 #define NOW AT(MINUTE, 0)
 
@@ -224,6 +225,47 @@ static void a_key_repeats_its_answer_for_the_same_body_only(void **state)
     write_txn_abort(&txn);
 }
 
+/* What is not stored is dropped, and the reason says whether something is missing now. */
+static void the_ledger_says_why_a_batch_was_not_stored(void **state)
+{
+    static const struct {
+        enum delta_outcome outcome;
+        uint64_t stored, duplicates, conflicts;
+    } cases[] = {{DELTA_STORED, 5, 0, 0},
+                 {DELTA_REPEATED, 0, 5, 0},
+                 {DELTA_CONFLICT, 0, 0, 5},
+                 {DELTA_TOO_OLD, 0, 5, 0}};
+    const struct ledger_drops none = {{0}};
+    struct error err = ERROR_EMPTY;
+    struct write_txn txn;
+
+    begin(*state, &txn);
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct ledger counts = {.received = 7, .stored = 5};
+        struct ledger sum = {0};
+        struct schema_key key = schema_name_key((struct str){"abcd" + i, 1});
+        struct str bytes;
+        struct str listener;
+        uint64_t unreadable = 0;
+        bool found = false;
+        counts.rejected[REJECT_malformed] = 2;
+        struct delta *delta = delta_new();
+        delta->outcome = cases[i].outcome;
+        delta_add_ledger(delta, (struct str){"abcd" + i, 1}, &counts);
+        assert_true(ledger_table_add(&txn, delta, &none, &unreadable, &err));
+        delta_free(delta);
+        assert_true(
+            store_find(&txn.reader, DATABASE_LEDGER, store_key(&key), &bytes, &found, &err));
+        assert_true(ledger_table_decode(bytes, &listener, &sum));
+        assert_true(ledger_balances(&sum));
+        assert_int_equal(sum.stored, cases[i].stored);
+        assert_int_equal(sum.dropped[DROP_duplicate], cases[i].duplicates);
+        assert_int_equal(sum.dropped[DROP_conflict], cases[i].conflicts);
+        assert_int_equal(sum.rejected[REJECT_malformed], 2);
+    }
+    write_txn_abort(&txn);
+}
+
 static void a_key_and_a_producer_of_one_name_do_not_meet(void **state)
 {
     struct write_txn txn;
@@ -365,6 +407,7 @@ int main(void)
         STORE_TEST(any_order_of_sequences_agrees_with_the_whole_list),
         STORE_TEST(what_was_not_committed_is_not_remembered),
         STORE_TEST(a_key_repeats_its_answer_for_the_same_body_only),
+        STORE_TEST(the_ledger_says_why_a_batch_was_not_stored),
         STORE_TEST(a_key_and_a_producer_of_one_name_do_not_meet),
         STORE_TEST(an_answer_that_is_too_long_is_not_kept),
         STORE_TEST(what_cannot_be_read_is_never_taken_for_new),

@@ -1,4 +1,4 @@
-#include "series/random.h"
+#include "series/bounded_test.h"
 #include "store/fixture.h"
 #include "store/partition.h"
 
@@ -42,6 +42,7 @@ enum shape {
     SHAPE_EQUAL,
     SHAPE_HISTOGRAM,
     SHAPE_SCORE,
+    SHAPE_BETWEEN,
     SHAPE_UNIQUE,
     SHAPE_COUNT
 };
@@ -78,7 +79,9 @@ static void fill_cell(struct cell *cell, enum shape shape, wall_ms at, uint64_t 
             distinct_add(cell->distinct, (struct str){member, (size_t)len});
             value = 1;
         }
-        if (shape == SHAPE_EQUAL || shape == SHAPE_HISTOGRAM || shape == SHAPE_SCORE)
+        if (shape == SHAPE_BETWEEN)
+            add_between(cell, seed, at, arrival);
+        else if (shape == SHAPE_EQUAL || shape == SHAPE_HISTOGRAM || shape == SHAPE_SCORE)
             cell_add_value(cell, value, weight, at, arrival);
         else
             aggregate_add(&cell->aggregate, value, weight, at, arrival);

@@ -74,10 +74,11 @@ static void check_plan(const struct plan_case *wanted)
     struct plan_facts facts = {.calendars = calendars, .calendar_count = 2};
     struct plan plan;
 
-    facts.marks[MARK_QUARTERED] = mark_of(wanted->quartered);
-    facts.marks[MARK_KEPT_MINUTE] = wanted->kept_minute;
-    facts.marks[MARK_KEPT_QUARTER] = mark_of(wanted->kept_quarter);
-    facts.marks[MARK_KEPT_DAY] = mark_of(wanted->kept_day);
+    const struct kept kept = {.from = {wanted->kept_minute, mark_of(wanted->kept_quarter),
+                                       mark_of(wanted->kept_day)}};
+
+    facts.quartered = mark_of(wanted->quartered);
+    facts.kept = &kept;
     for (uint32_t i = 0; i < 2; i++)
         calendars[i] =
             (struct plan_calendar){i + 1, days[i], days_of_zone(&wanted->zones[i], days[i])};
@@ -405,17 +406,52 @@ static void a_plan_of_all_time_is_short(void **state)
         {-PLAN_MINUTE_LIMIT + 1, PLAN_MINUTE_LIMIT + 1, DAY(7), 0},
         {-PLAN_MINUTE_LIMIT, PLAN_MINUTE_LIMIT + 1, PLAN_MINUTE_LIMIT, 0},
     };
-    struct plan_facts facts = {.calendars = NULL};
 
     for (size_t i = 0; i < TEST_COUNT(ranges); i++) {
+        int64_t mark = i % 2 == 0 ? DAY(20000) : INT64_MIN;
+        const struct kept kept = {.from = {mark, mark, mark}};
+        const struct plan_facts facts = {.quartered = mark, .kept = &kept};
         struct plan plan;
-        for (enum mark mark = 0; mark < MARK_COUNT; mark++)
-            facts.marks[mark] = i % 2 == 0 ? DAY(20000) : INT64_MIN;
         plan_make(&facts, &ranges[i], &arena, &plan);
         assert_in_range(plan.count, 1, 4);
         for (size_t j = 1; j < plan.count; j++)
             assert_true(plan.segments[j - 1].to <= plan.segments[j].from);
     }
+    arena_fini(&arena);
+}
+
+/* Days that were built when some quarters were gone: of another calendar, or not at all. */
+static void days_that_lack_something_are_not_read(void **state)
+{
+    (void)state;
+    struct arena arena = ARENA_EMPTY;
+    struct buf text = BUF_EMPTY;
+    static const struct day_bounds days[] = {
+        {1, 96, 192}, {2, 192, 288}, {3, 288, 384}, {4, 384, 480}};
+    const struct plan_calendar calendars[] = {{1, days, 2}, {2, days, TEST_COUNT(days)}};
+    const struct kept_calendar parts[] = {{2, 288}, {7, 480}};
+    const struct kept kept = {.from = {4 * 1440, 4 * QUARTERS_PER_DAY, INT64_MIN},
+                              .calendars = parts,
+                              .calendar_count = TEST_COUNT(parts)};
+    struct plan_facts facts = {.quartered = 9 * QUARTERS_PER_DAY,
+                               .kept = &kept,
+                               .calendars = calendars + 1,
+                               .calendar_count = 1};
+    const struct plan_range range = {DAY(1), DAY(5), 0, 0};
+    struct plan plan;
+
+    plan_make(&facts, &range, &arena, &plan);
+    write_plan(&plan, &text);
+    assert_false(plan.complete);
+    assert_true(str_is(buf_view(&text), "d2[4320,7200)!"));
+    buf_clear(&text);
+
+    facts.calendars = calendars;
+    plan_make(&facts, &(const struct plan_range){DAY(1), DAY(3), 0, 0}, &arena, &plan);
+    write_plan(&plan, &text);
+    assert_true(plan.complete);
+    assert_true(str_is(buf_view(&text), "d1[1440,4320)"));
+    buf_fini(&text);
     arena_fini(&arena);
 }
 
@@ -427,12 +463,14 @@ static void days_that_overlap_are_not_read_twice(void **state)
     static const struct day_bounds days[] = {
         {1, 96, 192}, {2, 188, 288}, {3, 288, 288}, {4, 290, 384}};
     const struct plan_calendar calendar = {1, days, TEST_COUNT(days)};
-    struct plan_facts facts = {.calendars = &calendar, .calendar_count = 1};
+    const struct kept kept = {.from = {INT64_MIN, INT64_MIN, INT64_MIN}};
+    const struct plan_facts facts = {.quartered = 9 * QUARTERS_PER_DAY,
+                                     .kept = &kept,
+                                     .calendars = &calendar,
+                                     .calendar_count = 1};
     const struct plan_range range = {DAY(1), DAY(4), 0, 0};
     struct plan plan;
 
-    for (enum mark mark = 0; mark < MARK_COUNT; mark++)
-        facts.marks[mark] = mark == MARK_QUARTERED ? 9 * QUARTERS_PER_DAY : INT64_MIN;
     plan_make(&facts, &range, &arena, &plan);
     write_plan(&plan, &text);
     assert_true(str_is(buf_view(&text), "d1[1440,2880) q[2880,4350) d1[4350,5760)"));
@@ -494,6 +532,7 @@ int main(void)
         cmocka_unit_test(no_bucket_straddles_two_steps),
         cmocka_unit_test(where_a_level_was_dropped_the_next_coarser_one_is_taken),
         cmocka_unit_test(a_plan_of_all_time_is_short),
+        cmocka_unit_test(days_that_lack_something_are_not_read),
         cmocka_unit_test(days_that_overlap_are_not_read_twice),
         cmocka_unit_test(buckets_and_minutes_agree),
         cmocka_unit_test(minutes_of_times_are_floored_and_limited),

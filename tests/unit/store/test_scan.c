@@ -139,11 +139,13 @@ static void brute_rows(const struct read_txn *txn, const struct history *history
     struct arena arena = ARENA_EMPTY;
     struct brute brute = {.history = history, .query = query};
     uint32_t ids[2 * SERIES];
+    struct kept kept;
 
     brute.range.from = plan_minute_of(query->from);
     brute.range.to = plan_minute_of(query->to - 1) + 1;
     brute.range.step = query->step / MS_PER_MINUTE;
-    MUST(plan_read(txn, &brute.range, &arena, &brute.plan, &err));
+    kept_of_rest(txn, &kept);
+    MUST(plan_read(txn, &kept, &brute.range, &arena, &brute.plan, &err));
     covered->complete = brute.plan.complete;
     covered->levels = levels_of(&brute.plan);
     for (size_t i = 0; i < query->series_count; i++)

@@ -11,12 +11,12 @@ static void what_the_background_work_leaves_is_sound(void **state)
     open_world(&world, "2025-10-22", 3);
     for (int i = 0; i < 5; i++) {
         simulate(&world, 11, 2 * 24 * 60);
-        (void)verify_now(world.fixture.store, &heard, 0, NULL);
+        (void)verify_now(world.fixture.store, &heard, 0);
         expect_sound(&heard);
     }
     (void)settle(&world);
     commit_some(&world, 600);
-    counts = verify_now(world.fixture.store, &heard, 0, NULL);
+    counts = verify_now(world.fixture.store, &heard, 0);
     expect_sound(&heard);
     assert_int_equal(counts.findings, 0);
     assert_int_equal(counts.series, SERIES_MAX);
@@ -29,7 +29,7 @@ static void what_the_background_work_leaves_is_sound(void **state)
 
     /* The same, when every transaction reads a row. */
     struct heard slow = {.count = 0};
-    const struct verify_counts again = verify_now(world.fixture.store, &slow, 1, NULL);
+    const struct verify_counts again = verify_now(world.fixture.store, &slow, 1);
     expect_sound(&slow);
     assert_memory_equal(&again, &counts, sizeof counts);
     assert_true(slow.pauses > counts.blocks + counts.chunks);
@@ -60,7 +60,7 @@ static void what_retention_has_taken_is_not_missing(void **state)
         }
         if (i % 8 != 7)
             continue;
-        (void)verify_now(world.fixture.store, &heard, 0, &world.options);
+        (void)verify_now(world.fixture.store, &heard, 0);
         expect_sound(&heard);
     }
     assert_int_not_equal(mark_of(&world, MARK_KEPT_DAY), INT64_MIN);
@@ -76,7 +76,7 @@ static void what_is_replaced_meanwhile_is_not_wrong(void **state)
     open_world(&world, "2025-10-24", 5);
     simulate(&world, 20, 24 * 60);
     world.upkeep->step_bytes = 400;
-    (void)verify_now(world.fixture.store, &heard, 7, NULL);
+    (void)verify_now(world.fixture.store, &heard, 7);
     expect_sound(&heard);
     assert_true(heard.pauses > 50);
     world_close(&world);

@@ -645,7 +645,7 @@ static void whatever_is_broken_is_said(void **state)
         BREAKAGES[i].apply(&txn);
         number_commit(&txn);
         heard->count = 0;
-        (void)verify_now(copy.store, heard, i % 3, NULL);
+        (void)verify_now(copy.store, heard, i % 3);
         if (BREAKAGES[i].what == NULL)
             expect_sound(heard);
         else

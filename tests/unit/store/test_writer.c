@@ -568,6 +568,50 @@ static void the_counters_count(void **state)
     assert_int_equal(COUNTER_GET(series_created) - series, 1);
 }
 
+/* --- the clock --- */
+
+static bool run_accept(struct writer_job *job, struct write_txn *txn, struct error *err)
+{
+    struct put_job *put = (struct put_job *)job;
+    struct fixture *fixture = (void *)put->key;
+    return writer_accept_clock(fixture->writer, txn, err);
+}
+
+static void accept_clock(struct fixture *fixture)
+{
+    struct put_job job = {.job = {.run = run_accept, .done = on_put_job_done},
+                          .key = (const char *)fixture};
+    writer_post_job(fixture->writer, &job.job);
+    commit(fixture);
+    assert_true(job.answer.ok);
+}
+
+static void a_clock_that_jumped_is_suspect_until_somebody_accepts_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error why = ERROR_EMPTY;
+
+    clock_set_for_test(AT(MINUTE, 0));
+    fixture_reopen(fixture);
+    assert_false(writer_clock_is_suspect(fixture->writer, &why));
+    accept_clock(fixture);
+
+    clock_set_for_test(AT(MINUTE + 3 * 1440, 0));
+    fixture_reopen(fixture);
+    assert_true(writer_clock_is_suspect(fixture->writer, &why));
+    assert_non_null(strstr(why.text, "the clock may be wrong: it said 2025-02-22T"));
+    assert_non_null(strstr(why.hint, "kpictl clock accept"));
+    post(fixture, one_sample(METRIC_COUNTER, "orders", "", 1, AT(MINUTE, 0)));
+    commit(fixture);
+    assert_same(sum_of(fixture, "orders"), 1); /* input is taken */
+
+    accept_clock(fixture);
+    assert_false(writer_clock_is_suspect(fixture->writer, &why));
+    fixture_reopen(fixture);
+    assert_false(writer_clock_is_suspect(fixture->writer, &why));
+    clock_set_for_test(WALL_NONE);
+}
+
 /* --- a full store --- */
 
 static void a_full_store_refuses_input_and_still_takes_jobs(void **state)
@@ -731,6 +775,7 @@ int main(void)
         STORE_TEST(too_many_bytes_leave_no_room_and_come_back),
         STORE_TEST(stopping_commits_what_was_posted),
         STORE_TEST(the_counters_count),
+        STORE_TEST(a_clock_that_jumped_is_suspect_until_somebody_accepts_it),
         STORE_TEST(a_full_store_refuses_input_and_still_takes_jobs),
         STORE_TEST(several_threads_send_and_nothing_is_lost),
     };

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "fixture.h"
+#include "series/bounded_test.h"
 #include "store/upkeep_private.h"
 
 enum {
@@ -201,6 +202,8 @@ static inline void make_cell(struct world *world, uint32_t id, int64_t minute, s
         wall_ms at = minute * MS_PER_MINUTE + (wall_ms)(arrival % MS_PER_MINUTE);
         if (id % 4 == 1)
             cell_add_value(out, value, WEIGHT_ONE, at, arrival);
+        else if (id % 8 == 3)
+            add_between(out, &world->random, at, arrival);
         else
             aggregate_add(&out->aggregate, value, WEIGHT_ONE, at, arrival);
         if (id % 4 == 2 && out->distinct == NULL)
@@ -240,6 +243,7 @@ static inline void write_run(struct world *world, struct bag *cells)
         assert_true(run_writer_add(&writer, &txn, item->id, item->bucket, &item->cell, &err));
     }
     assert_true(run_writer_flush(&writer, &txn, &err));
+    writer.run.version = writer.run.number;
     assert_true(parts_add_run(&txn, &writer.run, &err));
     run_writer_fini(&writer);
     number_commit(&txn);

@@ -46,17 +46,12 @@ static inline bool pause_here(const struct verify_progress *progress, void *arg)
 }
 
 static inline struct verify_counts verify_now(struct store *store, struct heard *heard,
-                                              uint64_t read_rows,
-                                              const struct upkeep_options *rules)
+                                              uint64_t read_rows)
 {
     struct error err = ERROR_EMPTY;
     struct verify_counts counts;
-    const struct verify_options options = {.rules = rules == NULL ? NULL : rules->rules,
-                                           .rule_count = rules == NULL ? 0 : rules->rule_count,
-                                           .read_rows = read_rows,
-                                           .on_finding = hear,
-                                           .on_progress = pause_here,
-                                           .arg = heard};
+    const struct verify_options options = {
+        .read_rows = read_rows, .on_finding = hear, .on_progress = pause_here, .arg = heard};
     if (!verify_store(store, &options, &counts, &err))
         fail_msg("%s", err.text);
     return counts;

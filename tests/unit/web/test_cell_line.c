@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "series/bounded_test.h"
 #include "test.h"
 #include "web/cell_line.h"
 
@@ -85,6 +86,7 @@ static void sketches_come_back_to_the_bit(void **state)
     struct buf key = BUF_EMPTY;
     struct cell uniques = CELL_EMPTY;
     struct cell values = CELL_EMPTY;
+    uint64_t seed = 1;
     char member[24];
     (void)state;
 
@@ -104,6 +106,14 @@ static void sketches_come_back_to_the_bit(void **state)
     for (int i = 0; i < 300; i++) {
         cell_add_value(&values, i < 3 ? 7 : i * 1.37 - 50, WEIGHT_ONE, AT + i, (uint64_t)i + 1);
         expect_round_trip(buf_view(&key), &values);
+    }
+    for (uint64_t i = 0; i < 30; i++) { /* beside these, and alone */
+        struct cell alone = CELL_EMPTY;
+        add_between(&values, &seed, AT + 1, i);
+        expect_round_trip(buf_view(&key), &values);
+        add_between(&alone, &seed, AT + 1, i);
+        expect_round_trip(buf_view(&key), &alone);
+        cell_fini(&alone);
     }
     cell_fini(&values);
     buf_fini(&key);

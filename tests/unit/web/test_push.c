@@ -101,6 +101,58 @@ static void samples_become_cells_of_their_minutes(void **state)
     delta_free(push.delta);
 }
 
+static struct delta_identity identity_of(struct scene *scene, const char *body)
+{
+    struct push push = parse(scene, body);
+    struct delta_identity identity = push.delta->identity;
+    delta_free(push.delta);
+    return identity;
+}
+
+static void an_id_and_its_sample_name_a_push(void **state)
+{
+    static const char *const bodies[] = {
+        "{\"samples\":[{\"name\":\"leads\",\"value\":1,\"id\":\"one\"}]}",
+        "{\"samples\":[{\"name\":\"leads\",\"value\":2,\"id\":\"one\"}]}",
+        "{\"samples\":[{\"name\":\"leads\",\"value\":1,\"id\":\"two\"}]}",
+        "{\"samples\":[{\"name\":\"leads\",\"value\":1}]}",
+    };
+    struct scene *scene = *state;
+    struct delta_identity first = identity_of(scene, bodies[0]);
+
+    scene->rules.now = NOW + MS_PER_MINUTE;
+    scene->rules.arrival = ARRIVAL + 7;
+    struct delta_identity again = identity_of(scene, bodies[0]);
+    scene->rules.now = NOW;
+    scene->rules.arrival = ARRIVAL;
+    assert_int_equal(first.kind, IDENTITY_KEY);
+    assert_true(series_hash_equal(first.name, again.name));
+    assert_true(series_hash_equal(first.body, again.body));
+    struct delta_identity other_body = identity_of(scene, bodies[1]);
+    assert_true(series_hash_equal(first.name, other_body.name));
+    assert_false(series_hash_equal(first.body, other_body.body));
+    struct delta_identity other_id = identity_of(scene, bodies[2]);
+    assert_false(series_hash_equal(first.name, other_id.name));
+    assert_int_equal(identity_of(scene, bodies[3]).kind, IDENTITY_NONE);
+}
+
+static void an_id_has_a_limit(void **state)
+{
+    struct scene *scene = *state;
+    struct error err = ERROR_EMPTY;
+    struct push push;
+    char body[600];
+
+    for (int len = PUSH_ID_MAX; len <= PUSH_ID_MAX + 1; len++) {
+        (void)snprintf(body, sizeof body,
+                       "{\"samples\":[{\"name\":\"a\",\"value\":1,\"id\":\"%0*d\"}]}", len, 0);
+        bool ok = push_parse(str_of(body), &scene->rules, &push, &err);
+        assert_true(ok == (len == PUSH_ID_MAX));
+        if (ok)
+            delta_free(push.delta);
+    }
+}
+
 static void labels_are_sorted_into_the_key(void **state)
 {
     struct push push =
@@ -202,8 +254,13 @@ static void one_bad_sample_refuses_the_body(void **state)
         {ONE("{\"name\":\"a\xff\",\"value\":1}"), REJECT_malformed, "the body is not JSON: ", ""},
         {ONE("{\"name\":\"a\",\"valeu\":1}"), REJECT_malformed, "samples[0].valeu: unknown key",
          "did you mean 'value'?"},
-        {ONE("{\"name\":\"a\",\"value\":1,\"id\":\"7\"}"), REJECT_malformed,
-         "samples[0].id: not built yet", "leave it out: a push that is sent again counts again"},
+        {ONE("{\"name\":\"a\",\"value\":1,\"id\":7}"), REJECT_malformed,
+         "samples[0].id: an id is a text of 1 to 255 bytes", ""},
+        {ONE("{\"name\":\"a\",\"value\":1,\"id\":\"\"}"), REJECT_malformed,
+         "samples[0].id: an id is a text of 1 to 255 bytes", ""},
+        {"{\"samples\":[{\"name\":\"a\",\"value\":1},{\"name\":\"a\",\"value\":1,\"id\":\"7\"}]}",
+         REJECT_malformed, "samples[1].id: an id is for a push of one sample",
+         "send each sample in a push of its own"},
         {ONE("{\"name\":\"a\"}"), REJECT_bad_number, "samples[0].value: missing", ""},
         {ONE("{\"name\":\"a\",\"value\":null}"), REJECT_bad_number,
          "samples[0].value: not a number", ""},
@@ -351,6 +408,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples_become_cells_of_their_minutes),
+        cmocka_unit_test(an_id_and_its_sample_name_a_push),
+        cmocka_unit_test(an_id_has_a_limit),
         cmocka_unit_test(labels_are_sorted_into_the_key),
         cmocka_unit_test(a_declared_type_beats_the_senders),
         cmocka_unit_test(a_sample_without_a_type_takes_the_only_one_its_metric_has),

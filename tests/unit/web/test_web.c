@@ -309,6 +309,42 @@ static void the_ledger_balances_over_pushes(void **state)
     json_decref(tree);
 }
 
+static void a_push_with_an_id_counts_once(void **state)
+{
+    static const struct {
+        const char *sample;
+        long status;
+    } cases[] = {{"{\"name\":\"leads\",\"value\":12,\"id\":\"order-1\"}", 200},
+                 {"{\"name\":\"leads\",\"value\":12,\"id\":\"order-1\"}", 200},
+                 {"{\"name\":\"leads\",\"value\":13,\"id\":\"order-1\"}", 409},
+                 {"{\"name\":\"leads\",\"value\":12,\"id\":\"order-2\"}", 200},
+                 {"{\"name\":\"leads\",\"value\":12,\"id\":\"order-1\"}", 200}};
+    struct scene *scene = *state;
+    char body[200];
+
+    scene_start_writer(scene);
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        (void)snprintf(body, sizeof body, "{\"samples\":[%s]}", cases[i].sample);
+        json_t *tree = ask(scene, "/api/v1/push", str_of(body), cases[i].status);
+        if (cases[i].status == 200) {
+            assert_json_number(tree, "stored", 1);
+        } else {
+            assert_json_text(tree, "error.kind", "conflict");
+            assert_json_text(tree, "error.message", "the id came before with another sample");
+        }
+        json_decref(tree);
+    }
+    json_t *tree = get(scene, "/api/v1/query?expr=sum(leads)");
+    assert_json_number(tree, "points.0.value", 24);
+    json_decref(tree);
+    tree = get(scene, "/api/v1/ingest");
+    assert_json_number(tree, "listeners.1.received", 5);
+    assert_json_number(tree, "listeners.1.stored", 2);
+    assert_json_number(tree, "listeners.1.dropped.duplicate", 2);
+    assert_json_number(tree, "listeners.1.dropped.conflict", 1);
+    json_decref(tree);
+}
+
 static void the_ledger_joins_listeners_by_their_names(void **state)
 {
     struct scene *scene = *state;
@@ -544,6 +580,7 @@ int main(void)
         WEB_TEST(a_push_is_answered_when_it_is_stored),
         WEB_TEST(a_push_without_a_type_joins_what_statsd_sent),
         WEB_TEST(the_ledger_balances_over_pushes),
+        WEB_TEST(a_push_with_an_id_counts_once),
         WEB_TEST(the_ledger_joins_listeners_by_their_names),
         WEB_TEST(a_push_the_writer_has_no_room_for_may_be_sent_again),
         WEB_TEST(alerts_show_their_stored_states),

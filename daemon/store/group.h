@@ -1,0 +1,18 @@
+/* What goes into one transaction of the writer: as much as it may cost. Private to store/. */
+#pragma once
+
+#include "series/delta.h"
+
+/* What one transaction holds: the first deltas of the queue, of the one after these its cells up to
+ * `part_to` (0: none), and all jobs. */
+struct group {
+    size_t deltas;
+    size_t part_to;
+    size_t jobs;
+    bool is_waited_for; /* one of the deltas */
+    bool saves_clock;   /* also when there is nothing else to write */
+};
+
+/* Of `deltas`, the first of a list in their order (NULL: none), as many as may be in one
+ * transaction, and at least one, and all jobs. A delta that nobody waits for may be cut. */
+struct group group_plan(const struct message *deltas, size_t jobs);
