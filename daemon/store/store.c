@@ -312,6 +312,23 @@ static bool open_environment(struct store *store, struct error *err)
     return false;
 }
 
+/* What root makes in the directory of another user (kpictl verify, restore) is that user's: else
+ * kpid could not open it any more. */
+static void give_to_owner(const struct store *store)
+{
+    static const char *const names[] = {"lock", "lock.mdb", "data.mdb"};
+    char file[PATH_BYTES + 16];
+    struct stat owner;
+
+    if (geteuid() != 0 || stat(store->path, &owner) != 0 || owner.st_uid == 0)
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        (void)snprintf(file, sizeof file, "%s/%s", store->path, names[i]);
+        int rc = lchown(file, owner.st_uid, owner.st_gid);
+        (void)rc; /* what cannot be given away stays root's, and kpid says so */
+    }
+}
+
 struct store *store_open(const struct store_options *options, struct error *err)
 {
     if (options->max_size_bytes == 0 || options->max_size_bytes > UINT64_C(1) << 46) {
@@ -331,6 +348,7 @@ struct store *store_open(const struct store_options *options, struct error *err)
         store_close(store);
         return NULL;
     }
+    give_to_owner(store);
     return store;
 }
 

@@ -116,8 +116,7 @@ const struct command COMMAND_VERIFY = {
     .operands = "[DIRECTORY]",
     .help = "looks through everything that is stored; the exit code is 1 when something is wrong",
     .more = "Asks a running kpid; with a directory it looks into that itself, while kpid is "
-            "stopped.\nThen it does not know of metrics that are kept for less or longer than "
-            "others, and may find\nfault with them.",
+            "stopped.",
     .operands_max = 1,
     .run = run,
 };

@@ -171,9 +171,21 @@ static const struct golden_cell {
     {"few_uniques", make_few_uniques},
     {"sparse_uniques", make_sparse_uniques},
     {"dense_uniques", make_dense_uniques},
+    {"between_decimals", make_between_decimals},
+    {"between_doubles", make_between_doubles},
+    {"between_and_single_values", make_between_and_single_values},
 };
 
 enum { CELLS = sizeof cells / sizeof *cells };
+
+/* Chunks of some of them; what is added to the cells needs a chunk of its own. */
+static const struct golden_chunk {
+    const char *name;
+    size_t first, count;
+} chunks[] = {
+    {"cells", 0, 13},
+    {"between", 13, 3},
+};
 
 /* --- the file -----------------------------------------------------------------------------------
  */
@@ -347,10 +359,9 @@ static void sketches_of_uniques_are_as_in_the_golden_file(void **state)
     expect_no_mismatches();
 }
 
-/* All cells that fit together, each of a series of its own, over two quarters of an hour. */
-static void a_chunk_is_as_in_the_golden_file(void **state)
+/* All of its cells that fit together, each of a series of its own, over two quarters of an hour. */
+static void expect_golden_chunk(const struct golden_chunk *chunk)
 {
-    (void)state;
     struct chunk_writer *writer = chunk_writer_new();
     struct buf golden = BUF_EMPTY;
     struct cell made[2 * CELLS];
@@ -358,12 +369,13 @@ static void a_chunk_is_as_in_the_golden_file(void **state)
     uint32_t first_id = 0;
     int64_t first_minute = 0;
 
-    for (size_t i = 0; i < 2 * CELLS; i++) {
+    for (size_t i = 0; i < 2 * chunk->count; i++) {
+        size_t place = i % chunk->count;
         made[i] = (struct cell)CELL_EMPTY;
-        cells[i % CELLS].make(&made[i]);
+        cells[chunk->first + place].make(&made[i]);
         if (made[i].aggregate.count == 0 || made[i].aggregate.first_at < 0 ||
-            !chunk_writer_add(writer, (uint32_t)(100 + 20 * (i % CELLS)),
-                              GOLDEN_MINUTE + (i < CELLS ? 0 : 15), &made[i])) {
+            !chunk_writer_add(writer, (uint32_t)(100 + 20 * place),
+                              GOLDEN_MINUTE + (i < chunk->count ? 0 : 15), &made[i])) {
             cell_fini(&made[i]);
             continue;
         }
@@ -371,7 +383,7 @@ static void a_chunk_is_as_in_the_golden_file(void **state)
     }
     struct str bytes = chunk_writer_take(writer, 7, &first_id, &first_minute);
     assert_int_equal(bytes.text[0], 1);
-    expect_golden("chunk", "cells", bytes, &golden);
+    expect_golden("chunk", chunk->name, bytes, &golden);
     struct chunk_reader reader;
     struct run_cell cell;
     bool corrupt = false;
@@ -386,6 +398,13 @@ static void a_chunk_is_as_in_the_golden_file(void **state)
     assert_false(corrupt);
     chunk_writer_free(writer);
     buf_fini(&golden);
+}
+
+static void chunks_are_as_in_the_golden_file(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++)
+        expect_golden_chunk(&chunks[i]);
     expect_no_mismatches();
 }
 
@@ -469,7 +488,7 @@ int main(void)
         GOLDEN_TEST(cells_are_as_in_the_golden_file),
         GOLDEN_TEST(histograms_are_as_in_the_golden_file),
         GOLDEN_TEST(sketches_of_uniques_are_as_in_the_golden_file),
-        GOLDEN_TEST(a_chunk_is_as_in_the_golden_file),
+        GOLDEN_TEST(chunks_are_as_in_the_golden_file),
         GOLDEN_TEST(blocks_are_as_in_the_golden_file),
         GOLDEN_TEST(versions_are_the_known_ones),
     };

@@ -383,9 +383,32 @@ static void nothing_acknowledged_is_lost_by_a_kill(void **state)
     assert_same(sum, (double)stored);
 }
 
+/* As root looks into the directory of kpid's own user. */
+static void what_root_makes_is_the_directory_owners(void **state)
+{
+    enum { SOMEBODY = 12345 };
+    static const char *const names[] = {"lock", "lock.mdb", "data.mdb"};
+    struct fixture *fixture = *state;
+
+    if (geteuid() != 0)
+        skip();
+    fixture_close(fixture);
+    assert_int_equal(chown(fixture->path, SOMEBODY, SOMEBODY), 0);
+    fixture_open(fixture);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char file[128];
+        struct stat facts;
+        (void)snprintf(file, sizeof file, "%s/%s", fixture->path, names[i]);
+        assert_int_equal(stat(file, &facts), 0);
+        assert_int_equal(facts.st_uid, SOMEBODY);
+        assert_int_equal(facts.st_gid, SOMEBODY);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        STORE_TEST(what_root_makes_is_the_directory_owners),
         STORE_TEST(a_directory_is_made_when_its_parent_exists),
         STORE_TEST(a_second_open_is_refused_with_the_pid_of_the_first),
         STORE_TEST(a_file_is_not_a_directory),
