@@ -1,8 +1,9 @@
 /* The control interface: HTTP over a Unix socket, for kpictl and probes.
  *
  * GET /healthz /readyz /metrics, /api/v1/status kpis/ID query ingest alerts hooks store/task
- * store/export store/clock; POST /api/v1/push store/backup store/verify store/import store/clock. Figures are computed when asked, from the newest commit. An optional loopback
- * address serves the same but for what writes. Every error is {"error":{"kind","message","hint"}}.
+ * store/export store/clock; POST /api/v1/push store/backup store/verify store/import store/clock.
+ * Figures are computed when asked, from the newest commit. An optional loopback address serves the
+ * same but for what writes. Every error is {"error":{"kind","message","hint"}}.
  * To add a call: a line in router.c's table and its handler in an api_*.c. */
 #pragma once
 
