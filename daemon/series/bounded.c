@@ -257,7 +257,9 @@ static double share_between(struct edges edges, double value)
         return 1;
     if (value <= edges.low)
         return 0;
-    return (value / 2 - edges.low / 2) / (edges.high / 2 - edges.low / 2);
+    double width = edges.high - edges.low;
+    return isfinite(width) ? (value - edges.low) / width
+                           : (value / 2 - edges.low / 2) / (edges.high / 2 - edges.low / 2);
 }
 
 struct bounded_walk bounded_walk_of(const struct bounded *bounded, double min, double max)

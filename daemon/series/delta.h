@@ -103,6 +103,7 @@ struct delta {
     bool keep_trying; /* `on_done` is no answer to anybody: see delta_is_waited_for */
     /* the writer's own */
     size_t stored_cells; /* of a large one, which is stored in several transactions */
+    size_t stored_cumulatives;
     size_t posted_bytes;
 };
 

@@ -58,17 +58,27 @@ static uint64_t rank_of(double q, uint64_t total)
     return rank < 1 ? 1 : (uint64_t)rank;
 }
 
+/* Without `bounded`: all is at points. */
 static double value_at_rank(const struct histogram *histogram, uint64_t rank)
 {
-    struct walk walk = walk_of(histogram);
+    const struct side *negative = &histogram->sides[NEGATIVE];
+    const struct side *positive = &histogram->sides[POSITIVE];
     uint64_t seen = 0;
-    uint64_t weight = 0;
 
-    do {
-        weight = walk_on(&walk);
-        seen = saturating_sum(seen, weight);
-    } while (weight > 0 && seen < rank);
-    return walk_value(&walk);
+    for (int32_t i = negative->capacity - 1; i >= 0; i--) {
+        seen = saturating_sum(seen, count_at(negative, (size_t)i));
+        if (seen >= rank)
+            return -histogram_middle(negative->first + i, histogram->coarser);
+    }
+    seen = saturating_sum(seen, histogram->zeros);
+    if (seen >= rank)
+        return 0;
+    for (int32_t i = 0; i < positive->capacity; i++) {
+        seen = saturating_sum(seen, count_at(positive, (size_t)i));
+        if (seen >= rank)
+            return histogram_middle(positive->first + i, histogram->coarser);
+    }
+    return INFINITY; /* not reached: the weights seen are the total */
 }
 
 /* With `bounded`, whose values lie between its bounds; the others stand each at one point. */

@@ -28,7 +28,10 @@
 #define DROP_REASONS(X)                                                                            \
     X(duplicate, "already stored")                                                                 \
     X(string, "a text, which has no figure")                                                       \
-    X(conflict, "another value for a time, or another batch for a key, that is stored already")
+    X(conflict, "another value for a time, or another batch for a key, that is stored already")    \
+    X(too_old, "older than what any level keeps")                                                  \
+    X(collision, "the series has the hash of another one")                                         \
+    X(unknown_series, "the series has no name")
 
 enum reject_reason {
 #define LEDGER_REASON(name, help) REJECT_##name,

@@ -80,5 +80,18 @@ void catalog_metrics(const struct read_txn *txn, catalog_metric_fn on_metric, vo
  * CATALOG_FINDINGS_MAX of them. */
 enum { CATALOG_FINDINGS_MAX = 100 };
 typedef void (*catalog_finding_fn)(const char *finding, void *arg);
-bool catalog_verify(const struct read_txn *txn, catalog_finding_fn on_finding, void *arg,
-                    struct error *err);
+
+struct catalog_checker {
+    catalog_finding_fn on_finding;
+    bool (*spend)(uint64_t rows, void *arg); /* false: the transaction has to end; NULL: never */
+    void *arg;
+};
+
+struct catalog_check;
+struct catalog_check *catalog_check_new(const struct catalog_checker *checker);
+void catalog_check_free(struct catalog_check *check); /* NULL is fine */
+
+/* Goes on in a snapshot that is as new as the one before, or newer. `*done`: that was all. What
+ * comes and goes meanwhile is no finding. */
+bool catalog_check_go_on(struct catalog_check *check, const struct read_txn *txn, bool *done,
+                         struct error *err);

@@ -1,3 +1,11 @@
+/* The catalogue's check, in as many read transactions as it takes, while series come and go.
+ *
+ * Whether the index has what it should have is seen from sums: over the entries of the series as
+ * they stand, and over those of the runs. They are kept for groups of ids, of series that were
+ * indexed when the check began. The runs are read by slices of keys, all of them in one
+ * transaction, so it does not matter how they are merged meanwhile. What matters is a series that
+ * is removed: then the sums of its group say nothing and are made again. Only where they differ
+ * series are looked up one by one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -7,19 +15,57 @@
 #include "store/removed.h"
 #include "store/series_cursor.h"
 
-struct check {
-    const struct read_txn *txn;
-    catalog_finding_fn on_finding;
-    void *arg;
-    unsigned findings;
-    uint32_t end; /* series up to here are in the index */
-    struct removed removed;
-    struct index_runs runs;
-    struct metric_counts metrics; /* of indexed series */
-    uint64_t expected, found;     /* sums over what the index should have, and has */
+enum {
+    SLICE_BITS = 8, /* of the key */
+    SLICES = 1 << SLICE_BITS,
+    PASSES_MAX = 8, /* groups that are never at rest are left out then */
+    LOOK_UP_ROWS = 16,
 };
 
-__attribute__((format(printf, 2, 3))) static void say(struct check *check, const char *format, ...)
+enum phase { PHASE_SERIES, PHASE_INDEX, PHASE_COMPARE, PHASE_METRICS, PHASE_END };
+
+/* REMOVED_IDS_A_ROW ids. */
+struct group {
+    uint64_t expected, found; /* sums over what the index should have, and has */
+    uint64_t removed;         /* which ones were, when the sums were begun */
+    bool is_settled;
+};
+
+struct run_seen {
+    uint64_t number;
+    uint64_t entries;
+    bool is_whole; /* it was there from the first slice on */
+    bool is_broken;
+};
+
+struct catalog_check {
+    struct catalog_checker checker;
+    unsigned findings;
+    enum phase phase;
+    bool has_begun;
+    unsigned pass;
+    uint32_t end; /* series up to here are in the index */
+    struct group *groups;
+    uint32_t group_count;
+    uint64_t next_id; /* wider than an id, so that it comes to an end */
+    unsigned slice;
+    struct run_seen *seen;
+    size_t seen_count;
+    uint32_t next_group;
+    bool has_told_order;
+    bool has_extra;
+    struct metric_counts metrics; /* of indexed series */
+    size_t next_metric;
+
+    /* the transaction under way */
+    const struct read_txn *txn;
+    uint32_t end_now; /* as `end` */
+    struct removed removed;
+    struct index_runs runs;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct catalog_check *check,
+                                                      const char *format, ...)
 {
     char text[400];
     va_list args;
@@ -28,7 +74,12 @@ __attribute__((format(printf, 2, 3))) static void say(struct check *check, const
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (check->findings++ < CATALOG_FINDINGS_MAX)
-        check->on_finding(text, check->arg);
+        check->checker.on_finding(text, check->checker.arg);
+}
+
+static bool spend(struct catalog_check *check, uint64_t rows)
+{
+    return check->checker.spend == NULL || check->checker.spend(rows, check->checker.arg);
 }
 
 /* Sums of these are equal for the same entries in whatever order they come. */
@@ -38,86 +89,232 @@ static uint64_t weight_of(struct series_hash key, uint32_t id)
     return XXH3_64bits(all, sizeof all);
 }
 
+/* --- groups --- */
+
+/* That of an id, if it is one of those that are summed up in this pass. */
+static struct group *group_of(struct catalog_check *check, uint32_t id)
+{
+    uint32_t number = id / REMOVED_IDS_A_ROW;
+
+    if (id > check->end || check->groups[number].is_settled)
+        return NULL;
+    return &check->groups[number];
+}
+
+/* Ids are only added to those that were removed, so what looks the same is the same. */
+static uint64_t removed_of(const struct catalog_check *check, uint32_t group)
+{
+    const struct removed *removed = &check->removed;
+
+    if (group >= removed->row_count || removed->rows[group] == NULL)
+        return 0;
+    return XXH3_64bits(removed->rows[group], REMOVED_IDS_A_ROW / 8);
+}
+
+static void begin_pass(struct catalog_check *check)
+{
+    for (uint32_t i = 0; i < check->group_count; i++) {
+        check->groups[i].expected = check->groups[i].found = 0;
+        check->groups[i].removed = removed_of(check, i);
+    }
+    check->phase = PHASE_SERIES;
+    check->next_id = 0;
+    check->slice = 0;
+    check->next_group = 0;
+}
+
 /* --- the rows of series --- */
 
-static void check_series(struct check *check, const struct series_cursor *cursor, uint32_t before)
+/* As it is the first time that the row is looked at. */
+static bool check_row(struct catalog_check *check, const struct series_cursor *cursor)
 {
-    struct index_entry entries[INDEX_ENTRIES_MAX];
-
-    if (cursor->id <= before)
-        say(check, "series %u: its number is not greater than the one before it", cursor->id);
     if (removed_has(&check->removed, cursor->id))
         say(check, "series %u was removed and is there", cursor->id);
-    if (!series_key_is_valid(cursor->key)) {
-        say(check, "series %u: its key cannot be read", cursor->id);
+    if (cursor->key.len > 0 && series_key_is_valid(cursor->key))
+        return true;
+    say(check, "series %u: its key cannot be read", cursor->id);
+    return false;
+}
+
+static void check_series(struct catalog_check *check, const struct series_cursor *cursor)
+{
+    struct index_entry entries[INDEX_ENTRIES_MAX];
+    struct group *group = group_of(check, cursor->id);
+    bool is_first = check->pass == 0;
+
+    if (is_first ? !check_row(check, cursor) : !series_key_is_valid(cursor->key))
         return;
-    }
-    if (cursor->id > check->end)
+    if (group == NULL)
         return;
     size_t count = index_entries_of(cursor->id, cursor->key, entries);
     for (size_t i = 0; i < count; i++)
-        check->expected += weight_of(entries[i].key, cursor->id);
+        group->expected += weight_of(entries[i].key, cursor->id);
+    if (!is_first)
+        return;
     struct metric_count *metric = metric_counts_at(&check->metrics, series_key_metric(cursor->key));
     metric->kinds |= 1U << series_key_kind(cursor->key);
     metric->series++;
 }
 
-typedef void (*series_fn)(struct check *check, const struct series_cursor *cursor, uint32_t before);
+/* Later passes look at some groups only. */
+static uint64_t skip_settled(const struct catalog_check *check, uint64_t id)
+{
+    while (check->pass > 0 && id <= check->end && check->groups[id / REMOVED_IDS_A_ROW].is_settled)
+        id = (id / REMOVED_IDS_A_ROW + 1) * REMOVED_IDS_A_ROW;
+    return check->pass > 0 && id > check->end ? (uint64_t)UINT32_MAX + 1 : id;
+}
 
-static bool visit_series(struct check *check, series_fn on_series, struct error *err)
+/* A row under a key that is no id stands somewhere between the others. */
+static bool is_in_order(struct catalog_check *check, const struct series_cursor *cursor)
+{
+    bool is = cursor->id > 0 && cursor->id >= check->next_id;
+
+    if (!is && !check->has_told_order)
+        say(check, "a series before series %llu: its number is none",
+            (unsigned long long)check->next_id);
+    check->has_told_order = check->has_told_order || !is;
+    return is;
+}
+
+static bool go_on_series(struct catalog_check *check, struct error *err)
 {
     struct series_cursor cursor;
-    uint32_t before = 0;
-    bool ok = series_cursor_init(&cursor, check->txn, err) && series_cursor_seek(&cursor, 0, err);
+    bool goes_on = true;
 
-    while (ok && cursor.has && check->findings < CATALOG_FINDINGS_MAX) {
-        on_series(check, &cursor, before);
-        before = cursor.id;
-        ok = series_cursor_next(&cursor, err);
+    check->next_id = skip_settled(check, check->next_id);
+    if (check->next_id > UINT32_MAX) {
+        check->phase = PHASE_INDEX;
+        return true;
     }
+    bool ok = series_cursor_init(&cursor, check->txn, err) &&
+              series_cursor_seek(&cursor, (uint32_t)check->next_id, err);
+    while (ok && goes_on && cursor.has) {
+        if (!is_in_order(check, &cursor)) {
+            ok = series_cursor_next(&cursor, err);
+            continue;
+        }
+        check_series(check, &cursor);
+        check->next_id = skip_settled(check, (uint64_t)cursor.id + 1);
+        goes_on = spend(check, 1);
+        if (check->next_id > UINT32_MAX)
+            break;
+        ok = check->next_id == (uint64_t)cursor.id + 1
+                 ? series_cursor_next(&cursor, err)
+                 : series_cursor_seek(&cursor, (uint32_t)check->next_id, err);
+    }
+    if (ok && (!cursor.has || check->next_id > UINT32_MAX))
+        check->phase = PHASE_INDEX;
     series_cursor_fini(&cursor);
     return ok;
 }
 
 /* --- the index --- */
 
-static void check_run(struct check *check, const struct index_run *run)
+static struct run_seen *seen_of(struct catalog_check *check, uint64_t number)
 {
-    struct index_cursor cursor;
-    uint32_t ids[INDEX_CHUNK_IDS_MAX];
-    struct series_hash key = {0, 0};
-    uint32_t last = 0;
-    uint64_t entries = 0;
-    size_t count = 0;
-    struct error err = ERROR_EMPTY;
-    bool ok = index_cursor_init(&cursor, check->txn, run->number, &err) &&
-              index_cursor_seek(&cursor, key, 0, &err);
+    for (size_t i = 0; i < check->seen_count; i++) {
+        if (check->seen[i].number == number)
+            return &check->seen[i];
+    }
+    check->seen = memory_grow(check->seen, check->seen_count + 1, sizeof *check->seen);
+    check->seen[check->seen_count] =
+        (struct run_seen){.number = number, .is_whole = check->slice == 0};
+    return &check->seen[check->seen_count++];
+}
 
-    while (ok && cursor.has) {
-        ok = index_cursor_ids(&cursor, ids, &count, &err);
+/* The ids of one key in one chunk; those of a key grow from chunk to chunk. */
+static bool take_ids(struct catalog_check *check, const struct index_cursor *cursor, uint32_t *last,
+                     size_t *count, struct error *err)
+{
+    uint32_t ids[INDEX_CHUNK_IDS_MAX];
+
+    if (!index_cursor_ids(cursor, ids, count, err))
+        return false;
+    for (size_t i = 0; i < *count; i++) {
+        if (ids[i] <= *last || ids[i] > check->end_now)
+            return error_set(err, ERROR_CORRUPT,
+                             "index run %llu has series %u where it does not belong",
+                             (unsigned long long)cursor->number, ids[i]);
+        *last = ids[i];
+        struct group *group = group_of(check, ids[i]);
+        if (group != NULL && !removed_has(&check->removed, ids[i]))
+            group->found += weight_of(cursor->key, ids[i]);
+    }
+    return true;
+}
+
+static bool read_slice(struct catalog_check *check, struct run_seen *seen, uint64_t *rows,
+                       struct error *err)
+{
+    const struct series_hash first = {(uint64_t)check->slice << (64 - SLICE_BITS), 0};
+    struct series_hash key = first;
+    struct index_cursor cursor;
+    uint32_t last = 0;
+    bool ok = index_cursor_init(&cursor, check->txn, seen->number, err) &&
+              index_cursor_seek(&cursor, first, 0, err);
+
+    while (ok && cursor.has && cursor.key.high >> (64 - SLICE_BITS) == check->slice) {
+        size_t count = 0;
         if (!series_hash_equal(key, cursor.key))
             last = 0;
         key = cursor.key;
-        for (size_t i = 0; i < count && ok; i++) {
-            if (ids[i] <= last || ids[i] > check->end)
-                ok = error_set(&err, ERROR_CORRUPT,
-                               "index run %llu has series %u where it does not belong",
-                               (unsigned long long)run->number, ids[i]);
-            last = ids[i];
-            if (!removed_has(&check->removed, ids[i]))
-                check->found += weight_of(key, ids[i]);
-        }
-        entries += count;
-        ok = ok && index_cursor_next(&cursor, &err);
+        ok = take_ids(check, &cursor, &last, &count, err) && index_cursor_next(&cursor, err);
+        seen->entries += count;
+        *rows += count;
     }
     index_cursor_fini(&cursor);
-    if (!ok)
-        say(check, "%s", err.text);
-    else if (entries != run->entries)
-        say(check, "index run %llu has %llu entries, its record says %llu",
-            (unsigned long long)run->number, (unsigned long long)entries,
-            (unsigned long long)run->entries);
+    return ok;
 }
+
+/* What is damaged is said once and not read on. */
+static bool read_runs(struct catalog_check *check, uint64_t *rows, struct error *err)
+{
+    for (size_t i = 0; i < check->runs.count; i++) {
+        struct run_seen *seen = seen_of(check, check->runs.items[i].number);
+        if (seen->is_broken || read_slice(check, seen, rows, err))
+            continue;
+        if (err->kind != ERROR_CORRUPT)
+            return false;
+        seen->is_broken = true;
+        if (check->pass == 0)
+            say(check, "%s", err->text);
+    }
+    return true;
+}
+
+static void check_entries(struct catalog_check *check)
+{
+    for (size_t i = 0; i < check->runs.count; i++) {
+        const struct index_run *run = &check->runs.items[i];
+        const struct run_seen *seen = seen_of(check, run->number);
+        if (seen->is_whole && !seen->is_broken && seen->entries != run->entries)
+            say(check, "index run %llu has %llu entries, its record says %llu",
+                (unsigned long long)run->number, (unsigned long long)seen->entries,
+                (unsigned long long)run->entries);
+    }
+}
+
+static bool go_on_index(struct catalog_check *check, struct error *err)
+{
+    bool goes_on = true;
+
+    while (goes_on && check->slice < SLICES) {
+        uint64_t rows = 1;
+        if (!read_runs(check, &rows, err))
+            return false;
+        check->slice++;
+        if (check->slice == SLICES && check->pass == 0)
+            check_entries(check);
+        goes_on = spend(check, rows);
+    }
+    if (check->slice < SLICES)
+        return true;
+    check->seen_count = 0;
+    check->phase = PHASE_COMPARE;
+    return true;
+}
+
+/* --- where the sums differ --- */
 
 /* An entry that the index should have. */
 struct wanted {
@@ -138,17 +335,15 @@ static int compare_hashes(const void *a, const void *b)
     return index_key_order(*(const struct series_hash *)a, *(const struct series_hash *)b);
 }
 
-/* Slow: only when the sums have told that something is wrong somewhere. */
-static void find_missing(struct check *check, const struct series_cursor *cursor, uint32_t before)
+static void find_missing(struct catalog_check *check, const struct series_cursor *cursor)
 {
     struct index_entry entries[INDEX_ENTRIES_MAX];
     struct series_hash keys[INDEX_ENTRIES_MAX];
     struct wanted wanted = {.id = cursor->id};
     struct error err = ERROR_EMPTY;
     size_t missing = 0;
-    (void)before;
 
-    if (cursor->key.len == 0 || cursor->id > check->end)
+    if (cursor->key.len == 0)
         return;
     size_t count = index_entries_of(cursor->id, cursor->key, entries);
     for (size_t i = 0; i < count; i++)
@@ -163,51 +358,172 @@ static void find_missing(struct check *check, const struct series_cursor *cursor
             cursor->id, missing, count);
 }
 
+static bool look_into(struct catalog_check *check, uint32_t group, struct error *err)
+{
+    struct series_cursor cursor;
+    unsigned before = check->findings;
+    bool ok = series_cursor_init(&cursor, check->txn, err) &&
+              series_cursor_seek(&cursor, group * REMOVED_IDS_A_ROW, err);
+
+    while (ok && cursor.has && cursor.id <= check->end && cursor.id / REMOVED_IDS_A_ROW == group &&
+           check->findings < CATALOG_FINDINGS_MAX) {
+        find_missing(check, &cursor);
+        ok = series_cursor_next(&cursor, err);
+    }
+    series_cursor_fini(&cursor);
+    if (ok && check->findings == before && !check->has_extra) {
+        check->has_extra = true;
+        say(check, "the index has entries that belong to no series");
+    }
+    return ok;
+}
+
+static bool go_on_comparing(struct catalog_check *check, struct error *err)
+{
+    bool is_restless = false;
+
+    for (; check->next_group < check->group_count; check->next_group++) {
+        struct group *group = &check->groups[check->next_group];
+        if (group->is_settled)
+            continue;
+        group->is_settled = group->expected == group->found;
+        if (group->is_settled || group->removed != removed_of(check, check->next_group))
+            continue;
+        if (!look_into(check, check->next_group, err))
+            return false;
+        group->is_settled = true;
+        if (!spend(check, REMOVED_IDS_A_ROW * (uint64_t)LOOK_UP_ROWS)) {
+            check->next_group++;
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < check->group_count; i++)
+        is_restless = is_restless || !check->groups[i].is_settled;
+    if (is_restless && ++check->pass < PASSES_MAX)
+        begin_pass(check);
+    else
+        check->phase = PHASE_METRICS;
+    return true;
+}
+
 /* --- metrics --- */
 
-static void check_metrics(struct check *check)
+/* By the index, in this transaction: series may have come or gone since they were counted. */
+static bool count_series(const struct catalog_check *check, struct str metric, unsigned kinds,
+                         uint64_t *out, struct error *err)
+{
+    struct id_list ids = ID_LIST_EMPTY;
+    bool ok = true;
+
+    *out = 0;
+    for (unsigned kind = 1; ok && kind <= METRIC_KIND_MAX; kind++) {
+        if ((kinds & 1U << kind) == 0)
+            continue;
+        ok = index_find(check->txn, &check->runs, index_metric_key((enum metric_kind)kind, metric),
+                        &ids, err);
+        for (size_t i = 0; ok && i < ids.count; i++)
+            *out += !removed_has(&check->removed, ids.ids[i]);
+    }
+    id_list_fini(&ids);
+    return ok;
+}
+
+static bool check_metric(struct catalog_check *check, struct str metric,
+                         const struct metric_count *count, struct error *err)
+{
+    char name[STR_QUOTED_SIZE];
+    struct metric_count row;
+    uint64_t series = 0;
+    bool found = false;
+
+    if (!metric_table_find(check->txn, metric, &row, &found, err))
+        return false;
+    if (row.series == count->series && (row.kinds & count->kinds) == count->kinds)
+        return true;
+    if (!count_series(check, metric, row.kinds | count->kinds, &series, err))
+        return err->kind == ERROR_CORRUPT; /* the run was told already */
+    if (row.series != series || (row.kinds & count->kinds) != count->kinds)
+        say(check, "metric '%s' has %llu series, its record says %llu", str_quoted(metric, name),
+            (unsigned long long)series, (unsigned long long)row.series);
+    return true;
+}
+
+static bool go_on_metrics(struct catalog_check *check, struct error *err)
 {
     const struct table_entry *entry = NULL;
-    struct error err = ERROR_EMPTY;
-    size_t at = 0;
-    char name[STR_QUOTED_SIZE];
 
-    while ((entry = table_next(&check->metrics.by_name, &at)) != NULL) {
+    while ((entry = table_next(&check->metrics.by_name, &check->next_metric)) != NULL) {
         const struct metric_count *count = entry->value;
-        struct metric_count row;
-        bool found = false;
-        if (!metric_table_find(check->txn, entry->key, &row, &found, &err))
-            say(check, "metric '%s': %s", str_quoted(entry->key, name), err.text);
-        else if (row.series != count->series || (row.kinds & count->kinds) != count->kinds)
-            say(check, "metric '%s' has %llu series, its record says %llu",
-                str_quoted(entry->key, name), (unsigned long long)count->series,
-                (unsigned long long)row.series);
+        if (!check_metric(check, entry->key, count, err))
+            return false;
+        if (!spend(check, count->series / LOOK_UP_ROWS + 1))
+            return true;
+    }
+    check->phase = PHASE_END;
+    return true;
+}
+
+/* --- all of it --- */
+
+struct catalog_check *catalog_check_new(const struct catalog_checker *checker)
+{
+    struct catalog_check *check = memory_zero(1, sizeof *check);
+
+    check->checker = *checker;
+    check->metrics = (struct metric_counts)METRIC_COUNTS_EMPTY;
+    return check;
+}
+
+void catalog_check_free(struct catalog_check *check)
+{
+    if (check == NULL)
+        return;
+    metric_counts_fini(&check->metrics);
+    free(check->groups);
+    free(check->seen);
+    free(check);
+}
+
+static void begin(struct catalog_check *check)
+{
+    check->has_begun = true;
+    check->end = check->end_now;
+    check->group_count = check->end / REMOVED_IDS_A_ROW + 1;
+    check->groups = memory_zero(check->group_count, sizeof *check->groups);
+    begin_pass(check);
+}
+
+static bool go_on(struct catalog_check *check, struct error *err)
+{
+    if (!check->has_begun)
+        begin(check);
+    check->metrics.last = NULL; /* its name was the last transaction's */
+    if (check->end_now < check->end || check->findings >= CATALOG_FINDINGS_MAX)
+        check->phase = PHASE_END; /* it is made anew, or enough was said */
+    switch (check->phase) {
+    case PHASE_SERIES:
+        return go_on_series(check, err);
+    case PHASE_INDEX:
+        return go_on_index(check, err);
+    case PHASE_COMPARE:
+        return go_on_comparing(check, err);
+    case PHASE_METRICS:
+        return go_on_metrics(check, err);
+    default:
+        return true;
     }
 }
 
-bool catalog_verify(const struct read_txn *txn, catalog_finding_fn on_finding, void *arg,
-                    struct error *err)
+bool catalog_check_go_on(struct catalog_check *check, const struct read_txn *txn, bool *done,
+                         struct error *err)
 {
-    struct check check = {.txn = txn,
-                          .on_finding = on_finding,
-                          .arg = arg,
-                          .end = index_end(txn),
-                          .metrics = METRIC_COUNTS_EMPTY};
-    bool ok = removed_init(&check.removed, txn, err) && index_runs_read(&check.runs, txn, err) &&
-              visit_series(&check, check_series, err);
-
-    for (size_t i = 0; i < check.runs.count && ok; i++)
-        check_run(&check, &check.runs.items[i]);
-    if (ok)
-        check_metrics(&check);
-    if (ok && check.found != check.expected) {
-        unsigned before = check.findings;
-        ok = visit_series(&check, find_missing, err);
-        if (check.findings == before)
-            say(&check, "the index has entries that belong to no series");
-    }
-    removed_fini(&check.removed);
-    index_runs_fini(&check.runs);
-    metric_counts_fini(&check.metrics);
+    check->txn = txn;
+    check->end_now = index_end(txn);
+    check->runs = (struct index_runs){NULL, 0};
+    bool ok = removed_init(&check->removed, txn, err) && index_runs_read(&check->runs, txn, err) &&
+              go_on(check, err);
+    *done = check->phase == PHASE_END;
+    removed_fini(&check->removed);
+    index_runs_fini(&check->runs);
     return ok;
 }

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "store/parts.h"
+#include "store/kept.h"
 
-enum { WINDOWS_A_PAGE = 64, SERIES_A_STEP = 4096 };
+enum { WINDOWS_A_PAGE = 64, SERIES_A_STEP = 4096, SERIES_A_PAGE = 64 * SERIES_A_STEP };
 
 #define MINUTE_MS  ((span_ms)MS_PER_MINUTE)
 #define QUARTER_MS (MINUTES_PER_QUARTER * MINUTE_MS)
@@ -19,8 +19,9 @@ struct page {
     struct export_place *place;       /* its */
     struct arena arena;
     wall_ms from, to; /* what there is of the range */
-    span_ms width;    /* of the cells of the window */
+    span_ms width;    /* of the cells of the series that are read, in the window */
     const struct query_series *series;
+    size_t visited; /* series, those without a cell too */
     bool full;
 };
 
@@ -72,15 +73,12 @@ static bool find_span(struct page *page, struct error *err)
     return true;
 }
 
-/* The width of the window's cells; 0 when neither minutes nor quarters are kept. */
-static span_ms width_of(const struct page *page, wall_ms window)
+/* The width of a window's cells; 0 when neither minutes nor quarters are kept. */
+static span_ms width_of(const struct kept *kept, wall_ms window)
 {
-    int64_t minute = parts_mark(page->txn, MARK_KEPT_MINUTE);
-    int64_t quarter = parts_mark(page->txn, MARK_KEPT_QUARTER);
-
-    if (window / MINUTE_MS >= minute)
+    if (window / MINUTE_MS >= kept->from[LEVEL_MINUTE])
         return MINUTE_MS;
-    return window / QUARTER_MS >= quarter ? QUARTER_MS : 0;
+    return window / QUARTER_MS >= kept->from[LEVEL_QUARTER] ? QUARTER_MS : 0;
 }
 
 /* --- series --- */
@@ -93,32 +91,34 @@ static int order_series(const void *a, const void *b)
 }
 
 /* Those of the metric, of any kind, from `id` on. */
-static struct query_series *select_metric(struct page *page, uint32_t id, size_t *count)
+static bool select_metric(struct page *page, uint32_t id, struct query_series **out, size_t *count,
+                          struct error *err)
 {
     struct metric_facts facts;
-    struct query_series *all = NULL;
     size_t capacity = 0;
 
+    *out = NULL;
     *count = 0;
     query_metric(page->txn, page->range->metric, &facts);
     for (int kind = 1; kind <= METRIC_KIND_MAX; kind++) {
         const struct selector selector = {.metric = page->range->metric,
                                           .kind = (enum metric_kind)kind};
+        struct query_series *series = NULL;
         size_t found = 0;
         if ((facts.kinds >> kind & 1) == 0)
             continue;
-        const struct query_series *series =
-            query_select(page->txn, &selector, &page->arena, &found);
+        if (!query_series(page->txn, &selector, &page->arena, &series, &found, err))
+            return false;
         for (size_t i = 0; i < found; i++) {
             if (series[i].id < id)
                 continue;
-            all = arena_grow(&page->arena, all, *count, &capacity, sizeof *all);
-            all[(*count)++] = series[i];
+            *out = arena_grow(&page->arena, *out, *count, &capacity, sizeof **out);
+            (*out)[(*count)++] = series[i];
         }
     }
     if (*count > 0)
-        qsort(all, *count, sizeof *all, order_series);
-    return all;
+        qsort(*out, *count, sizeof **out, order_series);
+    return true;
 }
 
 /* A number of series from `id` on. */
@@ -168,33 +168,69 @@ static bool on_query_cell(size_t series, wall_ms from, const struct cell *cell, 
     return false;
 }
 
+/* The window's cells of series of which as much is kept. */
+static bool visit_alike(struct page *page, const struct query_series *series, size_t count,
+                        struct error *err)
+{
+    const struct export_place *place = page->place;
+    struct coverage coverage = COVERAGE_EMPTY;
+    struct query query = {.series = series, .series_count = count, .step = page->width};
+
+    if (page->width == 0)
+        return true;
+    page->series = series;
+    query.from = page->from > place->window ? floor_to(page->from, page->width) : place->window;
+    query.to = page->to < place->window + WINDOW_MS ? page->to : place->window + WINDOW_MS;
+    query.to = floor_to(query.to + page->width - 1, page->width);
+    return query_cells(page->txn, &query, on_query_cell, page, &coverage, err);
+}
+
+/* The same of any series, in their order. */
+static bool visit_series(struct page *page, const struct query_series *series, size_t count,
+                         struct error *err)
+{
+    struct kept_groups groups;
+    size_t first = 0;
+
+    if (!kept_group(page->txn, series, count, &page->arena, &groups, err))
+        return false;
+    while (first < count && !page->full) {
+        uint32_t group = groups.of == NULL ? 0 : groups.of[first];
+        size_t end = first + 1;
+        while (end < count && (groups.of == NULL || groups.of[end] == group))
+            end++;
+        page->width = width_of(&groups.items[group], page->place->window);
+        if (!visit_alike(page, series + first, end - first, err))
+            return false;
+        first = end;
+    }
+    return true;
+}
+
 /* The window's cells of all series from the place on. */
 static bool visit_window(struct page *page, struct error *err)
 {
     struct export_place *place = page->place;
-    struct coverage coverage = COVERAGE_EMPTY;
+    bool is_of_metric = page->range->metric.len > 0;
     bool ended = false;
 
     while (!ended && !page->full) {
         struct query_series *series = NULL;
-        struct query query = {.step = page->width};
-        if (page->range->metric.len > 0)
-            series = select_metric(page, place->id, &query.series_count);
-        else if (!select_any(page, place->id, &series, &query.series_count, err))
+        size_t count = 0;
+        bool ok = is_of_metric ? select_metric(page, place->id, &series, &count, err)
+                               : select_any(page, place->id, &series, &count, err);
+        if (!ok)
             return false;
-        if (query.series_count == 0)
+        if (count == 0)
             return true;
-        ended = page->range->metric.len > 0 || query.series_count < SERIES_A_STEP;
-        query.series = series;
-        page->series = series;
-        query.from = page->from > place->window ? floor_to(page->from, page->width) : place->window;
-        query.to = page->to < place->window + WINDOW_MS ? page->to : place->window + WINDOW_MS;
-        query.to = floor_to(query.to + page->width - 1, page->width);
-        uint32_t last = series[query.series_count - 1].id;
-        if (!query_cells(page->txn, &query, on_query_cell, page, &coverage, err))
+        ended = is_of_metric || count < SERIES_A_STEP;
+        if (!visit_series(page, series, count, err))
             return false;
         if (!page->full)
-            *place = (struct export_place){true, place->window, last + 1, INT64_MIN};
+            *place =
+                (struct export_place){true, place->window, series[count - 1].id + 1, INT64_MIN};
+        page->visited += count;
+        page->full = page->full || (!ended && page->visited >= SERIES_A_PAGE);
     }
     return true;
 }
@@ -212,12 +248,11 @@ bool export_page(struct read_txn *txn, struct export *export, bool *more, struct
          place->window % WINDOW_MS != 0))
         *place = (struct export_place){true, floor_to(page.from, WINDOW_MS), 0, INT64_MIN};
     for (int i = 0; ok && page.from != WALL_NONE && place->window < page.to && !page.full; i++) {
-        *more = i == WINDOWS_A_PAGE;
+        *more = i == WINDOWS_A_PAGE || page.visited >= SERIES_A_PAGE;
         if (*more)
             break;
-        page.width = width_of(&page, place->window);
         arena_reset(&page.arena);
-        ok = page.width == 0 || visit_window(&page, err);
+        ok = visit_window(&page, err);
         if (ok && !page.full)
             *place = (struct export_place){true, place->window + WINDOW_MS, 0, INT64_MIN};
     }

@@ -1,8 +1,11 @@
 /* Walks all that is stored, cell by cell, in pages: for an export of raw cells.
  *
- * In the order of windows of four hours, then series, then time. Where minutes are kept their cells
- * are visited; where only quarters of an hour are left, these. What only days are kept of is left
- * out. Each page reads the snapshot that it is given. */
+ * In the order of windows of four hours, then series, then time. Where minutes of a metric are kept
+ * their cells are visited; where only quarters of an hour are left, these. What only days are kept
+ * of is left out: nobody could take it back. A cell has one place in time wherever it is read, but
+ * a civil day is one in its own calendar alone; as a cell of one of its minutes it would be right
+ * in that calendar, and all hours and all other calendars would be wrong and would not say so. A
+ * backup has them. Each page reads the snapshot that it is given. */
 #pragma once
 
 #include "store/query.h"

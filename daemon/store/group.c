@@ -11,26 +11,39 @@ static bool may_be_cut(const struct delta *delta)
 
 static size_t cost_of(const struct delta *delta)
 {
-    return delta->cell_count - delta->stored_cells + delta->cumulative_count +
-           NEW_SERIES_CELLS * delta->key_count;
+    return delta->cell_count - delta->stored_cells + delta->cumulative_count -
+           delta->stored_cumulatives + NEW_SERIES_CELLS * delta->key_count;
 }
 
-/* Up to which cell the budget lasts; at least one cell. */
-static size_t cut(const struct delta *delta, size_t budget)
+static size_t series_cost(const struct delta *delta, uint32_t series)
+{
+    return delta->series[series].key.len > 0 ? NEW_SERIES_CELLS : 0;
+}
+
+/* Up to where the budget lasts: at least for one. False: to the end, so nothing is cut. */
+static bool cut(const struct delta *delta, size_t budget, struct group *group)
 {
     size_t cost = 0;
     uint32_t series = UINT32_MAX;
+    size_t done = 0;
 
-    for (size_t i = delta->stored_cells; i < delta->cell_count; i++) {
+    group->part_cumulatives_to = delta->stored_cumulatives;
+    for (size_t i = delta->stored_cells; i < delta->cell_count; i++, done++) {
         const struct delta_cell *cell = &delta->cells[i];
-        cost++;
-        if (cell->series != series && delta->series[cell->series].key.len > 0)
-            cost += NEW_SERIES_CELLS;
+        cost += 1 + (cell->series != series ? series_cost(delta, cell->series) : 0);
         series = cell->series;
-        if (cost > budget && i > delta->stored_cells)
-            return i;
+        group->part_to = i;
+        if (cost > budget && done > 0)
+            return true;
     }
-    return delta->cell_count;
+    group->part_to = delta->cell_count;
+    for (size_t i = delta->stored_cumulatives; i < delta->cumulative_count; i++, done++) {
+        cost += 1 + series_cost(delta, delta->cumulatives[i].series);
+        group->part_cumulatives_to = i;
+        if (cost > budget && done > 0)
+            return true;
+    }
+    return false;
 }
 
 struct group group_plan(const struct message *deltas, size_t jobs)
@@ -42,11 +55,11 @@ struct group group_plan(const struct message *deltas, size_t jobs)
         const struct delta *delta = (const struct delta *)message;
         size_t cost = cost_of(delta);
         if (cost > budget && may_be_cut(delta)) {
-            size_t to = budget < REST_CELLS ? 0 : cut(delta, budget);
-            if (to < delta->cell_count) {
-                group.part_to = to;
+            if (budget < REST_CELLS)
                 break;
-            }
+            group.has_part = cut(delta, budget, &group);
+            if (group.has_part)
+                break;
             cost = budget;
         }
         if (cost > budget && group.deltas > 0)

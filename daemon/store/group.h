@@ -3,16 +3,19 @@
 
 #include "series/delta.h"
 
-/* What one transaction holds: the first deltas of the queue, of the one after these its cells up to
- * `part_to` (0: none), and all jobs. */
+/* What one transaction holds: the first deltas of the queue, of the one after these its cells and
+ * cumulative samples up to here, and all jobs. */
 struct group {
     size_t deltas;
+    bool has_part;
     size_t part_to;
+    size_t part_cumulatives_to;
     size_t jobs;
     bool is_waited_for; /* one of the deltas */
     bool saves_clock;   /* also when there is nothing else to write */
 };
 
 /* Of `deltas`, the first of a list in their order (NULL: none), as many as may be in one
- * transaction, and at least one, and all jobs. A delta that nobody waits for may be cut. */
+ * transaction, and at least one, and all jobs. A delta that nobody waits for may be cut: first come
+ * its cells, then its cumulative samples in the order they came. */
 struct group group_plan(const struct message *deltas, size_t jobs);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "store/kept.h"
 #include "store/run.h"
 
 enum {
@@ -21,7 +22,16 @@ struct entry {
     const struct delta_cell *cell;
 };
 
+/* What is kept: from which minute on of any metric, and of all of them. */
+struct ages {
+    struct kept_row *rows;
+    size_t row_count;
+    int64_t rest;
+    int64_t lowest, highest;
+};
+
 struct collection {
+    struct ages ages;
     struct entry *entries;
     size_t count;
     struct cumulative *cumulatives;
@@ -40,7 +50,85 @@ static bool holds_nothing(const struct cell *cell)
     return cell->aggregate.count == 0 && cell->distinct == NULL;
 }
 
+/* --- what is too old --- */
+
+static int64_t minute_of_mark(int64_t quarter)
+{
+    int64_t minute = 0;
+    if (__builtin_mul_overflow(quarter, (int64_t)MINUTES_PER_QUARTER, &minute))
+        return quarter < 0 ? INT64_MIN : INT64_MAX;
+    return minute;
+}
+
+/* The first minute that some level keeps. A day goes when it has begun before the mark, so the last
+ * samples before that may still be taken and dropped later. */
+static int64_t oldest_of(const struct kept *kept)
+{
+    int64_t oldest = kept->from[LEVEL_MINUTE];
+
+    for (enum level level = LEVEL_QUARTER; level < LEVEL_COUNT; level++) {
+        int64_t minute = minute_of_mark(kept->from[level]);
+        oldest = minute < oldest ? minute : oldest;
+    }
+    return oldest;
+}
+
+static bool read_ages(const struct journal_group *group, struct ages *out, struct error *err)
+{
+    struct kept rest;
+
+    if (!kept_rows(&group->txn->reader, group->scratch, &out->rows, &out->row_count, err))
+        return false;
+    kept_of_rest(&group->txn->reader, &rest);
+    out->rest = out->lowest = out->highest = oldest_of(&rest);
+    for (size_t i = 0; i < out->row_count; i++) {
+        int64_t oldest = oldest_of(&out->rows[i].kept);
+        out->lowest = oldest < out->lowest ? oldest : out->lowest;
+        out->highest = oldest > out->highest ? oldest : out->highest;
+    }
+    return true;
+}
+
+static bool is_too_old(const struct journal_group *group, const struct ages *ages, uint32_t id,
+                       int64_t minute)
+{
+    struct str key;
+
+    if (minute >= ages->highest || minute < ages->lowest)
+        return minute < ages->lowest;
+    if (!catalog_key(&group->txn->reader, id, &key))
+        return minute < ages->rest;
+    for (size_t i = 0; i < ages->row_count; i++) {
+        if (str_equal(ages->rows[i].metric, series_key_metric(key)))
+            return minute < oldest_of(&ages->rows[i].kept);
+    }
+    return minute < ages->rest;
+}
+
 /* --- collecting --- */
+
+/* Samples that are refused with a series; false: it is taken. */
+static bool refuse(const struct catalog_series *series, uint64_t samples, struct journal_part *part,
+                   struct journal_report *report)
+{
+    bool collides = series->refusal == CATALOG_COLLISION;
+
+    if (series->refusal == CATALOG_TAKEN)
+        return false;
+    report->collisions += collides;
+    report->unknown += !collides;
+    part->drops.counts[collides ? DROP_collision : DROP_unknown_series] += samples;
+    return true;
+}
+
+static uint64_t samples_of(const struct delta_cell *cell)
+{
+    uint64_t weight = cell->cell.aggregate.count;
+    uint64_t samples = weight / WEIGHT_ONE + (weight % WEIGHT_ONE >= WEIGHT_ONE / 2);
+
+    samples = samples == 0 && weight > 0 ? 1 : samples;
+    return samples + (has_changes(cell) ? cell->changes->count : 0);
+}
 
 static void add_entry(struct collection *all, uint32_t id, const struct delta_cell *cell)
 {
@@ -57,7 +145,14 @@ static void add_entry(struct collection *all, uint32_t id, const struct delta_ce
 
 static bool is_last_part(const struct journal_part *part)
 {
-    return part->to == part->delta->cell_count;
+    return part->to == part->delta->cell_count &&
+           part->cumulatives_to == part->delta->cumulative_count;
+}
+
+static void widen(size_t series, size_t *from, size_t *to)
+{
+    *from = series < *from ? series : *from;
+    *to = series >= *to ? series + 1 : *to;
 }
 
 /* The series that a part needs: all of a whole delta, else those from its first cell's to its
@@ -66,17 +161,16 @@ static void find_series(const struct journal_part *part, size_t *from, size_t *t
 {
     const struct delta *delta = part->delta;
 
-    *from = part->from == 0 ? 0 : delta->series_count;
+    *from = part->from == 0 && part->cumulatives_from == 0 ? 0 : delta->series_count;
     *to = is_last_part(part) ? delta->series_count : 0;
     if (*from == 0 && *to == delta->series_count)
         return;
-    for (size_t i = part->from; i < part->to; i++) {
-        size_t series = delta->cells[i].series;
-        if (series < *from)
-            *from = series;
-        if (series >= *to)
-            *to = series + 1;
-    }
+    for (size_t i = part->from; i < part->to; i++)
+        widen(delta->cells[i].series, from, to);
+    for (size_t i = part->cumulatives_from; i < part->cumulatives_to; i++)
+        widen(delta->cumulatives[i].series, from, to);
+    if (*from > *to)
+        *from = *to;
 }
 
 static void note_times(const struct delta_cell *cell, struct journal_report *report)
@@ -88,15 +182,16 @@ static void note_times(const struct delta_cell *cell, struct journal_report *rep
 }
 
 static void collect_cell(const struct journal_group *group, const struct delta_cell *cell,
-                         const struct catalog_series *series, struct collection *all,
-                         struct journal_report *report)
+                         struct journal_part *part, const struct catalog_series *series,
+                         struct collection *all, struct journal_report *report)
 {
-    if (holds_nothing(&cell->cell) && !has_changes(cell))
+    if ((holds_nothing(&cell->cell) && !has_changes(cell)) ||
+        refuse(series, samples_of(cell), part, report))
         return;
-    report->collisions += series->refusal == CATALOG_COLLISION;
-    report->unknown += series->refusal == CATALOG_UNKNOWN;
-    if (series->refusal != CATALOG_TAKEN)
+    if (is_too_old(group, &all->ages, series->id, cell->minute)) {
+        part->drops.counts[DROP_too_old] += samples_of(cell);
         return;
+    }
     if (has_changes(cell))
         gauges_expect(group->gauges, series->id);
     note_times(cell, report);
@@ -107,9 +202,7 @@ static void collect_cumulative(const struct delta_cumulative *sample, struct jou
                                const struct catalog_series *series, struct collection *all,
                                struct journal_report *report)
 {
-    report->collisions += series->refusal == CATALOG_COLLISION;
-    report->unknown += series->refusal == CATALOG_UNKNOWN;
-    if (series->refusal != CATALOG_TAKEN)
+    if (refuse(series, 1, part, report))
         return;
     if (sample->at > report->newest)
         report->newest = sample->at;
@@ -134,8 +227,9 @@ static bool collect_part(const struct journal_group *group, struct journal_part 
     if (batch.count > 0 && !catalog_resolve_all(group->catalog, group->txn, &batch, series, err))
         return false;
     for (size_t i = part->from; i < part->to; i++)
-        collect_cell(group, &delta->cells[i], &series[delta->cells[i].series - first], all, report);
-    for (size_t i = 0; i < delta->cumulative_count && is_last_part(part); i++)
+        collect_cell(group, &delta->cells[i], part, &series[delta->cells[i].series - first], all,
+                     report);
+    for (size_t i = part->cumulatives_from; i < part->cumulatives_to; i++)
         collect_cumulative(&delta->cumulatives[i], part,
                            &series[delta->cumulatives[i].series - first], all, report);
     return true;
@@ -153,8 +247,13 @@ static bool collect_increments(const struct journal_group *group, struct collect
     if (!cumulatives_resolve(group->cumulatives, group->txn, all->cumulatives, count, cells, err))
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (!holds_nothing(&cells[i].cell))
-            add_entry(all, all->cumulatives[i].id, &cells[i]);
+        const struct cumulative *sample = &all->cumulatives[i];
+        if (holds_nothing(&cells[i].cell))
+            continue;
+        if (is_too_old(group, &all->ages, sample->id, cells[i].minute))
+            sample->drops->counts[DROP_too_old]++;
+        else
+            add_entry(all, sample->id, &cells[i]);
     }
     return true;
 }
@@ -165,11 +264,13 @@ static bool collect(const struct journal_group *group, struct collection *all,
     size_t total = 0;
     size_t cumulatives = 0;
 
+    if (!read_ages(group, &all->ages, err))
+        return false;
     for (size_t i = 0; i < group->count; i++) {
         struct journal_part *part = &group->parts[i];
         part->drops = (struct ledger_drops){0};
         total += part->to - part->from;
-        cumulatives += is_last_part(part) ? part->delta->cumulative_count : 0;
+        cumulatives += part->cumulatives_to - part->cumulatives_from;
     }
     all->entries = arena_array(group->scratch, total + cumulatives + 1, sizeof *all->entries);
     all->cumulatives = arena_array(group->scratch, cumulatives + 1, sizeof *all->cumulatives);

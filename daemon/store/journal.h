@@ -17,12 +17,13 @@ struct journal_report {
     wall_ms newest;      /* sample; WALL_NONE without one */
 };
 
-/* A delta, or a part of it: a large one is committed in several transactions. Its cumulative
- * samples go with its last part. */
+/* A delta, or a part of it: a large one is committed in several transactions. */
 struct journal_part {
     struct delta *delta;
-    size_t from, to;           /* cells, half open */
-    struct ledger_drops drops; /* what was not stored of it */
+    size_t from, to;                         /* cells, half open */
+    size_t cumulatives_from, cumulatives_to; /* the same */
+    struct ledger_drops drops; /* samples of it that were not stored; of a cell as many as it
+                                  counts, so sampled ones with their weight */
 };
 
 /* What is applied, and with what. All borrowed. */
@@ -39,7 +40,8 @@ struct journal_group {
 };
 
 /* Appends the merged cells of all parts as one run and lists it; changes of one gauge from several
- * senders apply in the order of time (S7). Changes nothing in the deltas but sets the parts' drops:
+ * senders apply in the order of time (S7). What no level keeps any more, and what has no series, is
+ * not written (design 4.5). Changes nothing in the deltas but sets the parts' drops:
  * after a failure it is called again, and cumulatives_forget and catalog_forget before that. */
 bool journal_apply(const struct journal_group *group, struct journal_report *report,
                    struct error *err);

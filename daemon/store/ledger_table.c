@@ -57,8 +57,9 @@ static struct ledger counts_of(const struct delta_ledger *entry, enum delta_outc
     return counts;
 }
 
+/* Adds counts, and takes drops from what is called stored then. */
 static bool add_entry(struct write_txn *txn, struct str name, const struct ledger *counts,
-                      uint64_t *unreadable, struct error *err)
+                      struct ledger_drops *drops, uint64_t *unreadable, struct error *err)
 {
     struct schema_key key = schema_name_key(name);
     struct ledger sum = {0};
@@ -75,6 +76,8 @@ static bool add_entry(struct write_txn *txn, struct str name, const struct ledge
         sum = (struct ledger){0};
     }
     ledger_merge(&sum, counts);
+    for (int i = 0; drops != NULL && i < DROP_REASON_COUNT; i++)
+        drop(&sum, (enum drop_reason)i, &drops->counts[i]);
     buf_block(&encoded, name);
     buf_u64(&encoded, sum.received);
     buf_u64(&encoded, sum.stored);
@@ -94,7 +97,23 @@ bool ledger_table_add(struct write_txn *txn, const struct delta *delta,
         struct ledger counts = counts_of(&delta->ledgers[i], delta->outcome, &left);
         if (ledger_is_empty(&counts))
             continue;
-        if (!add_entry(txn, delta->ledgers[i].listener, &counts, unreadable, err))
+        if (!add_entry(txn, delta->ledgers[i].listener, &counts, NULL, unreadable, err))
+            return false;
+    }
+    return true;
+}
+
+bool ledger_table_drop(struct write_txn *txn, const struct delta *delta,
+                       const struct ledger_drops *drops, uint64_t *unreadable, struct error *err)
+{
+    static const struct ledger nothing;
+    struct ledger_drops left = *drops;
+    uint64_t count = 0;
+
+    for (int i = 0; i < DROP_REASON_COUNT; i++)
+        count += left.counts[i];
+    for (size_t i = 0; count > 0 && i < delta->ledger_count; i++) {
+        if (!add_entry(txn, delta->ledgers[i].listener, &nothing, &left, unreadable, err))
             return false;
     }
     return true;

@@ -15,6 +15,11 @@ struct ledger_drops {
 bool ledger_table_add(struct write_txn *txn, const struct delta *delta,
                       const struct ledger_drops *drops, uint64_t *unreadable, struct error *err);
 
+/* What was not stored of a later part of a delta, whose counts are in the ledger already: from
+ * stored to dropped. */
+bool ledger_table_drop(struct write_txn *txn, const struct delta *delta,
+                       const struct ledger_drops *drops, uint64_t *unreadable, struct error *err);
+
 /* An entry of the ledger database; `listener` points into the bytes. Fewer reasons than this
  * version knows are fine (they are append only), more are not. */
 bool ledger_table_decode(struct str bytes, struct str *listener, struct ledger *out);

@@ -25,6 +25,8 @@
  *             "kept_minute", "kept_quarter", "kept_day"
  *                           -> i64 first minute, quarter (both as numbers since 1970) and, as a
  *                              quarter too, instant that retention has not dropped
+ *             "days_lost_N" -> i64 quarter: days of calendar N that begin before and have no row
+ *                              had data that is gone; absent when there are none
  *             "migrating"   -> key of the last cell of an older version that was moved; absent
  *                              unless a migration was cut short (store/migrate.h)
  *             "indexed"     -> u64, series up to this id are in the index

@@ -14,7 +14,7 @@ struct series_cursor {
 };
 
 /* Reads a row; false when it is none. Only as much of the key is checked as its readers need
- * (series/series_key.h): it was whole when it was stored, and catalog_verify looks at the rest. */
+ * (series/series_key.h): it was whole when it was stored, and catalog_check looks at the rest. */
 bool series_row_decode(struct str bytes, wall_ms *first_seen, struct str *key);
 
 /* Stands nowhere. series_cursor_fini frees it in any state. */

@@ -280,11 +280,37 @@ static void remove_unfinished(const struct store *store)
         (void)unlink(file);
 }
 
-static bool open_environment(struct store *store, struct error *err)
+/* The databases as they are, for reading alone: a whole store had them before. */
+static bool open_databases_to_read(struct store *store, struct error *err)
+{
+    MDB_txn *txn = NULL;
+    uint32_t version = 0;
+
+    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (rc != 0)
+        return store_error(err, rc, "cannot read data directory '%s'", store->path);
+    if (!check_schema(store, txn, &version, err)) {
+        mdb_txn_abort(txn);
+        return false;
+    }
+    for (int i = 0; i < DATABASE_COUNT && rc == 0; i++)
+        rc = mdb_dbi_open(txn, DATABASE_NAMES[i], 0, &store->databases[i]);
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return store_error(err, rc, "cannot open the databases of '%s'", store->path);
+    }
+    rc = mdb_txn_commit(txn); /* keeps what was opened */
+    return rc == 0 || store_error(err, rc, "cannot read data directory '%s'", store->path);
+}
+
+/* `flags`: 0, or MDB_RDONLY. */
+static bool open_environment(struct store *store, unsigned flags, struct error *err)
 {
     int dead = 0;
 
-    remove_unfinished(store);
+    store->is_read_only = flags == MDB_RDONLY;
+    if (!store->is_read_only)
+        remove_unfinished(store);
     int rc = mdb_env_create(&store->env);
     if (rc == 0)
         rc = mdb_env_set_maxdbs(store->env, DATABASE_COUNT + OLD_DATABASES);
@@ -294,10 +320,11 @@ static bool open_environment(struct store *store, struct error *err)
         rc = mdb_env_set_mapsize(
             store->env, (size_t)((store->max_bytes + RESERVE_BYTES) / PAGE_FLOOR * PAGE_FLOOR));
     if (rc == 0)
-        rc = mdb_env_open(store->env, store->path, MDB_NOTLS | MDB_NORDAHEAD, 0600);
+        rc = mdb_env_open(store->env, store->path, MDB_NOTLS | MDB_NORDAHEAD | flags, 0600);
     if (rc == 0)
         rc = mdb_reader_check(store->env, &dead); /* slots of a process that was killed */
-    if (rc == 0 && open_databases(store, err))
+    if (rc == 0 &&
+        (store->is_read_only ? open_databases_to_read(store, err) : open_databases(store, err)))
         return true;
     if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH)
         (void)error_set(err, ERROR_CORRUPT, "'%s/data.mdb' is not a database that kpid can read",
@@ -344,7 +371,7 @@ struct store *store_open(const struct store_options *options, struct error *err)
     store->path = memory_copy(options->path, strlen(options->path));
     store->max_bytes = options->max_size_bytes;
     store->lock_fd = lock_fd;
-    if (!open_environment(store, err)) {
+    if (!open_environment(store, 0, err)) {
         store_close(store);
         return NULL;
     }
@@ -364,10 +391,25 @@ void store_close(struct store *store)
     free(store);
 }
 
+/* Whether the data file may be written again; not by opening it, which would take LMDB's locks away
+ * when it is closed. */
+static bool is_writable(const struct store *store, struct error *err)
+{
+    char file[PATH_BYTES + 16];
+
+    (void)snprintf(file, sizeof file, "%s/data.mdb", store->path);
+    return access(file, W_OK) == 0 || error_set_errno(err, "cannot write to '%s'", file);
+}
+
 /* After a panic: LMDB lets nobody in again before the environment was closed and opened. Readers
- * that are in are waited for by trying again later; they end within 5 s. */
+ * that are in are waited for by trying again later; they end within 5 s. When it cannot be opened
+ * for writing, as on a file system that became read-only, then for reading meanwhile. */
 static bool reopen(struct store *store, struct error *err)
 {
+    struct error ignored;
+
+    if (store->env != NULL && store->is_read_only && !is_writable(store, err))
+        return false;
     uint32_t before = atomic_fetch_or(&store->gate, STORE_GATE_CLOSED);
     if ((before & ~STORE_GATE_CLOSED) != 0)
         return error_set(err, ERROR_UNAVAILABLE,
@@ -377,10 +419,10 @@ static bool reopen(struct store *store, struct error *err)
     if (store->env != NULL)
         mdb_env_close(store->env);
     store->env = NULL;
-    if (!open_environment(store, err))
-        return false;
-    (void)atomic_fetch_and(&store->gate, ~STORE_GATE_CLOSED);
-    return true;
+    bool ok = open_environment(store, 0, err);
+    if (ok || open_environment(store, MDB_RDONLY, &ignored))
+        (void)atomic_fetch_and(&store->gate, ~STORE_GATE_CLOSED);
+    return ok;
 }
 
 /* --- transactions --- */
@@ -425,7 +467,8 @@ struct read_txn *write_txn_reader(struct write_txn *txn)
 static int begin(struct store *store, MDB_txn *parent, unsigned flags, MDB_txn **out,
                  struct error *err)
 {
-    int rc = store->env == NULL ? MDB_PANIC : mdb_txn_begin(store->env, parent, flags, out);
+    bool is_shut = store->env == NULL || (store->is_read_only && flags != MDB_RDONLY);
+    int rc = is_shut ? MDB_PANIC : mdb_txn_begin(store->env, parent, flags, out);
     if (rc == MDB_PANIC && parent == NULL) {
         if (!reopen(store, err))
             return MDB_PANIC;

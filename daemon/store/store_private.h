@@ -16,7 +16,8 @@ struct store {
     int lock_fd;
 
     /* the writer's, and readers' as long as the gate lets them in */
-    MDB_env *env; /* NULL after a reopening that failed */
+    MDB_env *env;      /* NULL after a reopening that failed */
+    bool is_read_only; /* it could be reopened for reading alone */
     MDB_dbi databases[DATABASE_COUNT];
 
     /* shared: how many readers are in, and STORE_GATE_CLOSED while the environment is reopened */

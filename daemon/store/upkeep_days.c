@@ -6,6 +6,7 @@
  * is built anew. Should some partition reach over a day that is built, its cells of that day would
  * be counted too: they are taken out first. */
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +41,7 @@ static int64_t quarter_of(wall_ms at)
     return quarter_of_minute(minute_of(at));
 }
 
-static struct day_bounds bounds_of(const struct calendar *calendar, const struct period *day)
+struct day_bounds upkeep_day_bounds(const struct calendar *calendar, const struct period *day)
 {
     const struct civil date = calendar_civil(calendar, day->from);
     return (struct day_bounds){civil_days(&date), quarter_of(day->from), quarter_of(day->to)};
@@ -182,7 +183,7 @@ static bool scan_days(struct upkeep_step *step, size_t index, uint32_t number, s
     scan->is_complete = false;
     do {
         const struct period day = calendar_period(calendar, PERIOD_DAY, scan->at);
-        const struct day_bounds bounds = bounds_of(calendar, &day);
+        const struct day_bounds bounds = upkeep_day_bounds(calendar, &day);
         bool is_done = false;
         if (bounds.to > quartered || day.to <= scan->at) {
             scan->is_complete = true;
@@ -219,6 +220,64 @@ static bool oldest_quarter(struct upkeep_step *step, int64_t *out, bool *found, 
     return true;
 }
 
+/* --- days that were never built --- */
+
+struct meta_name {
+    char text[32];
+};
+
+static struct meta_name name_of_lost(uint32_t calendar)
+{
+    struct meta_name name;
+    (void)snprintf(name.text, sizeof name.text, "days_lost_%u", (unsigned)calendar);
+    return name;
+}
+
+int64_t upkeep_days_lost_before(const struct read_txn *txn, uint32_t calendar)
+{
+    return (int64_t)meta_get(txn, name_of_lost(calendar).text, (uint64_t)INT64_MIN);
+}
+
+bool upkeep_lose_days(struct write_txn *txn, uint32_t calendar, int64_t before, struct error *err)
+{
+    if (before <= upkeep_days_lost_before(&txn->reader, calendar))
+        return true;
+    return meta_put(txn, name_of_lost(calendar).text, (uint64_t)before, err);
+}
+
+static bool find_row(const struct day_bounds *day, void *arg)
+{
+    (void)day;
+    *(bool *)arg = true;
+    return false;
+}
+
+/* A calendar that comes, or comes back, when quarters of which others have days are gone lacks
+ * these for ever: late samples must not make them look whole. */
+static bool note_gap(struct upkeep_step *step, uint32_t calendar, struct error *err)
+{
+    const struct read_txn *reader = &step->txn->reader;
+    int64_t kept = parts_mark(reader, MARK_KEPT_QUARTER);
+    bool goes_on = false;
+    bool has_older = false;
+    uint32_t count = 0;
+
+    if (kept == INT64_MIN)
+        return true;
+    if (!parts_days(reader, &(const struct day_range){calendar, kept - 1, INT64_MAX}, find_row,
+                    &goes_on, err) ||
+        !upkeep_calendar_count(reader, &count, err))
+        return false;
+    for (uint32_t other = 1; other <= count && !goes_on && !has_older; other++) {
+        if (!parts_days(reader, &(const struct day_range){other, INT64_MIN, kept}, find_row,
+                        &has_older, err))
+            return false;
+    }
+    return goes_on || !has_older || upkeep_lose_days(step->txn, calendar, kept, err);
+}
+
+/* --- all calendars --- */
+
 /* `*did` when something is under way, or there is more to look at. */
 static bool scan_calendars(struct upkeep_step *step, int64_t oldest, bool *did, struct error *err)
 {
@@ -231,6 +290,8 @@ static bool scan_calendars(struct upkeep_step *step, int64_t oldest, bool *did, 
         const struct calendar *calendar = upkeep->options->calendars[i];
         uint32_t number = 0;
         if (!parts_add_calendar(step->txn, str_of(calendar_zone(calendar)), &number, err))
+            return false;
+        if (!upkeep->scans[i].has_begun && !note_gap(step, number, err))
             return false;
         begin_scan(&upkeep->scans[i], calendar, oldest, kept);
         if (!scan_days(step, i, number, err))

@@ -16,6 +16,8 @@ enum {
                           touches more the rest waits for the next one */
     DEFAULT_LAG_MS = 2 * MS_PER_MINUTE,
     QUIET_MS = MS_PER_MINUTE,
+    LOOK_AROUND = 2 * QUARTERS_PER_DAY, /* quarters: a day is not longer */
+    LATE_QUARTERS_MAX = 1 << 24,        /* 478 years before 1970: no calendar goes further */
 };
 
 enum fold_phase { FOLD_FIND, FOLD_BUILD, FOLD_REST };
@@ -42,6 +44,16 @@ struct fold_job {
     size_t built_count, built_capacity;
     size_t window_count;
     struct upkeep_copy rest;
+
+    /* Days before all quarters that are kept: built at once from what came late. Owned. */
+    struct late_day *late_days;
+    size_t late_count, late_capacity;
+    bool has_late; /* some cells are of such days */
+};
+
+struct late_day {
+    uint32_t calendar;
+    struct day_bounds bounds;
 };
 
 /* The merges of a window's quarters, each standing on a cell. */
@@ -70,6 +82,7 @@ void fold_job_free(struct fold_job *job)
     end_window(job);
     upkeep_copy_fini(&job->rest);
     free(job->built);
+    free(job->late_days);
     arena_fini(&job->window_arena);
     arena_fini(&job->arena);
     free(job);
@@ -238,6 +251,143 @@ static bool gather_day(const struct day_bounds *day, void *arg)
     return true;
 }
 
+/* --- days that are older than all quarters ---
+ *
+ * The quarters of such a day are kept no longer, so the next look at days does not build it; and
+ * there never were any, or it would have its row. What comes late is all there is of it. */
+
+struct neighbours {
+    struct day_bounds day;
+    bool are_fine;
+};
+
+/* Rows of days that follow each other meet (see store/verify_rows.c), and none is there twice. */
+static bool look_at_neighbour(const struct day_bounds *row, void *arg)
+{
+    struct neighbours *rows = arg;
+    const struct day_bounds *day = &rows->day;
+
+    if (row->day < day->day)
+        rows->are_fine = row->day + 1 == day->day ? row->to == day->from : row->to <= day->from;
+    else if (row->day > day->day)
+        rows->are_fine = row->day == day->day + 1 ? row->from == day->to : row->from >= day->to;
+    else
+        rows->are_fine = false;
+    return rows->are_fine;
+}
+
+static bool may_add_day(struct upkeep_step *step, uint32_t calendar, const struct day_bounds *day,
+                        bool *out, struct error *err)
+{
+    const struct read_txn *reader = &step->txn->reader;
+    struct neighbours rows = {*day, true};
+    int64_t lowest = 0;
+    int64_t highest = 0;
+
+    *out = false;
+    if (!upkeep_kept_bounds(step, LEVEL_DAY, &lowest, &highest, err))
+        return false;
+    if (day->from >= parts_mark(reader, MARK_KEPT_QUARTER) ||
+        day->to > parts_mark(reader, MARK_QUARTERED) || day->from < lowest ||
+        day->from < upkeep_days_lost_before(reader, calendar))
+        return true;
+    const struct day_range range = {calendar, day->from - LOOK_AROUND, day->to + LOOK_AROUND};
+    if (!parts_days(reader, &range, look_at_neighbour, &rows, err))
+        return false;
+    *out = rows.are_fine;
+    return true;
+}
+
+static void remember_late_day(struct fold_job *job, uint32_t calendar, const struct day_bounds *day)
+{
+    for (size_t i = 0; i < job->late_count; i++) {
+        if (job->late_days[i].calendar == calendar && job->late_days[i].bounds.day == day->day)
+            return;
+    }
+    if (job->late_count == job->late_capacity) {
+        job->late_capacity = job->late_capacity == 0 ? 16 : 2 * job->late_capacity;
+        job->late_days = memory_grow(job->late_days, job->late_capacity, sizeof *job->late_days);
+    }
+    job->late_days[job->late_count++] = (struct late_day){calendar, *day};
+}
+
+/* The options' calendar with this number; NULL: it is none of theirs. */
+static const struct calendar *calendar_of(const struct upkeep_step *step, uint32_t number)
+{
+    const struct upkeep_options *options = step->upkeep->options;
+
+    for (size_t i = 0; i < options->calendar_count; i++) {
+        if (parts_calendar(&step->txn->reader, str_of(calendar_zone(options->calendars[i]))) ==
+            number)
+            return options->calendars[i];
+    }
+    return NULL;
+}
+
+static int compare_days(const void *a, const void *b)
+{
+    int64_t left = ((const struct day_bounds *)a)->day;
+    int64_t right = ((const struct day_bounds *)b)->day;
+    return left < right ? -1 : left > right;
+}
+
+/* Adds to the days of quarters [from, to) those that have no row yet and get one with this fold. */
+static bool add_late_days(struct upkeep_step *step, uint32_t number, int64_t from, int64_t to,
+                          struct touched_days *touched, struct error *err)
+{
+    const wall_ms quarter_ms = (wall_ms)MINUTES_PER_QUARTER * MS_PER_MINUTE;
+    const struct calendar *calendar = NULL;
+    struct fold_job *job = step->upkeep->fold;
+    int64_t kept = parts_mark(&step->txn->reader, MARK_KEPT_QUARTER);
+
+    if (kept == INT64_MIN || from >= kept + LOOK_AROUND || from < -LATE_QUARTERS_MAX)
+        return true;
+    job->has_late = true;
+    calendar = calendar_of(step, number);
+    if (calendar == NULL)
+        return true;
+    for (wall_ms at = from * quarter_ms; at < to * quarter_ms;) {
+        const struct period day = calendar_period(calendar, PERIOD_DAY, at);
+        const struct day_bounds bounds = upkeep_day_bounds(calendar, &day);
+        bool may_add = false;
+        if (!may_add_day(step, number, &bounds, &may_add, err))
+            return false;
+        if (may_add) {
+            (void)gather_day(&bounds, touched);
+            remember_late_day(job, number, &bounds);
+        }
+        if (day.to <= at)
+            break;
+        at = day.to;
+    }
+    if (touched->count > 1)
+        qsort(touched->days, touched->count, sizeof *touched->days, compare_days);
+    return true;
+}
+
+/* Their rows. A calendar that nobody wants now has none for them, and can never be whole there. */
+static bool list_late_days(struct upkeep_step *step, struct error *err)
+{
+    struct fold_job *job = step->upkeep->fold;
+    int64_t kept = parts_mark(&step->txn->reader, MARK_KEPT_QUARTER);
+    uint32_t calendars = 0;
+
+    for (size_t i = 0; i < job->late_count; i++) {
+        const struct late_day *day = &job->late_days[i];
+        if (!parts_add_day(step->txn, day->calendar, &day->bounds, err))
+            return false;
+    }
+    if (!job->has_late)
+        return true;
+    if (!upkeep_calendar_count(&step->txn->reader, &calendars, err))
+        return false;
+    for (uint32_t number = 1; number <= calendars; number++) {
+        if (calendar_of(step, number) == NULL && !upkeep_lose_days(step->txn, number, kept, err))
+            return false;
+    }
+    return true;
+}
+
 /* One output for each window of days. */
 static bool open_days(struct upkeep_step *step, uint32_t calendar, int64_t from, int64_t to,
                       struct error *err)
@@ -246,7 +396,8 @@ static bool open_days(struct upkeep_step *step, uint32_t calendar, int64_t from,
     size_t i = 0;
 
     if (!parts_days(&step->txn->reader, &(const struct day_range){calendar, from, to}, gather_day,
-                    &touched, err))
+                    &touched, err) ||
+        !add_late_days(step, calendar, from, to, &touched, err))
         return false;
     while (i < touched.count) {
         const struct day_bounds *first = &touched.days[i];
@@ -440,7 +591,7 @@ static bool list_all(struct upkeep_step *step, struct error *err)
         if (!upkeep_output_list(step, &output, err))
             return false;
     }
-    if (!upkeep_copy_list(step, &job->rest, err))
+    if (!list_late_days(step, err) || !upkeep_copy_list(step, &job->rest, err))
         return false;
     if (job->to > job->closed && !parts_set_mark(step->txn, MARK_CLOSED, job->to, err))
         return false;

@@ -172,6 +172,14 @@ bool upkeep_scans_are_complete(const struct upkeep *upkeep);
 /* How many calendars have a number: 1 to this. */
 bool upkeep_calendar_count(const struct read_txn *txn, uint32_t *out, struct error *err);
 
+/* The quarters of a day of the calendar. */
+struct day_bounds upkeep_day_bounds(const struct calendar *calendar, const struct period *day);
+
+/* Days of the calendar that begin before this quarter and have no row had data that is gone: they
+ * are not built any more. INT64_MIN: there are none. */
+int64_t upkeep_days_lost_before(const struct read_txn *txn, uint32_t calendar);
+bool upkeep_lose_days(struct write_txn *txn, uint32_t calendar, int64_t before, struct error *err);
+
 /* --- series that came no more for long --- */
 
 struct churn_job;

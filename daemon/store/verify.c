@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "store/catalog.h"
 #include "store/verify_private.h"
 
 enum { READ_MS = 1000, TOLD_MAX = 1000 };
@@ -128,6 +129,7 @@ bool verify_store(struct store *store, const struct verify_options *options,
     end_reading(&verify);
     for (size_t i = 0; ok && i < STEP_COUNT; i++)
         ok = run_step(&verify, i, err);
+    catalog_check_free(verify.catalogue);
     free(verify.series);
     arena_fini(&verify.arena);
     arena_fini(&verify.scratch);

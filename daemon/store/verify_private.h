@@ -25,6 +25,8 @@ struct verify {
     unsigned char *series;
     uint32_t series_end; /* ids before have a bit */
 
+    struct catalog_check *catalogue; /* NULL: not begun yet */
+
     char where[160];
 };
 
@@ -92,7 +94,7 @@ typedef bool (*verify_fn)(struct verify *verify, union verify_state *state, bool
 /* Only takes note of which there are. */
 bool verify_series(struct verify *verify, union verify_state *state, bool *done, struct error *err);
 
-/* The catalogue's own check, of its keys and its index: in one transaction. */
+/* The catalogue's own check, of its keys and its index. */
 bool verify_catalogue(struct verify *verify, union verify_state *state, bool *done,
                       struct error *err);
 

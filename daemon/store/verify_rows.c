@@ -72,16 +72,28 @@ static bool count_index(struct verify *verify, struct error *err)
     return ok;
 }
 
+static bool spend_rows(uint64_t rows, void *arg)
+{
+    return verify_spend(arg, rows);
+}
+
 bool verify_catalogue(struct verify *verify, union verify_state *state, bool *done,
                       struct error *err)
 {
+    const struct catalog_checker checker = {on_catalog_finding, spend_rows, verify};
     (void)state;
-    *done = true;
+
     verify_at(verify, "the catalogue");
-    if (count_index(verify, err) && catalog_verify(verify->txn, on_catalog_finding, verify, err))
+    if (verify->catalogue == NULL) {
+        verify->catalogue = catalog_check_new(&checker);
+        if (!count_index(verify, err))
+            return false;
+    }
+    if (catalog_check_go_on(verify->catalogue, verify->txn, done, err))
         return true;
     if (err->kind != ERROR_CORRUPT)
         return false;
+    *done = true;
     verify_report(verify, "catalogue", "%s", err->text);
     return true;
 }

@@ -29,6 +29,7 @@ enum {
     FLUSH_MAX_MS = 10 * 1000,
     FLUSH_PER_BUSY = 10,
     GUARD_SAVE_MS = 60 * 1000,
+    UPKEEP_EVERY = 8, /* commits, while there is always more to commit */
 };
 
 struct queue {
@@ -69,7 +70,8 @@ struct writer {
 
     struct upkeep *upkeep; /* NULL: none is wanted */
     struct guard guard;
-    bool has_clock; /* `guard` is open */
+    bool has_clock;   /* `guard` is open */
+    unsigned commits; /* since the last step of upkeep */
     mono_ms guard_saved_at;
     mono_ms flush_began; /* the interval in which `busy_us` were needed */
     uint64_t busy_us;
@@ -154,8 +156,11 @@ static void finish_group(struct writer *writer, const struct group *group)
         finish_job((struct writer_job *)queue_take(&writer->jobs), NULL);
     for (size_t i = 0; i < group->deltas; i++)
         finish_delta(writer, (struct delta *)queue_take(&writer->deltas), NULL);
-    if (group->part_to > 0)
-        ((struct delta *)writer->deltas.first)->stored_cells = group->part_to;
+    if (group->has_part) {
+        struct delta *delta = (struct delta *)writer->deltas.first;
+        delta->stored_cells = group->part_to;
+        delta->stored_cumulatives = group->part_cumulatives_to;
+    }
 }
 
 /* Tells who waits for an answer, from the `first`-th on, and keeps the others. */
@@ -233,15 +238,30 @@ static bool choose_parts(struct writer *writer, struct write_txn *txn, const str
         if (!identity_decide(txn, delta, now, err))
             return false;
         if (delta->outcome == DELTA_STORED)
-            parts[(*count)++] = (struct journal_part){
-                .delta = delta, .from = delta->stored_cells, .to = delta->cell_count};
+            parts[(*count)++] = (struct journal_part){.delta = delta,
+                                                      .from = delta->stored_cells,
+                                                      .to = delta->cell_count,
+                                                      .cumulatives_from = delta->stored_cumulatives,
+                                                      .cumulatives_to = delta->cumulative_count};
     }
-    if (group->part_to > 0) {
+    if (group->has_part) {
         struct delta *delta = (struct delta *)message;
-        parts[(*count)++] = (struct journal_part){
-            .delta = delta, .from = delta->stored_cells, .to = group->part_to};
+        parts[(*count)++] = (struct journal_part){.delta = delta,
+                                                  .from = delta->stored_cells,
+                                                  .to = group->part_to,
+                                                  .cumulatives_from = delta->stored_cumulatives,
+                                                  .cumulatives_to = group->part_cumulatives_to};
     }
     return true;
+}
+
+/* The counts of a delta go with its first part, so that they never say less than what is stored. */
+static bool count_delta(struct writer *writer, struct write_txn *txn, const struct delta *delta,
+                        const struct ledger_drops *drops, struct error *err)
+{
+    if (delta->stored_cells + delta->stored_cumulatives > 0)
+        return ledger_table_drop(txn, delta, drops, &writer->unreadable, err);
+    return ledger_table_add(txn, delta, drops, &writer->unreadable, err);
 }
 
 static bool apply_deltas(struct writer *writer, struct write_txn *txn, const struct group *group,
@@ -269,9 +289,11 @@ static bool apply_deltas(struct writer *writer, struct write_txn *txn, const str
         const struct delta *delta = (struct delta *)message;
         const struct ledger_drops *drops =
             delta->outcome == DELTA_STORED ? &part++->drops : &nothing;
-        if (!ledger_table_add(txn, delta, drops, &writer->unreadable, err))
+        if (!count_delta(writer, txn, delta, drops, err))
             return false;
     }
+    if (group->has_part && !count_delta(writer, txn, part->delta, &part->drops, err))
+        return false;
     wall_ms newest = (wall_ms)meta_get(&txn->reader, "newest", (uint64_t)WALL_NONE);
     return report->newest <= newest || meta_put(txn, "newest", (uint64_t)report->newest, err);
 }
@@ -296,7 +318,7 @@ static bool fill(struct writer *writer, struct write_txn *txn, const struct grou
                  uint64_t *number, struct error *err)
 {
     *number = store_commit_number(&txn->reader) + 1;
-    if (group->deltas > 0 || group->part_to > 0) {
+    if (group->deltas > 0 || group->has_part) {
         if (!apply_deltas(writer, txn, group, *number, err))
             return false;
     }
@@ -540,6 +562,7 @@ static void turn_upkeep(struct writer *writer)
 
     if (writer->upkeep == NULL || !writer->has_clock || writer->doubt.number != 0)
         return;
+    writer->commits = 0;
     uint64_t busy_before = microseconds(CLOCK_THREAD_CPUTIME_ID);
     bool ok = upkeep_step(writer->upkeep, &writer->guard, &more, &err);
     writer->busy_us += microseconds(CLOCK_THREAD_CPUTIME_ID) - busy_before;
@@ -548,6 +571,14 @@ static void turn_upkeep(struct writer *writer)
                      "reason=\"%.150s\"", err.text);
     else if (more)
         work_soon(writer);
+}
+
+/* Who sends without a pause must not keep the runs from being merged and folded. */
+static void commit_and_keep_up(struct writer *writer)
+{
+    commit_waiting(writer);
+    if (!writer->stuck && ++writer->commits >= UPKEEP_EVERY)
+        turn_upkeep(writer);
 }
 
 /* When nothing else was written for long, and when kpid stops. */
@@ -602,7 +633,7 @@ static void on_drained(void *receiver)
     struct writer *writer = receiver;
 
     if (!writer->stuck)
-        commit_waiting(writer);
+        commit_and_keep_up(writer);
     else
         refuse_who_waits(writer, &writer->last_error);
 }
@@ -622,7 +653,7 @@ static void on_work(evutil_socket_t fd, short events, void *arg)
     (void)events;
 
     if (!writer->stuck && (has_deltas || writer->jobs.count > 0))
-        commit_waiting(writer);
+        commit_and_keep_up(writer);
     else
         turn_upkeep(writer);
 }

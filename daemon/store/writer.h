@@ -3,12 +3,15 @@
  * What waits in its mailbox goes into one transaction (group commit) as soon as the last one is
  * done: first the deltas, then the jobs, each in the order they were posted. A transaction takes
  * about 20 ms of CPU at most: what is more goes into the next ones, a large delta that nobody waits
- * for in parts, its ledger with the last. A commit that fails (disk full, map full, I/O error) is
- * tried again whole, with the shards merging on meanwhile; who waits for an answer is told as soon
- * as it is certain and taken out of the retry, and so is who comes before the next try.
+ * for in parts, its ledger with the first, so that the counts never say less than what is stored:
+ * after a crash in between they say more, of input that nobody was told is stored. A batch that is
+ * waited for is one transaction whatever its size, which the limit of a body bounds. A commit that
+ * fails (disk full, map full, I/O error) is tried again whole, with the shards merging on
+ * meanwhile; who waits for an answer is told as soon as it is certain and taken out of the retry,
+ * and so is who comes before the next try.
  *
- * When nothing waits, the store's background work is done (store/upkeep.h) in steps of as much, and
- * after each who has come meanwhile is served.
+ * When nothing waits, and after some commits when there is always more, the store's background work
+ * is done (store/upkeep.h) in steps of as much, and after each who has come meanwhile is served.
  *
  * While the data is larger than storage.max_size only jobs and background work are committed;
  * deltas are refused with ERROR_FULL, or kept when nobody waits for them. */

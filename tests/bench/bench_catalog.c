@@ -305,10 +305,21 @@ static void say(const char *finding, void *arg)
 
 static void verify(struct bench *bench)
 {
+    const struct catalog_checker checker = {say, NULL, NULL};
+    struct catalog_check *check = catalog_check_new(&checker);
     struct read_txn *txn = read_txn_begin(bench->store, &bench->err);
     double began = now_of(CLOCK_MONOTONIC);
-    must(bench, txn != NULL && catalog_verify(txn, say, NULL, &bench->err));
-    (void)printf("\nverify: %.0f ms\n", (now_of(CLOCK_MONOTONIC) - began) * 1e3);
+    double longest = 0;
+    bool done = false;
+    while (!done) {
+        double step = now_of(CLOCK_MONOTONIC);
+        must(bench, txn != NULL && catalog_check_go_on(check, txn, &done, &bench->err));
+        step = now_of(CLOCK_MONOTONIC) - step;
+        longest = step > longest ? step : longest;
+    }
+    (void)printf("\nverify: %.0f ms, its longest part %.0f ms\n",
+                 (now_of(CLOCK_MONOTONIC) - began) * 1e3, longest * 1e3);
+    catalog_check_free(check);
     read_txn_end(txn);
 }
 

@@ -6,8 +6,8 @@
  *   KPID_FAULT_FAIL=N:HOW    the N-th write or sync of the data file, counted from 1, fails once
  *                            with HOW: eio, enospc, or short (half of the bytes are written)
  *   KPID_FAULT_WHILE=FILE    while FILE is there, all of them fail with what it holds: eio, enospc,
- *                            or erofs (a file system that has become read-only: nor can the data
- *                            file be opened for writing)
+ * or erofs: of a file system that is read-only, so that the data file cannot be opened for writing
+ * either. With remount it becomes so just now: what was written to memory cannot be synced.
  *
  * The data file is the one named data.mdb. What the program writes to a file named acks goes into
  * the log too, so that it is known what it had acknowledged when. One thread at a time writes to
@@ -77,8 +77,10 @@ static bool is_data(int fd)
     return tracked_of(fd) == TRACKED_DATA || tracked_of(fd) == TRACKED_DATA_SYNC;
 }
 
-/* The error that everything fails with now; 0: none. */
-static int fails_with(void)
+enum deed { DEED_WRITE, DEED_SYNC, DEED_OPEN };
+
+/* The error that such a deed fails with now, as all of its kind; 0: none. */
+static int fails_with(enum deed deed)
 {
     char text[8] = "";
 
@@ -89,15 +91,19 @@ static int fails_with(void)
         return 0;
     (void)syscall(SYS_read, fd, text, sizeof text - 1);
     (void)syscall(SYS_close, fd);
-    if (strncmp(text, "erofs", 5) == 0)
+    if (strncmp(text, "remount", 7) == 0 && deed == DEED_WRITE)
+        return 0;
+    if (strncmp(text, "erofs", 5) == 0 || strncmp(text, "remount", 7) == 0)
         return EROFS;
+    if (deed == DEED_OPEN)
+        return 0;
     return strncmp(text, "enospc", 6) == 0 ? ENOSPC : EIO;
 }
 
 /* Whether this operation fails; sets errno. A short write is the caller's. */
-static bool fails(bool *is_short)
+static bool fails(enum deed deed, bool *is_short)
 {
-    int error = fails_with();
+    int error = fails_with(deed);
 
     *is_short = false;
     if (error != 0) {
@@ -131,7 +137,8 @@ static int opened(int fd, const char *path, int flags)
 
 static int open_as(const char *path, int flags, int mode)
 {
-    if ((flags & O_ACCMODE) != O_RDONLY && ends_with(path, "data.mdb") && fails_with() == EROFS) {
+    if ((flags & O_ACCMODE) != O_RDONLY && ends_with(path, "data.mdb") &&
+        fails_with(DEED_OPEN) == EROFS) {
         errno = EROFS;
         return -1;
     }
@@ -156,6 +163,15 @@ int open64(const char *path, int flags, ...)
     return open_as(path, flags, mode);
 }
 
+int access(const char *path, int how_to)
+{
+    if ((how_to & W_OK) != 0 && ends_with(path, "data.mdb") && fails_with(DEED_OPEN) == EROFS) {
+        errno = EROFS;
+        return -1;
+    }
+    return (int)syscall(SYS_faccessat, AT_FDCWD, path, how_to);
+}
+
 int close(int fd)
 {
     if (fd >= 0 && fd < FD_MAX)
@@ -167,7 +183,7 @@ static ssize_t write_data(int fd, const void *bytes, size_t length, off_t offset
 {
     bool is_short = false;
 
-    if (fails(&is_short)) {
+    if (fails(DEED_WRITE, &is_short)) {
         if (!is_short)
             return -1;
         length /= 2;
@@ -240,7 +256,7 @@ static int sync_data(long number, int fd)
 {
     bool is_short = false;
 
-    if (is_data(fd) && fails(&is_short)) {
+    if (is_data(fd) && fails(DEED_SYNC, &is_short)) {
         errno = EIO; /* what a sync can say */
         return -1;
     }

@@ -14,6 +14,27 @@ static void require(bool holds)
         abort();
 }
 
+static void read_all(const struct cell *cell)
+{
+    const struct aggregate *aggregate = &cell->aggregate;
+    double before = aggregate->min;
+
+    for (int i = 0; i <= 8; i++) {
+        double value = 0;
+        double at_most = 0;
+        double at_least = 0;
+        if (!cell_quantile(cell, i / 8.0, &value)) {
+            require(!cell->counts_values);
+            return;
+        }
+        require(value >= before && value <= aggregate->max);
+        require(cell_quantile_error(cell, value) >= 0);
+        require(cell_share_at_most(cell, value, &at_most) && at_most >= 0 && at_most <= 1);
+        require(cell_share_at_least(cell, value, &at_least) && at_least >= 0 && at_least <= 1);
+        before = value;
+    }
+}
+
 static void try_cell(struct str bytes)
 {
     struct cell cell;
@@ -34,6 +55,8 @@ static void try_cell(struct str bytes)
     cell_encode(&merged, &again);
     struct cell decoded;
     require(cell_decode(buf_view(&again), &decoded));
+    read_all(&cell);
+    read_all(&merged);
     cell_fini(&decoded);
     cell_fini(&merged);
     cell_fini(&cell);

@@ -1,5 +1,6 @@
 /* Histograms as they come from disk and network: any bytes are refused or read; what is read writes
  * the same bytes again, and merging it keeps the laws. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -31,7 +32,7 @@ static void read_all(const struct histogram *histogram)
     double before = -INFINITY;
     for (int i = 0; i <= 8; i++) {
         double value = 0;
-        if (!histogram_quantile(histogram, i / 8.0, -INFINITY, INFINITY, &value)) {
+        if (!histogram_quantile(histogram, i / 8.0, -DBL_MAX, DBL_MAX, &value)) {
             require(histogram_count(histogram) == 0);
             return;
         }

@@ -481,6 +481,92 @@ static void checking_finds_what_is_missing(void **state)
     assert_int_equal(findings_of(fixture), 0);
 }
 
+/* A check in many short transactions, with a life between them. */
+struct walk_through {
+    struct fixture *fixture;
+    int findings;
+    uint64_t left;      /* rows of the transaction */
+    uint32_t made;      /* series, so far */
+    uint32_t remove_at; /* the next one that goes; 0: none does any more */
+    size_t transactions;
+};
+
+static void hear_finding(const char *finding, void *arg)
+{
+    struct walk_through *walk = arg;
+    if (walk->findings++ == 0)
+        print_message("first finding: %s\n", finding);
+}
+
+static bool spend_rows(uint64_t rows, void *arg)
+{
+    struct walk_through *walk = arg;
+    walk->left -= rows < walk->left ? rows : walk->left;
+    return walk->left > 0;
+}
+
+static void live_on(struct walk_through *walk)
+{
+    struct fixture *fixture = walk->fixture;
+
+    walk->transactions++;
+    if (walk->transactions % 3 == 0) {
+        add_numbered(fixture, walk->made + 1, walk->made + 20);
+        walk->made += 20;
+    }
+    if (walk->transactions % 4 == 0)
+        (void)index_step(fixture);
+    if (walk->remove_at > 0 && walk->remove_at < 4000) {
+        begin(fixture);
+        must(fixture, catalog_remove_series(fixture->catalog, &fixture->txn, &walk->remove_at, 1,
+                                            &fixture->err));
+        (void)catalog_end_group(fixture->catalog);
+        commit(fixture);
+        walk->remove_at += 7;
+    }
+}
+
+static int findings_meanwhile(struct walk_through *walk)
+{
+    const struct catalog_checker checker = {hear_finding, spend_rows, walk};
+    struct catalog_check *check = catalog_check_new(&checker);
+    bool done = false;
+
+    walk->findings = 0;
+    while (!done) {
+        struct read_txn *txn = read_begin(walk->fixture);
+        walk->left = 700;
+        must(walk->fixture, catalog_check_go_on(check, txn, &done, &walk->fixture->err));
+        read_txn_end(txn);
+        live_on(walk);
+    }
+    catalog_check_free(check);
+    return walk->findings;
+}
+
+static void what_comes_and_goes_while_it_is_checked_is_no_finding(void **state)
+{
+    struct fixture *fixture = *state;
+    struct walk_through walk = {.fixture = fixture, .made = 9500, .remove_at = 5};
+
+    add_numbered(fixture, 1, walk.made);
+    (void)index_all(fixture);
+    assert_int_equal(findings_meanwhile(&walk), 0);
+    assert_true(walk.transactions > 40);
+    assert_true(walk.remove_at > 250);
+
+    begin(fixture); /* one of a group in which nothing else happens, though another is restless */
+    struct schema_key key = schema_id_key(9000);
+    must(fixture, store_remove(&fixture->txn, DATABASE_SERIES, store_key(&key), &fixture->err));
+    commit(fixture);
+    assert_int_equal(findings_meanwhile(&walk), 1);
+    begin(fixture); /* a metric that says what is not so */
+    must(fixture, metric_table_remove(&fixture->txn, STR("orders"), 3, &fixture->err));
+    commit(fixture);
+    walk.remove_at = 0;
+    assert_int_equal(findings_meanwhile(&walk), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +585,7 @@ int main(void)
         CATALOG_TEST(a_removal_that_did_not_hold_is_undone),
         CATALOG_TEST(metrics_are_counted_and_listed_in_order),
         CATALOG_TEST(checking_finds_what_is_missing),
+        CATALOG_TEST(what_comes_and_goes_while_it_is_checked_is_no_finding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

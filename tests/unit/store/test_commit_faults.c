@@ -316,14 +316,34 @@ static void a_reopening_that_fails_is_tried_again(void **state)
     struct error err = ERROR_EMPTY;
     fail_commits(1, EIO);
     fault.panics = true;
-    fault.open_failures = 2;
+    fault.open_failures = 4; /* for writing, then for reading, twice */
     post(fixture, one_sample(METRIC_COUNTER, "orders", "", 3, AT(MINUTE, 0)));
     commit(fixture);
     wait_for_retry(fixture);
     assert_null(read_txn_begin(fixture->store, &err));
     wait_for_retry(fixture);
-    assert_int_equal(fault.opens, 3);
+    assert_int_equal(fault.opens, 5);
     assert_same(sum_of(fixture, "orders"), 3);
+}
+
+static void what_cannot_be_opened_for_writing_is_read_meanwhile(void **state)
+{
+    struct fixture *fixture = *state;
+    post(fixture, one_sample(METRIC_COUNTER, "orders", "", 5, AT(MINUTE, 0)));
+    commit(fixture);
+    fail_commits(1, EIO);
+    fault.panics = true;
+    fault.open_failures = 1;
+    post(fixture, one_sample(METRIC_COUNTER, "orders", "", 3, AT(MINUTE, 0)));
+    commit(fixture);
+    while (fault.opens == 0)
+        wait_for_retry(fixture);
+    assert_int_equal(fault.opens, 2);
+    assert_true(writer_is_failing(fixture->writer));
+    assert_same(sum_of(fixture, "orders"), 5);
+    wait_for_retry(fixture);
+    assert_int_equal(fault.opens, 3);
+    assert_same(sum_of(fixture, "orders"), 8);
 }
 
 /* --- stopping --- */
@@ -375,6 +395,7 @@ int main(void)
         FAULT_TEST(after_a_panic_the_environment_is_opened_again),
         FAULT_TEST(the_reopening_waits_for_readers),
         FAULT_TEST(a_reopening_that_fails_is_tried_again),
+        FAULT_TEST(what_cannot_be_opened_for_writing_is_read_meanwhile),
         FAULT_TEST(stopping_tries_again_for_a_while),
         FAULT_TEST(what_cannot_be_stored_at_the_end_is_answered),
     };

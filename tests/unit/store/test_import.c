@@ -13,8 +13,8 @@
 
 enum {
     SERIES = 6,
-    SAMPLES = 4000,
-    COMMITS = 125,
+    SAMPLES = 2400,
+    COMMITS = 80,
     ZONES = 2,
     MEMBERS = 400,
 };

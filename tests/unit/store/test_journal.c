@@ -1,5 +1,6 @@
 /* What a commit makes of deltas: order, levels of gauges, increments, parts, what comes twice. */
 #include "fixture.h"
+#include "store/kept.h"
 
 /* Turns the writer's loop until nothing is left to commit. */
 static void commit_rest(struct fixture *fixture)
@@ -48,7 +49,7 @@ static struct delta *large_delta(void)
     return delta;
 }
 
-static void a_large_delta_goes_in_parts_and_its_counts_with_the_last(void **state)
+static void a_large_delta_goes_in_parts_and_its_counts_with_the_first(void **state)
 {
     struct fixture *fixture = *state;
     struct answer answer = {0};
@@ -60,7 +61,7 @@ static void a_large_delta_goes_in_parts_and_its_counts_with_the_last(void **stat
     delta->keep_trying = true;
     post(fixture, delta);
     for (int part = 1; answer.calls == 0; part++) {
-        assert_int_equal(ledger_of(fixture).stored, 0);
+        assert_int_equal(ledger_of(fixture).stored, part == 1 ? 0 : MANY_CELLS);
         if (part == 1)
             commit(fixture);
         else
@@ -106,6 +107,138 @@ static void stopping_commits_all_parts(void **state)
     writer_stop(fixture->writer);
     assert_same(sum_of(fixture, "orders"), 2 * MANY_CELLS);
     assert_int_equal(ledger_of(fixture).stored, 2 * MANY_CELLS);
+}
+
+/* --- what is not stored --- */
+
+static void add_cumulative(struct delta *delta, uint32_t series, double value, wall_ms at,
+                           wall_ms start)
+{
+    const struct delta_cumulative sample = {
+        .series = series, .at = at, .start = start, .arrival = (uint64_t)at * 1000, .value = value};
+    delta_add_cumulative(delta, &sample);
+}
+
+static void set_marks(struct fixture *fixture, int64_t minute, int64_t quarter, int64_t day)
+{
+    struct error err = ERROR_EMPTY;
+    struct write_txn txn;
+
+    assert_true(write_txn_begin(fixture->store, NULL, &txn, &err));
+    assert_true(parts_set_mark(&txn, MARK_KEPT_MINUTE, minute, &err) &&
+                parts_set_mark(&txn, MARK_KEPT_QUARTER, quarter, &err) &&
+                parts_set_mark(&txn, MARK_KEPT_DAY, day, &err));
+    assert_true(write_txn_commit(&txn, &err));
+}
+
+static void put_kept(struct fixture *fixture, const char *metric, int64_t quarter)
+{
+    const struct kept_row row = {
+        .metric = str_of(metric),
+        .kept = {.from = {quarter * MINUTES_PER_QUARTER, quarter, quarter}}};
+    struct error err = ERROR_EMPTY;
+    struct write_txn txn;
+
+    assert_true(write_txn_begin(fixture->store, NULL, &txn, &err));
+    assert_true(kept_put(&txn, &row, &err));
+    assert_true(write_txn_commit(&txn, &err));
+}
+
+static void what_no_level_keeps_is_counted_as_too_old(void **state)
+{
+    struct fixture *fixture = *state;
+    const int64_t quarter = MINUTE / MINUTES_PER_QUARTER;
+    static const char *const metrics[] = {"orders", "short", "long"};
+    static const struct {
+        int quarters_ago;
+        bool is_taken[TEST_COUNT(metrics)];
+    } cases[] = {{9, {true, true, true}},
+                 {19, {true, false, true}},
+                 {29, {true, false, true}},
+                 {31, {false, false, true}},
+                 {41, {false, false, false}}};
+    uint64_t stored = 0;
+
+    set_marks(fixture, (quarter - 10) * MINUTES_PER_QUARTER, quarter - 20, quarter - 30);
+    put_kept(fixture, "short", quarter - 10);
+    put_kept(fixture, "long", quarter - 40);
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct delta *delta = delta_new();
+        for (size_t m = 0; m < TEST_COUNT(metrics); m++) {
+            uint32_t series = add_series(delta, METRIC_COUNTER, metrics[m], "");
+            int64_t minute = (quarter - cases[i].quarters_ago) * MINUTES_PER_QUARTER;
+            add_sample(delta, series, 1, AT(minute, 1));
+            add_sample(delta, series, 1, AT(minute, 2));
+            stored += cases[i].is_taken[m] ? 2 : 0;
+        }
+        add_counts(delta, "import", 2 * TEST_COUNT(metrics), 1);
+        post(fixture, delta);
+        commit(fixture);
+    }
+    struct ledger ledger = ledger_of(fixture);
+    assert_int_equal(ledger.stored, stored);
+    assert_int_equal(ledger.dropped[DROP_too_old],
+                     2 * TEST_COUNT(metrics) * TEST_COUNT(cases) - stored);
+}
+
+static void an_increment_that_is_too_old_is_counted_so(void **state)
+{
+    struct fixture *fixture = *state;
+    const int64_t quarter = MINUTE / MINUTES_PER_QUARTER;
+    struct delta *delta = delta_new();
+    uint32_t series = add_series(delta, METRIC_COUNTER, "orders", "");
+
+    set_marks(fixture, quarter * MINUTES_PER_QUARTER, quarter, quarter);
+    add_cumulative(delta, series, 10, AT(MINUTE - 100, 0), WALL_NONE);
+    add_cumulative(delta, series, 30, AT(MINUTE - 90, 0), WALL_NONE);
+    add_cumulative(delta, series, 70, AT(MINUTE + 15, 0), WALL_NONE);
+    add_counts(delta, "prometheus", 3, 0);
+    post(fixture, delta);
+    commit(fixture);
+    assert_same(sum_of(fixture, "orders"), 40);
+    assert_int_equal(ledger_of(fixture).stored, 1); /* the first one is an increment of 0 */
+    assert_int_equal(ledger_of(fixture).dropped[DROP_too_old], 2);
+}
+
+static void what_a_later_part_does_not_store_is_taken_off_the_counts(void **state)
+{
+    struct fixture *fixture = *state;
+    const int64_t quarter = MINUTE / MINUTES_PER_QUARTER;
+    struct delta *delta = large_delta();
+
+    set_marks(fixture, quarter * MINUTES_PER_QUARTER, quarter, quarter);
+    for (int i = 0; i < 1000; i++)
+        delta->cells[MANY_CELLS - 1 - i].minute -= 1000;
+    post(fixture, delta);
+    commit(fixture);
+    commit_rest(fixture);
+    assert_int_equal(ledger_of(fixture).received, MANY_CELLS);
+    assert_int_equal(ledger_of(fixture).dropped[DROP_too_old] + ledger_of(fixture).stored,
+                     MANY_CELLS);
+    assert_in_range(ledger_of(fixture).dropped[DROP_too_old], 1000, 16000);
+}
+
+static void what_has_no_series_is_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct delta *delta = one_sample(METRIC_COUNTER, "orders", "", 1, AT(MINUTE, 0));
+    struct series_hash hash = delta->series[0].hash;
+
+    post(fixture, delta);
+    commit(fixture);
+    delta = one_sample(METRIC_COUNTER, "visits", "", 5, AT(MINUTE, 0));
+    delta->series[0].hash = hash;
+    add_sample(delta, add_series(delta, METRIC_COUNTER, "views", ""), 2, AT(MINUTE, 0));
+    add_sample(delta, add_series(delta, METRIC_COUNTER, "clicks", ""), 2, AT(MINUTE, 0));
+    delta->series[1].key = STR_EMPTY;
+    add_counts(delta, "statsd udp", 3, 0);
+    post(fixture, delta);
+    commit(fixture);
+    struct ledger ledger = ledger_of(fixture);
+    assert_int_equal(ledger.received, 3);
+    assert_int_equal(ledger.stored, 1);
+    assert_int_equal(ledger.dropped[DROP_collision], 1);
+    assert_int_equal(ledger.dropped[DROP_unknown_series], 1);
 }
 
 /* --- gauges --- */
@@ -157,14 +290,6 @@ static void a_late_change_starts_from_what_its_own_group_said(void **state)
 
 /* --- cumulative counters (FIG-23) --- */
 
-static void add_cumulative(struct delta *delta, uint32_t series, double value, wall_ms at,
-                           wall_ms start)
-{
-    const struct delta_cumulative sample = {
-        .series = series, .at = at, .start = start, .arrival = (uint64_t)at * 1000, .value = value};
-    delta_add_cumulative(delta, &sample);
-}
-
 static void cumulative_samples_count_their_differences(void **state)
 {
     struct fixture *fixture = *state;
@@ -189,6 +314,31 @@ static void cumulative_samples_count_their_differences(void **state)
         assert_same(sum_of(fixture, name), 110);
     }
     assert_int_equal(ledger_of(fixture).stored, 2 * TEST_COUNT(values));
+}
+
+static void many_cumulative_samples_go_in_parts(void **state)
+{
+    struct fixture *fixture = *state;
+    struct delta *delta = delta_new();
+    uint64_t before = commit_number(fixture);
+
+    for (int i = 0; i < 500; i++) {
+        char labels[16];
+        (void)snprintf(labels, sizeof labels, "n=%d", i);
+        uint32_t series = add_series(delta, METRIC_COUNTER, "orders", labels);
+        add_sample(delta, series, 1, AT(MINUTE, 0));
+    }
+    for (uint32_t i = 0; i < 150 * 1000; i++)
+        add_cumulative(delta, i % 500, i / 500, AT(MINUTE, (int)(i / 500)), WALL_NONE);
+    add_counts(delta, "prometheus", 150 * 1000 + 500, 0);
+    post(fixture, delta);
+    commit(fixture);
+    assert_int_equal(commit_number(fixture), before + 1);
+    assert_true(sum_of(fixture, "orders") < 100 * 1000);
+    commit_rest(fixture);
+    assert_in_range(commit_number(fixture), before + 3, before + 8);
+    assert_same(sum_of(fixture, "orders"), 500 * 299 + 500);
+    assert_int_equal(ledger_of(fixture).stored, 150 * 1000 + 500);
 }
 
 static void a_cumulative_sample_that_comes_again_is_a_duplicate(void **state)
@@ -399,9 +549,14 @@ static void random_deltas_in_random_groups_agree_with_a_plain_model(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STORE_TEST(a_large_delta_goes_in_parts_and_its_counts_with_the_last),
+        STORE_TEST(a_large_delta_goes_in_parts_and_its_counts_with_the_first),
         STORE_TEST(a_large_delta_that_is_waited_for_is_one_commit),
         STORE_TEST(stopping_commits_all_parts),
+        STORE_TEST(what_no_level_keeps_is_counted_as_too_old),
+        STORE_TEST(an_increment_that_is_too_old_is_counted_so),
+        STORE_TEST(what_a_later_part_does_not_store_is_taken_off_the_counts),
+        STORE_TEST(what_has_no_series_is_counted),
+        STORE_TEST(many_cumulative_samples_go_in_parts),
         STORE_TEST(changes_follow_each_other_over_quarters_of_one_group),
         STORE_TEST(a_late_change_starts_from_what_its_own_group_said),
         STORE_TEST(cumulative_samples_count_their_differences),

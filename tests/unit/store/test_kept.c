@@ -2,6 +2,7 @@
  * measured, or it says that something is missing, at every moment and whatever rules are changed.
  */
 #include "store/catalog.h"
+#include "store/export.h"
 #include "store/kept.h"
 #include "upkeep_world.h"
 #include "verify_world.h"
@@ -276,6 +277,90 @@ static void live(struct world *world, size_t rounds)
     check_newest(world);
 }
 
+/* --- what an export has --- */
+
+struct exported {
+    struct world *world;
+    struct read_txn *txn;
+    struct arena arena;
+    size_t page_cells;
+    uint64_t counts[SERIES_MAX];
+    size_t cells[2]; /* minutes, quarters */
+};
+
+static uint32_t id_of(struct str key)
+{
+    for (uint32_t id = 1; id <= SERIES_MAX; id++) {
+        if (str_equal(all_series[id - 1].key, key))
+            return id;
+    }
+    fail_msg("an unknown series");
+    return 0;
+}
+
+/* Minutes where the metric has them, else quarters; each is what was measured. */
+static bool check_exported(const struct export_cell *shown, void *arg)
+{
+    struct exported *exported = arg;
+    struct world *world = exported->world;
+    uint32_t id = id_of(shown->key);
+    struct error err = ERROR_EMPTY;
+    struct cell expected = CELL_EMPTY;
+    struct cell found = CELL_EMPTY;
+    struct kept kept;
+
+    if (exported->page_cells-- == 0)
+        return false;
+    assert_true(
+        kept_of_metric(exported->txn, str_of(metric_of(id)), &exported->arena, &kept, &err));
+    bool is_minute = minute_of(shown->from) >= kept.from[LEVEL_MINUTE];
+    assert_int_equal(shown->width, is_minute ? MS_PER_MINUTE : QUARTER_MS);
+    for (size_t i = 0; i < world->model.count; i++) {
+        const struct item *item = &world->model.items[i];
+        wall_ms at = item->bucket * MS_PER_MINUTE;
+        if (item->id == id && at >= shown->from && at < shown->from + shown->width)
+            cell_merge(&expected, &item->cell);
+    }
+    cell_merge(&found, shown->cell);
+    assert_true(same_cells(&found, &expected));
+    exported->counts[id - 1] += found.aggregate.count;
+    exported->cells[is_minute ? 0 : 1]++;
+    cell_fini(&expected);
+    cell_fini(&found);
+    return true;
+}
+
+static void check_export(struct world *world, struct str metric)
+{
+    struct exported exported = {.world = world, .txn = read_begin(&world->fixture)};
+    struct export export = {
+        .range = {metric, WALL_NONE, WALL_NONE}, .on_cell = check_exported, .arg = &exported};
+    struct error err = ERROR_EMPTY;
+    uint64_t expected[SERIES_MAX] = {0};
+    bool more = true;
+
+    bag_merge(&world->model);
+    while (more) {
+        exported.page_cells = 1 + below(world, 40);
+        if (!export_page(exported.txn, &export, &more, &err))
+            fail_msg("%s", err.text);
+    }
+    for (size_t i = 0; i < world->model.count; i++) {
+        const struct item *item = &world->model.items[i];
+        struct kept kept;
+        assert_true(kept_of_metric(exported.txn, str_of(metric_of(item->id)), &exported.arena,
+                                   &kept, &err));
+        if ((metric.len == 0 || str_is(metric, metric_of(item->id))) &&
+            quarter_of_minute(item->bucket) >= kept.from[LEVEL_QUARTER])
+            expected[item->id - 1] += item->cell.aggregate.count;
+    }
+    for (size_t i = 0; i < SERIES_MAX; i++)
+        assert_int_equal(exported.counts[i], expected[i]);
+    assert_true(exported.cells[0] > 0 && exported.cells[1] > 0);
+    read_txn_end(exported.txn);
+    arena_fini(&exported.arena);
+}
+
 static void expect_nothing_wrong(struct world *world)
 {
     struct heard heard = {.count = 0};
@@ -306,6 +391,8 @@ static void a_figure_is_right_or_says_that_it_is_not_complete(void **state)
     set_rules(&world, 0, 2);
     live(&world, 40);
     expect_nothing_wrong(&world);
+    check_export(&world, STR_EMPTY);
+    check_export(&world, STR("short"));
     assert_true(complete_seen > 200);
     assert_true(part_seen > 100);
     world_close(&world);

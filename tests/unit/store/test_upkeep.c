@@ -1,4 +1,5 @@
 /* What the background work makes of runs, in the end and on the way. */
+#include "store/verify.h"
 #include "upkeep_world.h"
 
 static void every_level_always_says_the_same(void **state)
@@ -132,6 +133,133 @@ static void an_import_of_older_days_ends_like_live_data(void **state)
     world_close(&world);
 }
 
+static bool note_day(const struct day_bounds *day, void *arg)
+{
+    (void)day;
+    *(bool *)arg = true;
+    return true;
+}
+
+/* Whether the day of a minute has its row. */
+static bool is_in_day(struct world *world, size_t calendar, int64_t minute)
+{
+    struct error err = ERROR_EMPTY;
+    struct read_txn *txn = read_begin(&world->fixture);
+    int64_t quarter = quarter_of_minute(minute);
+    bool found = false;
+
+    assert_true(parts_days(txn,
+                           &(const struct day_range){parts_calendar(txn, str_of(ZONES[calendar])),
+                                                     quarter, quarter + 1},
+                           note_day, &found, &err));
+    read_txn_end(txn);
+    return found;
+}
+
+/* The cells of these worlds are of no series. */
+static void fail_finding(const struct verify_finding *finding, void *arg)
+{
+    (void)arg;
+    if (strstr(finding->text, "not in the catalogue") == NULL)
+        fail_msg("%s %s: %s", finding->what, finding->where, finding->text);
+}
+
+static void expect_verified(struct world *world)
+{
+    struct error err = ERROR_EMPTY;
+    struct verify_counts counts;
+    const struct verify_options options = {.on_finding = fail_finding};
+
+    assert_true(verify_store(world->fixture.store, &options, &counts, &err));
+}
+
+/* Live data that has lost its oldest quarters already. */
+static void open_old_world(struct world *world, size_t calendars)
+{
+    world_open(world, "2025-11-20", 1);
+    world->options.calendar_count = calendars;
+    world->options.keep = (struct retention){.minute = MS_PER_DAY, .quarter = 3 * MS_PER_DAY};
+    new_upkeep(world);
+    run_evenly(world, 6 * QUARTERS_PER_DAY);
+    assert_true(mark_of(world, MARK_KEPT_QUARTER) * MINUTES_PER_QUARTER >
+                minute_now(world) - 4 * 24 * 60);
+}
+
+static void history_from_before_all_quarters_reaches_its_days(void **state)
+{
+    struct world world;
+    int64_t minutes[400];
+    size_t count = 0;
+    (void)state;
+
+    open_old_world(&world, CALENDARS);
+    for (int round = 0; round < 8; round++) {
+        struct bag cells = {0};
+        for (int i = 0; i < 50; i++) {
+            minutes[count] =
+                minute_now(&world) - 2 * 24 * 60 - (int64_t)below(&world, 30 * 24 * 60);
+            add_cell(&world, &cells, 1 + (uint32_t)below(&world, SERIES_MAX), minutes[count++]);
+        }
+        write_run(&world, &cells);
+        pass_time(&world, QUARTER_MS);
+        cut_steps(&world);
+        (void)settle(&world);
+        if (round % 3 == 1)
+            new_upkeep(&world);
+        check_levels(&world);
+        expect_verified(&world);
+    }
+    for (size_t calendar = 0; calendar < CALENDARS; calendar++) {
+        for (size_t i = 0; i < count; i++)
+            assert_true(is_in_day(&world, calendar, minutes[i]));
+    }
+    pass_time(&world, 5 * MS_PER_DAY);
+    (void)settle(&world);
+    check_levels(&world);
+    expect_verified(&world);
+    world_close(&world);
+}
+
+/* Its days would lack what the others' days have. */
+static void a_calendar_that_came_late_gets_no_days_before_it(void **state)
+{
+    struct world world;
+    struct bag cells = {0};
+    (void)state;
+
+    open_old_world(&world, 2);
+    world.options.calendar_count = 3;
+    new_upkeep(&world);
+    (void)settle(&world);
+    int64_t minute = minute_now(&world) - 5 * 24 * 60;
+    add_cell(&world, &cells, 2, minute);
+    add_cell(&world, &cells, 2, minute - 20 * 24 * 60);
+    write_run(&world, &cells);
+    pass_time(&world, QUARTER_MS);
+    (void)settle(&world);
+    check_levels(&world);
+    for (size_t calendar = 0; calendar < 3; calendar++) {
+        assert_int_equal(is_in_day(&world, calendar, minute), calendar < 2);
+        assert_int_equal(is_in_day(&world, calendar, minute - 20 * 24 * 60), calendar < 2);
+    }
+    /* The same of one that nobody wanted when history came. */
+    world.options.calendar_count = 1;
+    new_upkeep(&world);
+    for (int round = 0; round < 2; round++) {
+        add_cell(&world, &cells, 2, minute - 30 * 24 * 60);
+        write_run(&world, &cells);
+        pass_time(&world, QUARTER_MS);
+        (void)settle(&world);
+        assert_true(is_in_day(&world, 0, minute - 30 * 24 * 60));
+        assert_false(is_in_day(&world, 1, minute - 30 * 24 * 60));
+        check_levels(&world);
+        world.options.calendar_count = 2;
+        new_upkeep(&world);
+    }
+    expect_verified(&world);
+    world_close(&world);
+}
+
 /* So that the last transaction of each stays small. */
 static void an_import_of_many_windows_takes_several_folds(void **state)
 {
@@ -250,6 +378,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_late_sample_reaches_every_level_at_once),
     cmocka_unit_test(many_late_samples_leave_few_partitions),
     cmocka_unit_test(an_import_of_older_days_ends_like_live_data),
+    cmocka_unit_test(history_from_before_all_quarters_reaches_its_days),
+    cmocka_unit_test(a_calendar_that_came_late_gets_no_days_before_it),
     cmocka_unit_test(an_import_of_many_windows_takes_several_folds),
     cmocka_unit_test(many_late_cells_are_folded_when_nothing_comes_any_more),
     cmocka_unit_test(a_quarter_without_cells_only_moves_the_marks),

@@ -612,6 +612,44 @@ static void a_clock_that_jumped_is_suspect_until_somebody_accepts_it(void **stat
     clock_set_for_test(WALL_NONE);
 }
 
+/* --- background work --- */
+
+static void work_in_the_background_goes_on_while_there_is_always_more_to_commit(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct upkeep_options options = {.fanout = 3};
+    struct answer last = {0};
+    enum { DELTAS = 12, SERIES = 400, MINUTES = 150 };
+
+    writer_set_upkeep(fixture->writer, &options);
+    for (int n = 0; n < DELTAS; n++) {
+        struct delta *delta = delta_new();
+        for (int i = 0; i < SERIES * MINUTES; i++) {
+            char labels[16];
+            (void)snprintf(labels, sizeof labels, "n=%d", i / MINUTES);
+            if (i % MINUTES == 0)
+                (void)add_series(delta, METRIC_COUNTER, "orders", labels);
+            struct delta_cell *cell =
+                delta_add_cell(delta, (uint32_t)(i / MINUTES), MINUTE + i % MINUTES);
+            aggregate_add(&cell->cell.aggregate, 1, WEIGHT_ONE, AT(MINUTE, 0), 1);
+        }
+        if (n + 1 == DELTAS) {
+            wait_for_answer(delta, &last);
+            delta->keep_trying = true;
+        }
+        post(fixture, delta);
+    }
+    uint64_t numbers = commit_number(fixture);
+    uint64_t commits = COUNTER_GET(commits);
+    commit(fixture);
+    while (last.calls == 0)
+        (void)event_base_loop(thread_base(writer_thread(fixture->writer)), EVLOOP_ONCE);
+    commits = COUNTER_GET(commits) - commits;
+    assert_true(commits > 10);
+    assert_true(commit_number(fixture) - numbers > commits);
+    assert_same(sum_of(fixture, "orders"), (double)DELTAS * SERIES * MINUTES);
+}
+
 /* --- a full store --- */
 
 static void a_full_store_refuses_input_and_still_takes_jobs(void **state)
@@ -776,6 +814,7 @@ int main(void)
         STORE_TEST(stopping_commits_what_was_posted),
         STORE_TEST(the_counters_count),
         STORE_TEST(a_clock_that_jumped_is_suspect_until_somebody_accepts_it),
+        STORE_TEST(work_in_the_background_goes_on_while_there_is_always_more_to_commit),
         STORE_TEST(a_full_store_refuses_input_and_still_takes_jobs),
         STORE_TEST(several_threads_send_and_nothing_is_lost),
     };
