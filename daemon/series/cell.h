@@ -12,7 +12,8 @@
 
 /* The cells of distributions and scores count their values (metric_kind_counts_values). While they
  * are all equal, min == max, the aggregate says it all: `count` times `min`, and there is no
- * histogram. As soon as two differ there is one, which counts all of them. Cells without samples do
+ * histogram. As soon as two differ there is one, which counts all of them: also those that came
+ * between their sender's own bounds, which it keeps beside the others. Cells without samples do
  * not say what they count. What is merged with a cell that does not count its values does not count
  * them either. So merging stays associative and commutative to the bit, but for sums that round. */
 struct cell {

@@ -249,7 +249,7 @@ static void widen(struct side *side, uint8_t width)
 }
 
 /* The bucket is within the window. */
-static void side_add(struct side *side, int32_t index, uint64_t weight)
+static inline void side_add(struct side *side, int32_t index, uint64_t weight)
 {
     size_t place = (size_t)(index - side->first);
     assert(place < side->capacity);

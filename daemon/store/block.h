@@ -88,7 +88,7 @@ struct block_form {
 size_t block_encode(const struct block_frame *frame, const struct block_points *points,
                     const struct block_form *form, struct arena *scratch, struct buf *out);
 
-/* The points of a block, in `arena`; at most 160 bytes a point. False, and `out` is empty, when the
+/* The points of a block, in `arena`; at most 176 bytes a point. False, and `out` is empty, when the
  * bytes are no block of this frame. Points that are read are what block_encode takes. */
 bool block_decode(const struct block_frame *frame, struct str bytes, struct arena *arena,
                   struct block_points *out);

@@ -12,11 +12,12 @@ struct decoder {
     unsigned flags;
     unsigned scale;
     uint64_t *column; /* room for `count` values, as the next two */
-    uint64_t *mins;   /* by the scale; of the points that are not plain, once they are known */
+    /* by the scale; of the points that are not plain, once they are known */
+    uint64_t *mins, *maxes, *lasts;
     struct column_work work;
 };
 
-enum { DECODER_ARRAYS = 6 };
+enum { DECODER_ARRAYS = 8 };
 
 static struct aggregate *many_at(struct decoder *decoder, size_t i)
 {
@@ -46,8 +47,10 @@ static void make_room(struct decoder *decoder, struct arena *arena)
     decoder->many = columns;
     decoder->column = columns + count;
     decoder->mins = columns + 2 * count;
+    decoder->maxes = columns + 3 * count;
+    decoder->lasts = columns + 4 * count;
     decoder->work =
-        (struct column_work){columns + 3 * count, columns + 4 * count, columns + 5 * count};
+        (struct column_work){columns + 5 * count, columns + 6 * count, columns + 7 * count};
 }
 
 /* --- buckets, counts, times --------------------------------------------------------------------
@@ -154,6 +157,27 @@ static bool is_in_range(const struct decoder *decoder, uint64_t integer)
     return decoder->scale == SCALE_ORDERED || number_is_decimal_range((int64_t)integer);
 }
 
+static void take_product(struct aggregate *aggregate)
+{
+    struct number_pair sum = number_product(aggregate->min, aggregate->count);
+
+    aggregate->sum = sum.high;
+    aggregate->sum_low = sum.low;
+}
+
+/* What a plain point's one number says of its sum. */
+static void get_plain_sums(struct decoder *decoder)
+{
+    size_t plain = 0;
+
+    for (size_t i = 0; i <= decoder->many_count; i++) {
+        size_t end = i < decoder->many_count ? decoder->many[i] : decoder->count;
+        for (; plain < end; plain++)
+            take_product(&decoder->points[plain].aggregate);
+        plain = end + 1;
+    }
+}
+
 static bool get_min(struct decoder *decoder)
 {
     bool is_xor = decoder->scale == SCALE_ORDERED && bits_get(&decoder->reader, 1) == 1;
@@ -169,14 +193,15 @@ static bool get_min(struct decoder *decoder)
         if (!is_in_range(decoder, decoder->column[i]))
             return false;
         double value = number_of_scale(decoder->column[i], decoder->scale);
-        struct number_pair sum = number_product(value, aggregate->count);
         aggregate->min = value;
         aggregate->max = value;
         aggregate->first = value;
         aggregate->last = value;
-        aggregate->sum = sum.high;
-        aggregate->sum_low = sum.low;
+        aggregate->sum = value; /* the product, if the count is 1.0 */
+        aggregate->sum_low = 0;
     }
+    if (!has(decoder, BLOCK_UNIT_COUNTS))
+        get_plain_sums(decoder);
     for (size_t i = 0; i < decoder->many_count; i++)
         decoder->mins[i] = decoder->column[decoder->many[i]];
     return true;
@@ -192,6 +217,7 @@ static bool get_max(struct decoder *decoder)
         uint64_t max = decoder->column[i] + (is_relative ? decoder->mins[i] : 0);
         if (!is_in_range(decoder, max))
             return false;
+        decoder->maxes[i] = max;
         many_at(decoder, i)->max = number_of_scale(max, decoder->scale);
     }
     return true;
@@ -207,6 +233,7 @@ static bool get_last(struct decoder *decoder)
         uint64_t last = decoder->column[i] + (is_relative ? decoder->mins[i] : 0);
         if (!is_in_range(decoder, last))
             return false;
+        decoder->lasts[i] = last;
         many_at(decoder, i)->last = number_of_scale(last, decoder->scale);
     }
     return true;
@@ -221,19 +248,17 @@ static bool get_first(struct decoder *decoder)
     if (!get_column(decoder, decoder->many_count))
         return false;
     for (size_t i = 0; i < decoder->many_count; i++) {
-        struct aggregate *aggregate = many_at(decoder, i);
-        uint64_t last = number_to_scale(aggregate->last, decoder->scale);
         uint64_t first = decoder->column[i];
         if (way == TO_MIN)
             first += decoder->mins[i];
         else if (way == TO_LAST)
-            first += last;
+            first += decoder->lasts[i];
         else if (way == TO_LAST_BEFORE)
             first += before;
         if (!is_in_range(decoder, first))
             return false;
-        aggregate->first = number_of_scale(first, decoder->scale);
-        before = last;
+        many_at(decoder, i)->first = number_of_scale(first, decoder->scale);
+        before = decoder->lasts[i];
     }
     return true;
 }
@@ -267,8 +292,7 @@ static bool get_scaled_sums(struct decoder *decoder)
         struct aggregate *aggregate = many_at(decoder, i);
         uint64_t sum = decoder->column[i];
         if (is_relative)
-            sum += block_middle_sum(aggregate->count, decoder->mins[i],
-                                    number_to_scale(aggregate->max, decoder->scale));
+            sum += block_middle_sum(aggregate->count, decoder->mins[i], decoder->maxes[i]);
         aggregate->sum = number_of_decimal((int64_t)sum, decoder->scale);
     }
     if (!get_small(decoder))
@@ -286,8 +310,11 @@ static bool get_sums(struct decoder *decoder)
 {
     uint64_t way = bits_get(&decoder->reader, BLOCK_SUMS_BITS);
 
-    if (way == BLOCK_SUMS_PRODUCT)
-        return true; /* get_min did it */
+    if (way == BLOCK_SUMS_PRODUCT) {
+        for (size_t i = 0; i < decoder->many_count; i++)
+            take_product(many_at(decoder, i));
+        return true;
+    }
     if (way == BLOCK_SUMS_SCALED)
         return get_scaled_sums(decoder);
     if (way != BLOCK_SUMS_ORDERED || !get_column(decoder, decoder->many_count))

@@ -1,9 +1,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -303,6 +305,45 @@ static bool open_databases_to_read(struct store *store, struct error *err)
     return rc == 0 || store_error(err, rc, "cannot read data directory '%s'", store->path);
 }
 
+/* LMDB does not tell where it has mapped its file; the system does, by the file's path. */
+static void find_map(struct store *store)
+{
+    char line[PATH_BYTES + 128];
+    char *folder = realpath(store->path, NULL);
+    FILE *maps = folder == NULL ? NULL : fopen("/proc/self/maps", "re");
+
+    while (maps != NULL && store->map == NULL && fgets(line, sizeof line, maps) != NULL) {
+        char *rest = NULL;
+        uintptr_t from = strtoumax(line, &rest, 16);
+        uintptr_t to = *rest == '-' ? strtoumax(rest + 1, &rest, 16) : 0;
+        const char *path = strchr(rest, '/');
+        size_t len = strlen(folder);
+        if (path == NULL || to <= from || strncmp(path, folder, len) != 0 ||
+            strcmp(path + len, "/data.mdb\n") != 0)
+            continue;
+        store->map = (void *)from; /* NOLINT(performance-no-int-to-ptr): as the system says it */
+        store->map_bytes = to - from;
+    }
+    if (maps != NULL)
+        (void)fclose(maps);
+    free(folder);
+}
+
+/* Before the map is gone: then something else may be at its place. */
+static void close_environment(struct store *store)
+{
+    store->map = NULL;
+    if (store->env != NULL)
+        mdb_env_close(store->env);
+    store->env = NULL;
+}
+
+void store_let_go_of_pages(const struct store *store)
+{
+    if (store->map != NULL)
+        (void)madvise(store->map, store->map_bytes, MADV_DONTNEED); /* only an advice */
+}
+
 /* `flags`: 0, or MDB_RDONLY. */
 static bool open_environment(struct store *store, unsigned flags, struct error *err)
 {
@@ -324,8 +365,10 @@ static bool open_environment(struct store *store, unsigned flags, struct error *
     if (rc == 0)
         rc = mdb_reader_check(store->env, &dead); /* slots of a process that was killed */
     if (rc == 0 &&
-        (store->is_read_only ? open_databases_to_read(store, err) : open_databases(store, err)))
+        (store->is_read_only ? open_databases_to_read(store, err) : open_databases(store, err))) {
+        find_map(store);
         return true;
+    }
     if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH)
         (void)error_set(err, ERROR_CORRUPT, "'%s/data.mdb' is not a database that kpid can read",
                         store->path);
@@ -334,8 +377,7 @@ static bool open_environment(struct store *store, unsigned flags, struct error *
     if (rc == ENOMEM)
         (void)error_hint(err, "storage.max_size has to fit into the address space the process may "
                               "use (ulimit -v)");
-    mdb_env_close(store->env);
-    store->env = NULL;
+    close_environment(store);
     return false;
 }
 
@@ -384,8 +426,7 @@ void store_close(struct store *store)
     if (store == NULL)
         return;
     assert((atomic_load(&store->gate) & ~STORE_GATE_CLOSED) == 0);
-    if (store->env != NULL)
-        mdb_env_close(store->env);
+    close_environment(store);
     (void)close(store->lock_fd); /* last, so that nobody opens what we still have open */
     free(store->path);
     free(store);
@@ -416,9 +457,7 @@ static bool reopen(struct store *store, struct error *err)
                          "data directory '%s' has to be reopened after an input/output error and "
                          "waits for its readers",
                          store->path);
-    if (store->env != NULL)
-        mdb_env_close(store->env);
-    store->env = NULL;
+    close_environment(store);
     bool ok = open_environment(store, 0, err);
     if (ok || open_environment(store, MDB_RDONLY, &ignored))
         (void)atomic_fetch_and(&store->gate, ~STORE_GATE_CLOSED);

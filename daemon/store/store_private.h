@@ -16,6 +16,8 @@ struct store {
     int lock_fd;
 
     /* the writer's, and readers' as long as the gate lets them in */
+    void *map; /* where the file is mapped; NULL when that is not known */
+    size_t map_bytes;
     MDB_env *env;      /* NULL after a reopening that failed */
     bool is_read_only; /* it could be reopened for reading alone */
     MDB_dbi databases[DATABASE_COUNT];
@@ -89,6 +91,11 @@ bool store_read_commit_number(struct store *store, uint64_t *out, struct error *
 
 /* ERROR_FULL with words when the data is larger than it may be; on the writer's thread. */
 bool store_has_room(struct store *store, struct error *err);
+
+/* Lets go of the pages of the map that were read: they stay in the system's page cache, and what is
+ * needed again is mapped again at once. Without it the process looks as large as what it has read
+ * of the file. From any thread, between opening and closing. */
+void store_let_go_of_pages(const struct store *store);
 
 /* Fixed values of the meta database. */
 uint64_t meta_get(const struct read_txn *txn, const char *name, uint64_t absent);

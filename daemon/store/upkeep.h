@@ -17,8 +17,9 @@
  *           Windows that late samples have added partitions to are combined again.
  * day       when a civil day of a calendar is over and its quarters are built: its cells from them,
  *           for each calendar (days of calendars and of imports that came later too)
- * expire    partitions of which nothing is kept any more are taken off the list; series of metrics
- *           that are kept for less are taken out of theirs
+ * expire    the marks move up to which nothing is kept, of each metric with a rule and of the rest
+ *           (store/kept.h); partitions of which nobody keeps anything are taken off the list, and
+ *           series of metrics that are kept for less are taken out of theirs
  * churn     once a day: series that came no more for `churn_after` join the `__other__` of their
  *           metric, and their ids go
  * collect   deletes garbage

@@ -197,6 +197,10 @@ static bool list_all(struct upkeep_step *step, struct error *err)
         return false;
     if (job->removes_day && !parts_remove_day(step->txn, job->calendar, job->day.day, err))
         return false;
+    if (job->without != INT64_MIN) {
+        step->upkeep->cleared_calendar = job->calendar;
+        step->upkeep->cleared_day = job->without;
+    }
     *(uint64_t *)(void *)((char *)&step->counts + job->counter) += 1;
     step->upkeep->changes++;
     build_job_free(job);

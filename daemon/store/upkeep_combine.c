@@ -10,8 +10,9 @@
 #include "store/upkeep_private.h"
 
 enum {
-    EXTRAS_MAX = 4, /* partitions of a complete window, until the small ones become one */
-    OPEN_MAX = 84,  /* partitions of an open one: twice the windows of minutes in a week */
+    EXTRAS_MAX = 4,  /* partitions of a complete window, until the small ones become one */
+    OPEN_MAX = 84,   /* partitions of an open one: twice the windows of minutes in a week */
+    BLOCK_COST = 24, /* bytes of a block that are no points: its key, LMDB's and its own head */
 };
 
 /* Partitions of one level and calendar. */
@@ -47,20 +48,27 @@ static int compare_points(const void *a, const void *b)
 }
 
 /* Which ones of a window to combine now; the list is sorted, the largest first. All of them when
- * the others have grown to more than an eighth of the points: so a late point makes others be
- * rewritten a few times in all, and what small blocks waste stays small. The small ones alone when
- * there are many. */
+ * the others have grown to more than an eighth of the points, or what their blocks cost beside
+ * points to more than a sixteenth of the bytes: so a late point makes others be rewritten a few
+ * times in all, and what small blocks waste stays small. The small ones alone when there are many.
+ */
 static struct list worth_combining(struct list list, size_t many)
 {
     const struct list none = {NULL, 0};
     uint64_t points = 0;
+    uint64_t series = 0;
+    uint64_t bytes = 0;
 
     if (list.count < 2)
         return none;
     qsort(list.items, list.count, sizeof *list.items, compare_points);
-    for (size_t i = 0; i < list.count; i++)
+    for (size_t i = 0; i < list.count; i++) {
         points += list.items[i].points;
-    if (points - list.items[0].points > points / 8)
+        series += list.items[i].series;
+        bytes += list.items[i].bytes;
+    }
+    if (points - list.items[0].points > points / 8 ||
+        (series - list.items[0].series) * BLOCK_COST > bytes / 16)
         return list;
     return list.count < many ? none : (struct list){list.items + 1, list.count - 1};
 }

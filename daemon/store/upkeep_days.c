@@ -147,7 +147,10 @@ static bool look_at_day(struct upkeep_step *step, uint32_t calendar, const struc
         *is_done = true;
         return true;
     }
-    if (!begin_removal(step, calendar, day, false, &removes, err))
+    /* The partition that takes their place may still reach over the day. */
+    bool is_cleared =
+        step->upkeep->cleared_calendar == calendar && step->upkeep->cleared_day == day->day;
+    if (!is_cleared && !begin_removal(step, calendar, day, false, &removes, err))
         return false;
     if (removes)
         return true;

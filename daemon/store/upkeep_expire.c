@@ -18,7 +18,7 @@ enum {
     DAY_END_SLACK = 56,   /* quarters: how long after UTC's a civil day may end */
 };
 
-span_ms upkeep_keep_of(const struct retention *keep, enum level level)
+static span_ms keep_of(const struct retention *keep, enum level level)
 {
     if (level == LEVEL_MINUTE)
         return keep->minute;
@@ -110,7 +110,7 @@ static bool move_row(struct upkeep_step *step, struct kept_row *row, const struc
     bool moves = false;
 
     for (enum level level = 0; level < LEVEL_COUNT; level++) {
-        int64_t mark = mark_of(step, level, upkeep_keep_of(keep, level), limits[level]);
+        int64_t mark = mark_of(step, level, keep_of(keep, level), limits[level]);
         if (mark <= row->kept.from[level])
             continue;
         row->kept.from[level] = mark;
@@ -134,7 +134,7 @@ static bool move_rest(struct upkeep_step *step, const int64_t *limits, struct ke
 
     kept_of_rest(&step->txn->reader, rest);
     for (enum level level = 0; level < LEVEL_COUNT; level++) {
-        span_ms keep = upkeep_keep_of(&step->upkeep->options->keep, level);
+        span_ms keep = keep_of(&step->upkeep->options->keep, level);
         int64_t mark = mark_of(step, level, keep, limits[level]);
         if (mark <= rest->from[level])
             continue;

@@ -197,8 +197,6 @@ bool upkeep_identities(struct upkeep_step *step, bool *did, struct error *err);
 
 /* --- retention --- */
 
-span_ms upkeep_keep_of(const struct retention *keep, enum level level);
-
 /* Of the marks of all metrics (store/kept.h), in the level's units. */
 bool upkeep_kept_bounds(struct upkeep_step *step, enum level level, int64_t *lowest,
                         int64_t *highest, struct error *err);
@@ -269,7 +267,10 @@ struct upkeep {
     int64_t expire_mark;     /* the guarded clock, in windows, when `expire_seen` was set */
     int64_t identities_seen; /* minute of the guarded clock */
     struct day_scan *scans;  /* one for each calendar of the options */
-    int64_t churn_day;       /* of the guarded clock, when all series were looked at last */
+    uint32_t
+        cleared_calendar; /* no partition has cells of its day `cleared_day` any more; 0: none */
+    int64_t cleared_day;
+    int64_t churn_day; /* of the guarded clock, when all series were looked at last */
     int64_t churn_today;
     uint32_t churn_next; /* where the next job looks on; 0: from the first series on */
 

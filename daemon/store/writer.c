@@ -23,6 +23,7 @@ enum {
     STOP_DEADLINE_MS = 3000,
     STOP_RETRY_NS = 100 * 1000 * 1000,
     TICK_MS = 1000,
+    LET_GO_TICKS = 10, /* pages of the map that were read */
     SCRATCH_KEPT_BYTES = 1 << 20,
     /* Shards hand over so often that the writer stays under a tenth of a core. */
     FLUSH_MIN_MS = 1000,
@@ -87,6 +88,7 @@ struct writer {
     bool wrote;                   /* the newest try had something to commit */
     bool saved_guard;             /* the newest try holds the clock's marks */
 
+    unsigned ticks;
     struct log_repeat commit_failures;
     struct log_repeat upkeep_failures;
     struct log_repeat refused_cells;
@@ -672,6 +674,8 @@ static void on_tick(evutil_socket_t fd, short events, void *arg)
     log_repeat_tick(&writer->upkeep_failures, now);
     log_repeat_tick(&writer->refused_cells, now);
     log_repeat_tick(&writer->unreadable_log, now);
+    if (++writer->ticks % LET_GO_TICKS == 0)
+        store_let_go_of_pages(writer->store);
     work_soon(writer);
 }
 

@@ -1,10 +1,12 @@
 """Backup and restore, export and import, compact: with a real kpid and its real files."""
 
+import base64
 import json
 import os
 import socket
 import subprocess
 import threading
+import time
 
 from conftest import BUILD, TICK, wait_until
 
@@ -223,6 +225,29 @@ def test_what_is_exported_can_be_imported_bit_for_bit(kpid, tmp_path):
     assert figures(second) == figures(daemon)
     only = second.kpictl("export", "--metric", "odd").stdout.splitlines()
     assert {json.loads(line)["metric"] for line in only} == {"odd"}
+
+
+def test_values_between_bounds_are_imported_and_read(kpid, tmp_path):
+    daemon = kpid(BODY)
+    at = (int(time.time()) // 60 - 2) * 60000
+    # one value up to 1, two up to 2, none up to 5 and three above, as series/bounded.h writes it
+    histogram = bytes.fromhex("a0000000" "4103020002" "0102000003")
+    cell = {"metric": "size", "kind": "distribution", "labels": {}, "level": "1m", "from_ms": at}
+    cell |= {"count": 6 * 65536, "sum": 31.0, "sum_low": 0.0, "min": 0.5, "max": 9.0}
+    cell |= {"first": 0.5, "first_at": at, "first_arrival": 1}
+    cell |= {"last": 9.0, "last_at": at + 1, "last_arrival": 2}
+    cell |= {"counts_values": True, "histogram": base64.b64encode(histogram).decode()}
+    (tmp_path / "lines").write_text(json.dumps(cell) + "\n")
+    daemon.kpictl("import", tmp_path / "lines")
+    assert json.loads(daemon.kpictl("export", "--metric", "size").stdout) == cell
+    for formula, value in (
+        ("p50(size)", 2),
+        ("p75(size)", 7),
+        ("max(size)", 9),
+        ("share(size <= 2)", 0.5),
+        ("share(size >= 2.5)", 0.5),
+    ):
+        assert daemon.value(formula) == value
 
 
 def test_lines_that_are_no_cells_are_refused(kpid, tmp_path):

@@ -168,8 +168,10 @@ def test_a_full_store_alerts_and_shrinks(kpid, receiver, tmp_path):
         assert status in ("204", "503")
         refusals = refusals + 1 if status == "503" else 0
         TICK.wait(0.1 if status == "503" else 0)
-    assert daemon.get("/readyz")[0] == 503 and "the store is full" in daemon.log()
-    assert push(daemon.control, [{"name": "queue", "value": 1}]) is False
+    assert "the store is full" in daemon.log()
+    wait_until(lambda: write(port, lines) == "503" and daemon.get("/readyz")[0] == 503, "kpid to say that it is full")
+    wait_until(lambda: write(port, lines) == "503" and push(daemon.control, [{"name": "other", "value": 1}]) is False,
+               "a push to be refused")
     # What was decided before is told, and what is known is read.
     assert daemon.kpi("queue")["value"] == 25
     wait_until(lambda: receiver.events("kpi.alert.firing"), "the alert to be told")

@@ -172,6 +172,38 @@ static void a_block_longer_than_the_bytes_is_refused(void **state)
     assert_false(reader.ok);
 }
 
+static void a_varint_has_one_form(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        uint64_t value;
+        bool ok;
+    } cases[] = {
+        {"\0", 1, 0, true},
+        {"\x7f", 1, 127, true},
+        {"\x80\x01", 2, 128, true},
+        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10, UINT64_MAX, true},
+        {"\x80\0", 2, 0, false}, /* longer than it must be */
+        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10, 0, false},
+        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x81\x01", 11, 0, false},
+        {"\x80", 1, 0, false},
+        {"", 0, 0, false},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct str bytes = {cases[i].bytes, cases[i].len};
+        struct reader reader = reader_of(bytes);
+        struct buf buf = BUF_EMPTY;
+        assert_true(read_varint(&reader) == cases[i].value);
+        assert_int_equal(reader.ok, cases[i].ok);
+        buf_varint(&buf, cases[i].value);
+        assert_int_equal(str_equal(buf_view(&buf), bytes), cases[i].ok);
+        buf_fini(&buf);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +215,7 @@ int main(void)
         cmocka_unit_test(truncated_bytes_are_noticed_at_every_length),
         cmocka_unit_test(a_failed_read_stays_failed),
         cmocka_unit_test(a_block_longer_than_the_bytes_is_refused),
+        cmocka_unit_test(a_varint_has_one_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,8 +74,8 @@ static void check_plan(const struct plan_case *wanted)
     struct plan_facts facts = {.calendars = calendars, .calendar_count = 2};
     struct plan plan;
 
-    const struct kept kept = {.from = {wanted->kept_minute, mark_of(wanted->kept_quarter),
-                                       mark_of(wanted->kept_day)}};
+    const struct kept kept = {
+        .from = {wanted->kept_minute, mark_of(wanted->kept_quarter), mark_of(wanted->kept_day)}};
 
     facts.quartered = mark_of(wanted->quartered);
     facts.kept = &kept;

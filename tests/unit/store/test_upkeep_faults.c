@@ -32,6 +32,40 @@ static void a_day_of_other_bounds_is_built_anew(void **state)
     world_close(&world);
 }
 
+/* The cells of the day are taken out of the middle of a partition. */
+static void a_day_of_other_bounds_among_combined_ones_is_built_anew(void **state)
+{
+    struct error err = ERROR_EMPTY;
+    struct world world;
+    struct write_txn txn;
+    struct days days = {.kept = INT64_MIN};
+    (void)state;
+
+    world_open(&world, "2025-10-02", 8);
+    for (size_t i = 0; i < 80; i++) {
+        struct bag cells = {0};
+        add_cell(&world, &cells, 1, minute_now(&world) - 1);
+        write_run(&world, &cells);
+        pass_time(&world, MS_PER_DAY);
+        (void)settle(&world);
+    }
+    assert_true(write_txn_begin(world.fixture.store, NULL, &txn, &err));
+    uint32_t number = parts_calendar(&txn.reader, str_of(ZONES[0]));
+    assert_true(parts_days(&txn.reader, &(const struct day_range){number, INT64_MIN, INT64_MAX},
+                           keep_day, &days, &err));
+    assert_true(count_partitions(&world, LEVEL_DAY, number) < 40);
+    days.bounds[20].to += 4;
+    days.bounds[21].from += 4;
+    assert_true(parts_add_day(&txn, number, &days.bounds[20], &err));
+    assert_true(parts_add_day(&txn, number, &days.bounds[21], &err));
+    number_commit(&txn);
+    new_upkeep(&world);
+    (void)settle(&world);
+    check_levels(&world);
+    expect_days_tile(&world);
+    world_close(&world);
+}
+
 static void calendars_that_come_later_get_their_days(void **state)
 {
     struct world world;
@@ -100,6 +134,7 @@ static void a_commit_that_fails_costs_only_the_work(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_day_of_other_bounds_is_built_anew),
+    cmocka_unit_test(a_day_of_other_bounds_among_combined_ones_is_built_anew),
     cmocka_unit_test(calendars_that_come_later_get_their_days),
     cmocka_unit_test(a_commit_that_fails_costs_only_the_work),
 };

@@ -138,7 +138,7 @@ static void expect_none(struct world *world, uint64_t since, struct spans *spans
 static void no_change_is_missed_and_what_is_written_anew_is_none(void **state)
 {
     struct spans *spans = memory_zero(1, sizeof *spans);
-    struct log log = {NULL};
+    struct log log = {.count = 0};
     struct world world;
     (void)state;
 
@@ -177,7 +177,7 @@ static void no_change_is_missed_and_what_is_written_anew_is_none(void **state)
 static void no_change_is_missed_when_levels_are_dropped(void **state)
 {
     struct spans *spans = memory_zero(1, sizeof *spans);
-    struct log log = {NULL};
+    struct log log = {.count = 0};
     struct world world;
     (void)state;
 
