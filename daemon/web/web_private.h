@@ -51,7 +51,8 @@ bool api_clock_accept(struct web *web, struct http_request *request, struct erro
 /* The body as an object of jansson's, which the caller json_decrefs; NULL with words. */
 struct json_t *request_object(struct http_request *request, struct error *err);
 
-/* What takes long (a backup, a verification), on a thread of its own. Freeing it stops what is under way. */
+/* What takes long (a backup, a verification), on a thread of its own. Freeing it stops what is
+ * under way. */
 struct store_task;
 struct store_task *store_task_new(struct store *store);
 void store_task_free(struct store_task *task); /* NULL is fine */

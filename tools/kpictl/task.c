@@ -38,7 +38,7 @@ enum exit_code task_run(const struct invocation *invocation, const char *path, c
             task_clear_line();
             if (strcmp(state, "done") == 0)
                 return EXIT_DONE;
-            code = failed(out->json);
+            code = (int)failed(out->json);
             client_answer_fini(out);
             break;
         }

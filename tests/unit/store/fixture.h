@@ -161,7 +161,8 @@ static inline void add_change(struct delta *delta, uint32_t series, double chang
     }
     if (cell == NULL)
         cell = delta_add_cell(delta, series, minute);
-    assert_true(gauge_changes_add(delta_cell_changes(delta, cell), change, at, (uint64_t)at * 1000));
+    assert_true(
+        gauge_changes_add(delta_cell_changes(delta, cell), change, at, (uint64_t)at * 1000));
 }
 
 static inline void add_counts(struct delta *delta, const char *listener, uint64_t stored,
