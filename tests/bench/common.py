@@ -68,10 +68,12 @@ def free_port():
 class Program:
     """A process; what it uses is read from /proc."""
 
-    def __init__(self, command, log):
+    def __init__(self, command, log, cpu=None):
+        """`cpu`: the one it may use."""
         self.log = log
+        pin = [] if cpu is None else ["taskset", "-c", str(cpu)]
         with open(log, "ab") as output:
-            self.process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=output,
+            self.process = subprocess.Popen(pin + [str(part) for part in command], stdout=output, stderr=output,
                                             stdin=subprocess.DEVNULL)
 
     def check(self):
@@ -123,7 +125,7 @@ class Program:
 class Kpid(Program):
     """kpid on a folder."""
 
-    def __init__(self, bench, folder, body, threads=1, limits="", data=None):
+    def __init__(self, bench, folder, body, threads=1, limits="", data=None, cpu=None):
         self.bench = bench
         self.control = folder / "kpid.sock"
         config = folder / "kpid.yaml"
@@ -131,7 +133,7 @@ class Kpid(Program):
             f"server: {{ control: {self.control}, threads: {threads}, limits: {{ {limits} }} }}\n"
             f"storage: {{ path: {data or folder / 'data'}, max_size: 60G }}\n{body}")
         self.started = time.monotonic()
-        super().__init__([bench.build / "kpid", "-c", config], folder / "log")
+        super().__init__([bench.build / "kpid", "-c", config], folder / "log", cpu)
 
     def get(self, path):
         """(status, text) over the control socket; status 0 while there is none."""
@@ -161,8 +163,12 @@ class Kpid(Program):
     def stored(self):
         return sum(listener["stored"] for listener in self.ask("/api/v1/ingest")["listeners"])
 
-    def port(self):
-        return int(self.ask("/api/v1/ingest")["listeners"][0]["listen"].rsplit(":", 1)[1])
+    def port(self, protocol=None, transport=""):
+        """Of the first listener, or the first one of a protocol and transport."""
+        for listener in self.ask("/api/v1/ingest")["listeners"]:
+            if protocol in (None, listener["protocol"]) and listener["listen"].startswith(transport):
+                return int(listener["listen"].rsplit(":", 1)[1])
+        raise RuntimeError(f"kpid has no listener for {protocol} {transport}")
 
     def value(self, expression, start, end):
         points = self.ask("/api/v1/query", expr=expression, tz="UTC", **{"from": iso(start), "to": iso(end)})["points"]
@@ -172,14 +178,15 @@ class Kpid(Program):
 class VictoriaMetrics(Program):
     """The peer, on a folder of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, cpu=None):
         self.data = folder / "victoria"
         self.http = free_port()
         self.graphite = free_port()
+        self.influx = free_port()
         super().__init__(
             ["victoria-metrics", f"-storageDataPath={self.data}", f"-httpListenAddr=127.0.0.1:{self.http}",
-             f"-graphiteListenAddr=127.0.0.1:{self.graphite}", "-retentionPeriod=5y", "-selfScrapeInterval=0",
-             "-search.latencyOffset=0s"], folder / "victoria.log")
+             f"-graphiteListenAddr=127.0.0.1:{self.graphite}", f"-influxListenAddr=127.0.0.1:{self.influx}",
+             "-retentionPeriod=5y", "-selfScrapeInterval=0", "-search.latencyOffset=0s"], folder / "victoria.log", cpu)
 
     def get(self, path, timeout=PATIENCE):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=timeout) as answer:
@@ -208,9 +215,10 @@ def has_victoria_metrics():
     return shutil.which("victoria-metrics") is not None
 
 
-def load(bench, *arguments):
+def load(bench, *arguments, cpu=None):
     """Runs kpiload; what it says it sent."""
-    done = subprocess.run([bench.build / "kpiload", *map(str, arguments), "--json"], capture_output=True, text=True,
+    pin = [] if cpu is None else ["taskset", "-c", str(cpu)]
+    done = subprocess.run([*pin, bench.build / "kpiload", *map(str, arguments), "--json"], capture_output=True, text=True,
                           timeout=PATIENCE, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)

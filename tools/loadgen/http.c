@@ -15,10 +15,9 @@ bool http_post(int fd, const struct http_target *target, struct str body, struct
     char head[HEAD_SIZE];
     size_t sent = 0;
 
-    int len = snprintf(head, sizeof head,
-                       "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\n"
-                       "Content-Length: %zu\r\n\r\n",
-                       target->path, target->host, body.len);
+    int len =
+        snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: %zu\r\n\r\n",
+                 target->path, target->host, target->headers, body.len);
     if (len < 0 || (size_t)len >= sizeof head)
         return error_set(err, ERROR_INVALID, "path is too long: '%.40s...'", target->path);
     size_t head_len = (size_t)len;

@@ -5,8 +5,9 @@
 #include "base/str.h"
 
 struct http_target {
-    const char *host; /* for the Host header */
-    const char *path; /* with its query */
+    const char *host;    /* for the Host header */
+    const char *path;    /* with its query */
+    const char *headers; /* more of them, each with its end of line */
 };
 
 /* Sends one POST with `body` on a connection that stays open. */

@@ -200,8 +200,10 @@ static const struct option_row ROWS[] = {
     {'t', "transport", "NAME", "udp, tcp, unix, unixgram or http (udp)", read_transport},
     {'a', "address", "ADDRESS",
      "127.x.y.z:PORT, [::1]:PORT, or the path of a socket (127.0.0.1:8125)", read_address},
-    {'H', "path", "PATH", "http: what is posted to, with its query (/write)", read_path},
-    {'p', "protocol", "NAME", "statsd, graphite or influx (statsd)", read_protocol},
+    {'H', "path", "PATH",
+     "http: what is posted to, with its query (/write, /api/v1/write, /v1/metrics)", read_path},
+    {'p', "protocol", "NAME", "statsd, graphite, influx, prometheus or otlp (statsd)",
+     read_protocol},
     {'n', "samples", "N", "samples to render (1000000)", read_samples},
     {'R', "repeat", "N", "how often to send them (1)", read_repeat},
     {'s', "series", "N", "how many series there are (10000)", read_series},
@@ -210,7 +212,8 @@ static const struct option_row ROWS[] = {
     {'m', "mix", "C,T,G", "percent of the series that are counters, timers, gauges (60,30,10)",
      read_mix},
     {'b', "pack", "BYTES",
-     "as many lines a datagram, write or request as fit; 0: one (datagrams 0, else 65536)",
+     "as many samples a datagram, write or request as fit, before they are packed; 0: one "
+     "(datagrams 0, else 65536)",
      read_pack},
     {'r', "rate", "N", "samples a second; 0: as fast as possible (0)", read_rate},
     {'c', "connections", "N",
@@ -219,7 +222,7 @@ static const struct option_row ROWS[] = {
     {'B', "batch", "N", "datagrams a system call, up to 1024 (64)", read_batch},
     {'g', "segment", NULL, "udp: let the kernel cut runs of datagrams of one size", set_segment},
     {'T', "time", "WHEN",
-     "graphite, influx: none, now, or START[:STEP] in Unix seconds: the k-th sample of a series "
+     "all but statsd: none (influx), now, or START[:STEP] in Unix seconds: the k-th sample of a series "
      "is at START + k * STEP with seq (now)",
      read_time},
     {'P', "prefix", "TEXT", "the first part of every name (bench)", read_prefix},
@@ -266,9 +269,17 @@ void options_print_help(void)
     }
 }
 
+static const char *default_path(enum load_protocol protocol)
+{
+    if (protocol == LOAD_PROMETHEUS)
+        return "/api/v1/write";
+    return protocol == LOAD_OTLP ? "/v1/metrics" : "/write";
+}
+
 static bool check(struct load_options *options, bool has_pack, struct error *err)
 {
     struct payload_options *payload = &options->payload;
+    enum load_protocol protocol = payload->encoding.protocol;
 
     payload->is_datagram = load_transport_is_datagram(options->sender.transport);
     if (!has_pack)
@@ -276,10 +287,19 @@ static bool check(struct load_options *options, bool has_pack, struct error *err
     payload->encoding.has_time = payload->time != LOAD_TIME_NONE;
     if (options->sender.segment && options->sender.transport != LOAD_UDP)
         return error_set(err, ERROR_INVALID, "--segment needs --transport udp");
-    if (payload->encoding.protocol == LOAD_GRAPHITE && !payload->encoding.has_time)
-        return error_set(err, ERROR_INVALID, "graphite lines cannot go without a time");
-    if (options->sender.transport == LOAD_HTTP && payload->encoding.protocol != LOAD_INFLUX)
-        return error_set(err, ERROR_INVALID, "--transport http needs --protocol influx");
+    if (protocol != LOAD_INFLUX && protocol != LOAD_STATSD && !payload->encoding.has_time)
+        return error_set(err, ERROR_INVALID, "%s cannot go without a time",
+                         load_protocol_name(protocol));
+    bool can_http = protocol == LOAD_INFLUX || !load_protocol_is_lines(protocol);
+    bool can_else = load_protocol_is_lines(protocol);
+    bool is_http = options->sender.transport == LOAD_HTTP;
+    if (is_http ? !can_http : !can_else)
+        return error_set(err, ERROR_INVALID, "--protocol %s does not go over --transport %s",
+                         load_protocol_name(protocol),
+                         load_transport_name(options->sender.transport));
+    options->sender.headers = load_protocol_headers(protocol);
+    if (options->sender.path == NULL)
+        options->sender.path = default_path(protocol);
     return true;
 }
 
@@ -320,7 +340,7 @@ static void set_defaults(struct load_options *out)
                             .percent = {60, 30, 10}},
                     .time = LOAD_TIME_NOW,
                     .samples = 1000000},
-        .sender = {.address = "127.0.0.1:8125", .path = "/write", .connections = 1, .batch = 64},
+        .sender = {.address = "127.0.0.1:8125", .connections = 1, .batch = 64},
         .repeat = 1};
 }
 

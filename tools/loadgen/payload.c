@@ -25,31 +25,48 @@ static int64_t time_of(const struct payload_options *options, int64_t now, uint6
     return options->time_start + (int64_t)(sample / options->mix.series) * options->time_step;
 }
 
+/* What a unit has becomes what goes out. */
+static void end_unit(struct payload *payload, const struct payload_options *options,
+                     struct buf *parts)
+{
+    if (payload->unit_count == 0)
+        return;
+    struct payload_unit *unit = &payload->units[payload->unit_count - 1];
+    encode_request(&options->encoding, buf_view(parts), &payload->bytes);
+    unit->len = (uint32_t)(payload->bytes.len - unit->offset);
+    unit->len -= options->is_datagram ? 1 : 0;
+    buf_clear(parts);
+}
+
 void payload_render(struct payload *payload, const struct payload_options *options)
 {
     struct mix *mix = mix_new(&options->mix);
     struct payload_unit *unit = NULL;
     const int64_t now = clock_wall() / MS_PER_SECOND;
-    char line[ENCODE_LINE_SIZE];
+    struct buf parts = BUF_EMPTY;
+    struct buf part = BUF_EMPTY;
 
     *payload = (struct payload){.bytes = BUF_EMPTY};
     payload->totals = memory_zero(options->mix.series, sizeof *payload->totals);
     for (uint64_t i = 0; i < options->samples; i++) {
-        struct mix_sample sample = mix_next(mix);
-        struct series_total *total = &payload->totals[sample.series];
-        size_t len =
-            encode_line(&options->encoding, &options->mix, &sample, time_of(options, now, i), line);
-        total->sum += sample.hundredths;
-        total->last = sample.hundredths;
+        struct load_sample sample = {.mix = mix_next(mix), .at = time_of(options, now, i)};
+        struct series_total *total = &payload->totals[sample.mix.series];
+        total->sum += sample.mix.hundredths;
+        total->last = sample.mix.hundredths;
         total->count++;
-        if (unit == NULL || unit->len + len > options->unit_bytes)
+        sample.total = total->sum;
+        buf_clear(&part);
+        encode_sample(&options->encoding, &options->mix, &sample, &part);
+        if (unit == NULL || parts.len + part.len > options->unit_bytes) {
+            end_unit(payload, options, &parts);
             unit = new_unit(payload);
-        buf_append(&payload->bytes, line, len);
-        unit->len += (uint32_t)len;
+        }
+        buf_str(&parts, buf_view(&part));
         unit->samples++;
     }
-    for (size_t i = 0; i < payload->unit_count && options->is_datagram; i++)
-        payload->units[i].len--;
+    end_unit(payload, options, &parts);
+    buf_fini(&parts);
+    buf_fini(&part);
     mix_free(mix);
 }
 

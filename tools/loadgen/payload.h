@@ -14,8 +14,9 @@ struct payload_options {
     int64_t time_start; /* LOAD_TIME_FIXED: Unix seconds of the first sample of a series */
     int64_t time_step;  /* and from one to the next, where series come in sequence */
     uint64_t samples;
-    size_t unit_bytes; /* a unit takes as many lines as fit; at least one */
-    bool is_datagram;  /* a datagram needs no newline at its end */
+    size_t
+        unit_bytes; /* a unit takes as many samples as fit, before they are packed; at least one */
+    bool is_datagram; /* a datagram needs no newline at its end */
 };
 
 /* What goes out at once: a datagram, or a write to a stream. */

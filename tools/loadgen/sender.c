@@ -316,7 +316,7 @@ static bool post(struct sender *sender, unsigned connection, const struct payloa
                  struct error *err)
 {
     const struct sender_options *options = sender->options;
-    const struct http_target target = {options->address, options->path};
+    const struct http_target target = {options->address, options->path, options->headers};
     struct str body = {sender->payload->bytes.bytes + unit->offset, unit->len};
 
     sender->waiting[connection] = unit;

@@ -15,6 +15,7 @@ struct sender_options {
     enum load_transport transport;
     const char *address;  /* "127.0.0.1:8125", "[::1]:8125" or a socket's path: loopback only */
     const char *path;     /* LOAD_HTTP: what is posted to */
+    const char *headers;  /* and with which headers */
     unsigned connections; /* of streams and HTTP */
     unsigned batch;       /* datagrams a system call */
     bool segment;         /* UDP: the kernel cuts runs of datagrams of one size */
