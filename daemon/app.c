@@ -79,11 +79,11 @@ static void on_transition_committed(void *arg)
         dispatcher_wake(app->dispatcher);
 }
 
-static bool apply_transition(struct write_txn *txn, const struct kpi_status *statuses, size_t count,
-                             wall_ms now, void *arg, struct error *err)
+static bool apply_transition(struct write_txn *txn, const struct coord_run *run, void *arg,
+                             struct error *err)
 {
     const struct app *app = arg;
-    return alert_engine_apply(txn, statuses, count, now, app->engine, err);
+    return alert_engine_apply(txn, run, app->engine, err);
 }
 
 /* The web thread shows what ingest knows beside the committed ledger. */
@@ -101,6 +101,25 @@ static size_t list_listeners(struct web_listener *out, size_t max, void *arg)
         out[i].protocol = facts[i].protocol;
         out[i].pending = facts[i].received - facts[i].handed_over;
         out[i].kernel_drops = facts[i].kernel_drops;
+    }
+    free(facts);
+    return count;
+}
+
+static size_t list_clients(struct web_client *out, size_t max, void *arg)
+{
+    const struct app *app = arg;
+    struct client_facts *facts = memory_zero(max, sizeof *facts);
+    size_t count = ingest_clients(app->ingest, facts, max);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct client_drops *drops = &facts[i].drops;
+        out[i] = (struct web_client){
+            .packets = drops->packets, .bytes = drops->bytes, .metrics = drops->metrics};
+        (void)snprintf(out[i].listener, sizeof out[i].listener, "%s", facts[i].listener);
+        (void)snprintf(out[i].name, sizeof out[i].name, "%s", drops->name);
+        (void)snprintf(out[i].version, sizeof out[i].version, "%s", drops->version);
+        (void)snprintf(out[i].transport, sizeof out[i].transport, "%s", drops->transport);
     }
     free(facts);
     return count;
@@ -225,6 +244,7 @@ static bool start_web(struct app *app, struct error *err)
     struct web_options options = {.store = app->store,
                                   .writer = app->writer,
                                   .listeners = list_listeners,
+                                  .clients = list_clients,
                                   .is_ready = is_ready,
                                   .arg = app};
     struct web_config web = web_config_of(app->config);

@@ -14,7 +14,7 @@ struct engine {
     struct store *store;
     struct catalog *catalog;
     struct gauges *gauges;
-    struct cumulatives *cumulatives;
+    struct points *points;
     struct upkeep *upkeep;
     struct guard clock;
     struct arena scratch;
@@ -47,7 +47,7 @@ static inline void engine_open(struct engine *engine, const char *path, uint64_t
         engine_fail("store_open", &err);
     engine->catalog = catalog_new();
     engine->gauges = gauges_new();
-    engine->cumulatives = cumulatives_new();
+    engine->points = points_new();
     engine->upkeep = upkeep_new(engine->store, options);
     engine_set_clock(engine, WALL_NONE);
 }
@@ -56,7 +56,7 @@ static inline void engine_close(struct engine *engine)
 {
     upkeep_free(engine->upkeep);
     gauges_free(engine->gauges);
-    cumulatives_free(engine->cumulatives);
+    points_free(engine->points);
     catalog_free(engine->catalog);
     store_close(engine->store);
     arena_fini(&engine->scratch);
@@ -69,10 +69,11 @@ static inline bool engine_commit(struct engine *engine, struct delta *delta, wal
 {
     struct write_txn txn;
     struct journal_report report = {0};
-    struct journal_part part = {.delta = delta, .to = delta->cell_count};
+    struct journal_part part = {
+        .delta = delta, .to = delta->cell_count, .points_to = delta->point_count};
     struct journal_group group = {.catalog = engine->catalog,
                                   .gauges = engine->gauges,
-                                  .cumulatives = engine->cumulatives,
+                                  .points = engine->points,
                                   .txn = &txn,
                                   .parts = &part,
                                   .count = 1,
@@ -90,7 +91,7 @@ static inline bool engine_commit(struct engine *engine, struct delta *delta, wal
         ok = write_txn_commit(&txn, err);
     if (!ok) {
         catalog_forget(engine->catalog);
-        cumulatives_forget(engine->cumulatives);
+        points_forget(engine->points);
     } else {
         engine->commit = group.number;
     }

@@ -15,7 +15,7 @@ MAY_INCLUDE = {
     "store": ["base", "series"],
     "kpi": ["base", "series", "store", "schedule"],
     "alert": ["base", "store", "kpi"],
-    "web": ["base", "series", "store", "kpi", "alert"],
+    "web": ["base", "series", "ingest", "store", "kpi", "alert"],
     "config": ["base", "series", "schedule", "ingest", "store", "kpi", "alert", "web"],
 }
 
@@ -30,6 +30,7 @@ HOMES = {
     r"xxhash\.h": ["series", "config", "store", "ingest"],
     r"http_parser\.h": ["ingest"],
     r"zlib\.h": ["ingest"],
+    r"snappy-c\.h": ["ingest"],
     r"systemd/.*": ["app"],
 }
 

@@ -291,22 +291,70 @@ static bool is_about(const struct rule *rule, const struct kpi_status *status)
     return rule->not_built == NULL && rule->kpi == status->kpi;
 }
 
-bool alert_engine_apply(struct write_txn *txn, const struct kpi_status *statuses, size_t count,
-                        wall_ms now, void *arg, struct error *err)
+/* --- restated periods ---------------------------------------------------------------------------
+ */
+
+static bool is_verdict(enum kpi_status_code code)
+{
+    return code == KPI_HIT || code == KPI_PARTIAL || code == KPI_MISSED;
+}
+
+/* Whether people are told, and not only the history (ALR-17, ALR-9). */
+static bool turns_verdict(const struct kpi_restatement *restatement)
+{
+    return restatement->is_newest && restatement->old_code != restatement->new_code &&
+           is_verdict(restatement->old_code) && is_verdict(restatement->new_code);
+}
+
+/* By their ids: around a reload the run may still be of the configuration before. */
+static bool is_of(const struct rule *rule, const struct kpi_restatement *restatement)
+{
+    return rule->not_built == NULL && strcmp(rule->kpi->id, restatement->kpi->id) == 0 &&
+           (rule->target == NULL || restatement->target == NULL ||
+            strcmp(rule->target->id, restatement->target->id) == 0);
+}
+
+static bool restate(struct write_txn *txn, const struct alert_config *config,
+                    const struct kpi_restatement *restatement, struct arena *arena,
+                    struct error *err)
+{
+    const struct rule_set *rules = config->rules;
+    struct event event;
+    const char **hooks = NULL;
+    size_t count = 0;
+    size_t capacity = 0;
+
+    for (size_t i = 0; turns_verdict(restatement) && i < rules->count; i++) {
+        if (!is_of(&rules->rules[i], restatement))
+            continue;
+        struct audience audience = audience_of(&rules->rules[i], config->hooks);
+        for (size_t j = 0; j < audience.count; j++) {
+            hooks = arena_grow(arena, hooks, count, &capacity, sizeof *hooks);
+            hooks[count++] = audience.hooks[j];
+        }
+    }
+    event_restated(restatement, arena, &event);
+    return outbox_push(txn, &event, hooks, count, restatement->at, err);
+}
+
+bool alert_engine_apply(struct write_txn *txn, const struct coord_run *run, void *arg,
+                        struct error *err)
 {
     struct alert_engine *engine = arg;
     const struct rule_set *rules = engine->config.rules;
     struct arena arena = ARENA_EMPTY;
     bool ok = true;
 
-    for (size_t i = 0; ok && i < count; i++) {
+    for (size_t i = 0; ok && i < run->count; i++) {
         for (size_t j = 0; ok && j < rules->count; j++) {
-            if (!is_about(&rules->rules[j], &statuses[i]))
+            if (!is_about(&rules->rules[j], &run->statuses[i]))
                 continue;
-            struct judgement judgement = judge(&rules->rules[j], &statuses[i], now);
+            struct judgement judgement = judge(&rules->rules[j], &run->statuses[i], run->now);
             ok = step(engine, txn, j, &judgement, &arena, err);
         }
     }
+    for (size_t i = 0; ok && i < run->restatement_count; i++)
+        ok = restate(txn, &engine->config, &run->restatements[i], &arena, err);
     arena_fini(&arena);
     return ok;
 }

@@ -2,10 +2,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <sys/random.h>
 
-enum { EVENT_VERSION = 1, HAS_VALUE = 1, HAS_TARGET = 2, ID_BYTES = 16 };
+enum { EVENT_VERSION = 2, HAS_VALUE = 1, HAS_TARGET = 2, HAS_OLD_VALUE = 4, ID_BYTES = 16 };
 
 const char *event_type_name(enum event_type type)
 {
@@ -18,6 +19,8 @@ const char *event_type_name(enum event_type type)
         return "kpi.alert.ended";
     case EVENT_TEST:
         return "kpid.test";
+    case EVENT_RESTATED:
+        return "kpi.period.restated";
     }
     return "kpid.test";
 }
@@ -61,7 +64,8 @@ void event_new_id(char out[33])
 
 void event_encode(const struct event *event, struct buf *out)
 {
-    int flags = (event->has_value ? HAS_VALUE : 0) | (event->has_target ? HAS_TARGET : 0);
+    int flags = (event->has_value ? HAS_VALUE : 0) | (event->has_target ? HAS_TARGET : 0) |
+                (event->has_old_value ? HAS_OLD_VALUE : 0);
 
     buf_u8(out, EVENT_VERSION);
     buf_u8(out, (uint8_t)event->type);
@@ -75,6 +79,9 @@ void event_encode(const struct event *event, struct buf *out)
 #define EVENT_TEXTS_ENCODE(name) buf_block(out, event->name);
     EVENT_TEXTS(EVENT_TEXTS_ENCODE)
 #undef EVENT_TEXTS_ENCODE
+    buf_double(out, event->has_old_value ? event->old_value : 0);
+    buf_block(out, event->old_value_text);
+    buf_block(out, event->old_status);
 }
 
 bool event_decode(struct str bytes, struct event *out)
@@ -94,13 +101,20 @@ bool event_decode(struct str bytes, struct event *out)
 #define EVENT_TEXTS_DECODE(name) event.name = read_block(&reader);
     EVENT_TEXTS(EVENT_TEXTS_DECODE)
 #undef EVENT_TEXTS_DECODE
-    if (!reader.ok || reader.left != 0 || version != EVENT_VERSION || type > EVENT_TEST ||
-        flags > (HAS_VALUE | HAS_TARGET) || id.len >= sizeof event.id ||
+    if (version >= 2) {
+        event.old_value = read_double(&reader);
+        event.old_value_text = read_block(&reader);
+        event.old_status = read_block(&reader);
+    }
+    unsigned known = HAS_VALUE | HAS_TARGET | (version >= 2 ? HAS_OLD_VALUE : 0);
+    if (!reader.ok || reader.left != 0 || version < 1 || version > EVENT_VERSION ||
+        type > EVENT_RESTATED || (flags & ~known) != 0 || id.len >= sizeof event.id ||
         (id.len > 0 && memchr(id.text, '\0', id.len) != NULL))
         return false;
     event.type = (enum event_type)type;
     event.has_value = (flags & HAS_VALUE) != 0;
     event.has_target = (flags & HAS_TARGET) != 0;
+    event.has_old_value = (flags & HAS_OLD_VALUE) != 0;
     if (id.len > 0)
         memcpy(event.id, id.text, id.len);
     *out = event;
@@ -115,6 +129,21 @@ static void field_or_null(struct json *json, const char *name, struct str text)
         json_text(json, NULL);
     else
         json_str(json, text);
+}
+
+/* What a restatement says of before; null in other events. */
+static void write_old(const struct event *event, struct json *json)
+{
+    json_key(json, "old");
+    if (event->type != EVENT_RESTATED) {
+        json_text(json, NULL);
+        return;
+    }
+    json_open(json, '{');
+    json_field_number(json, "value", event->has_old_value ? event->old_value : NAN);
+    field_or_null(json, "value_text", event->old_value_text);
+    field_or_null(json, "status", event->old_status);
+    json_close(json, '}');
 }
 
 static void write_figures(const struct event *event, struct json *json)
@@ -167,6 +196,7 @@ void event_json(const struct event *event, struct json *json)
     field_or_null(json, "severity", event->severity);
     field_or_null(json, "status", event->status);
     write_figures(event, json);
+    write_old(event, json);
     field_or_null(json, "reason", event->reason);
     json_field_str(json, "text", event->text);
     field_or_null(json, "do", event->action);

@@ -369,3 +369,63 @@ void event_describe(enum alert_change change, const struct event_source *source,
     fill_numbers(&story, out);
     write_text(change, &story, out);
 }
+
+/* --- restated periods ---------------------------------------------------------------------------
+ */
+
+static void write_restated(const struct kpi_restatement *restatement, const struct story *story,
+                           struct str old, struct buf *out)
+{
+    buf_printf(out, "%.*s: %.*s restated, %.*s is now %.*s%s", STR_ARGS(story->title),
+               STR_ARGS(story->label), STR_ARGS(old), STR_ARGS(story->value_text),
+               target_clause(story));
+    if (story->target != NULL && restatement->old_code != restatement->new_code)
+        buf_printf(out, ": %.*s instead of %.*s",
+                   STR_ARGS(status_words(restatement->new_code, story->arena)),
+                   STR_ARGS(status_words(restatement->old_code, story->arena)));
+}
+
+/* A miss that nobody was told of is worth more than a hit. */
+static enum severity restated_severity(const struct kpi_restatement *restatement)
+{
+    bool is_miss = restatement->new_code == KPI_MISSED && restatement->old_code != KPI_MISSED;
+    return is_miss ? SEVERITY_WARNING : SEVERITY_INFO;
+}
+
+void event_restated(const struct kpi_restatement *restatement, struct arena *arena,
+                    struct event *out)
+{
+    const struct kpi *kpi = restatement->kpi;
+    const struct target *target = restatement->target;
+    struct story story = {.kpi = kpi,
+                          .target = target,
+                          .arena = arena,
+                          .period = restatement->period,
+                          .value = restatement->new_value,
+                          .code = restatement->new_code};
+    double near = target == NULL ? NAN : target->to;
+    struct buf text = BUF_EMPTY;
+    char label[CALENDAR_LABEL_SIZE];
+
+    story.title = one_line(str_of(kpi->title), TITLE_MAX, arena);
+    story.value_text = number_text(kpi, story.value, near, arena);
+    if (target != NULL)
+        story.target_number = number_text(kpi, target->to, NAN, arena);
+    story.label = arena_str(arena, str_of(calendar_label(kpi->calendar, &story.period, label)));
+
+    *out = (struct event){.type = EVENT_RESTATED, .at = restatement->at};
+    out->kpi = str_of(kpi->id);
+    out->title = story.title;
+    out->severity = str_of(severity_name(restated_severity(restatement)));
+    out->status = str_of(kpi_status_name(restatement->new_code));
+    out->reason = STR("late_samples");
+    out->has_old_value = isfinite(restatement->old_value);
+    if (out->has_old_value)
+        out->old_value = unit_shown(&kpi->unit, restatement->old_value);
+    out->old_value_text = number_text(kpi, restatement->old_value, near, arena);
+    out->old_status = str_of(kpi_status_name(restatement->old_code));
+    fill_numbers(&story, out);
+    write_restated(restatement, &story, out->old_value_text, &text);
+    out->text = one_line(buf_view(&text), TEXT_MAX, arena);
+    buf_fini(&text);
+}

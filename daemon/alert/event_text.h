@@ -1,4 +1,5 @@
-/* From a change of an alert to the event that tells it: numbers, labels and words. */
+/* From a change of an alert, or of a closed period, to the event that tells it: numbers, labels and
+ * words. */
 #pragma once
 
 #include "alert/alert_state.h"
@@ -20,3 +21,7 @@ struct event_source {
  * id. Texts are in `arena` or the configuration's. */
 void event_describe(enum alert_change change, const struct event_source *source,
                     struct arena *arena, struct event *out);
+
+/* The same for a restated period (FIG-30). */
+void event_restated(const struct kpi_restatement *restatement, struct arena *arena,
+                    struct event *out);

@@ -89,6 +89,9 @@ static void header_words(const struct event *event, struct buf *out)
     case EVENT_TEST:
         buf_text(out, "test");
         break;
+    case EVENT_RESTATED:
+        buf_text(out, "restated");
+        break;
     }
     buf_text(out, "] ");
 }

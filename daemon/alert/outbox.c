@@ -346,7 +346,8 @@ static bool visit_front(struct str key, struct str value, void *arg)
 
     if (!decode_entry(key, value, &entry) || entry.state != OUTBOX_QUEUED)
         return true;
-    if (!table_add(&scan->rules, entry.event.rule, &seen))
+    struct str line = entry.event.rule.len > 0 ? entry.event.rule : entry.event.kpi;
+    if (!table_add(&scan->rules, line, &seen))
         return true; /* behind one of the same rule */
     return scan->on_entry(&entry, scan->arg);
 }

@@ -2,7 +2,8 @@
  *
  * One is pushed in the same transaction as the alert state that caused it, so neither exists
  * without the other. Delivery is at least once with a stable id: an entry stays until the hook has
- * answered. Entries of one hook and rule are delivered in their order.
+ * answered. Entries of one hook and rule (of one KPI, where no rule speaks) are delivered in their
+ * order.
  *
  * RECORD_OUTBOX: key hook's id, u8 0, u64 sequence (big-endian); value
  *   u8 version 2, u8 state, u32 attempts, i64 queued_at, i64 tried_at, i64 next_try,

@@ -53,7 +53,8 @@ static void add_block(struct arena *arena, size_t at_least)
     arena->total_bytes += size;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+/* Not zeroed. */
+static void *take(struct arena *arena, size_t size)
 {
     assert(size < SIZE_MAX / 2);
     size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
@@ -61,8 +62,12 @@ void *arena_alloc(struct arena *arena, size_t size)
         add_block(arena, size);
     void *found = arena->blocks->bytes + arena->used_bytes;
     arena->used_bytes += size;
-    memset(found, 0, size);
     return found;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    return memset(take(arena, size), 0, size);
 }
 
 void *arena_array(struct arena *arena, size_t count, size_t size)
@@ -75,9 +80,10 @@ void *arena_array(struct arena *arena, size_t count, size_t size)
 
 char *arena_text(struct arena *arena, struct str text)
 {
-    char *copy = arena_alloc(arena, text.len + 1);
+    char *copy = take(arena, text.len + 1);
     if (text.len > 0)
         memcpy(copy, text.text, text.len);
+    copy[text.len] = '\0';
     return copy;
 }
 

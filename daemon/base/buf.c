@@ -31,6 +31,12 @@ static void reserve(struct buf *buf, size_t more)
     buf->capacity = capacity;
 }
 
+char *buf_room(struct buf *buf, size_t len)
+{
+    reserve(buf, len);
+    return buf->bytes + buf->len;
+}
+
 void buf_append(struct buf *buf, const void *bytes, size_t len)
 {
     if (len == 0)

@@ -18,6 +18,8 @@ struct buf {
 
 void buf_fini(struct buf *buf);
 void buf_clear(struct buf *buf); /* keeps the memory */
+/* Room for so many more bytes: whoever writes them adds them to `len`. */
+char *buf_room(struct buf *buf, size_t len);
 void buf_append(struct buf *buf, const void *bytes, size_t len);
 void buf_str(struct buf *buf, struct str text);
 void buf_text(struct buf *buf, const char *text);

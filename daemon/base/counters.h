@@ -15,10 +15,13 @@ struct buf;
     X(COUNTER, commit_failures, "Transactions that failed and were tried again")                   \
     X(COUNTER, commit_microseconds, "Time spent in transactions by the writer")                    \
     X(COUNTER, cells_written, "Cells merged into the store")                                       \
+    X(COUNTER, mixed_points,                                                                       \
+      "Points that say of two senders under one series, whose metric's figures are partial")       \
     X(COUNTER, series_created, "Series created in the store")                                      \
     X(COUNTER, series_churned, "Series that came no more and joined __other__ of their metric")    \
     X(COUNTER, evaluations, "KPIs evaluated")                                                      \
     X(COUNTER, evaluation_errors, "Evaluations that could not read the store")                     \
+    X(COUNTER, periods_restated, "Closed periods that late samples have changed")                  \
     X(COUNTER, alerts_fired, "Alerts that began to fire")                                          \
     X(COUNTER, messages_sent, "Messages accepted by a hook")                                       \
     X(COUNTER, messages_failed, "Attempts to deliver a message that failed")                       \
@@ -32,6 +35,9 @@ struct buf;
     X(COUNTER, ingest_requests_refused, "HTTP requests to listeners that were told to come again") \
     X(COUNTER, ingest_pauses,                                                                      \
       "Times an ingest thread stopped reading: too much waited for the store")                     \
+    X(COUNTER, unknown_fields, "Fields of DogStatsD lines that are not known and were skipped")    \
+    X(COUNTER, annotations_skipped,                                                                \
+      "Changes of service checks that were not noted: too many events in a minute")                \
     X(COUNTER, reloads, "Configurations loaded by a reload")                                       \
     X(COUNTER, reload_failures, "Reloads refused because of mistakes")                             \
     X(GAUGE, loss_window_milliseconds,                                                             \

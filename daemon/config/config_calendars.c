@@ -137,4 +137,5 @@ void load_calendars(struct loader *loader)
         loader->config->calendar = table_find(&loader->calendars_by_id, STR("default"));
     if (loader->config->calendar == NULL)
         make_default(loader);
+    loader->config->ingest.calendar = loader->config->calendar;
 }

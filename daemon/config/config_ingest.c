@@ -19,32 +19,65 @@ enum { SCHEME_COUNT = sizeof SCHEMES / sizeof SCHEMES[0] };
 
 static bool read_protocol(const struct object *object, enum protocol *out)
 {
-    static const enum protocol protocols[] = {PROTOCOL_STATSD, PROTOCOL_INFLUX};
     struct str text = object_text(object, "protocol");
 
-    for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++) {
-        if (str_is(text, protocol_name(protocols[i]))) {
-            *out = protocols[i];
+    for (int i = 0; i < PROTOCOL_COUNT; i++) {
+        if (str_is(text, protocol_name((enum protocol)i))) {
+            *out = (enum protocol)i;
             return true;
         }
     }
     return false; /* the mistake is reported */
 }
 
+/* "udp, tcp or unix": what a protocol is spoken over. */
+static const char *transports_of(const struct loader *loader, enum protocol protocol)
+{
+    const char *text = "";
+    const char *before = "";
+
+    for (size_t i = SCHEME_COUNT; i > 0; i--) {
+        if (!protocol_has_transport(protocol, SCHEMES[i - 1].transport))
+            continue;
+        text = arena_printf(loader->arena, "%s%s%s", SCHEMES[i - 1].scheme, before, text);
+        before = before[0] == '\0' ? " or " : ", ";
+    }
+    return text;
+}
+
 /* Which protocol is spoken over what. */
 static bool check_transport(const struct loader *loader, const struct yaml_node *node,
                             enum protocol protocol, enum transport transport)
 {
-    bool is_http = transport == TRANSPORT_HTTP;
-
-    if (is_http == (protocol == PROTOCOL_INFLUX))
+    if (protocol_has_transport(protocol, transport))
         return true;
-    if (is_http)
-        return finding_error(loader->findings, node, "%s is not spoken over http",
-                             protocol_name(protocol));
-    (void)finding_error(loader->findings, node, "%s over %s is not built yet",
-                        protocol_name(protocol), transport_name(transport));
-    return finding_hint(loader->findings, "as http:127.0.0.1:8086");
+    (void)finding_error(loader->findings, node, "%s is not spoken over %s", protocol_name(protocol),
+                        transport_name(transport));
+    return finding_hint(loader->findings, "over %s", transports_of(loader, protocol));
+}
+
+static bool read_unknown_as_counter(const struct loader *loader, const struct object *object,
+                                    enum protocol protocol)
+{
+    const struct yaml_node *node = object_find(object, "unknown_as_counter");
+
+    if (node != NULL && protocol != PROTOCOL_STATSD)
+        (void)finding_error(loader->findings, node, "unknown_as_counter is for statsd");
+    return node != NULL && object_bool(object, "unknown_as_counter");
+}
+
+static enum influx_precision read_precision(const struct loader *loader,
+                                            const struct object *object,
+                                            const struct listener_config *listener)
+{
+    const struct yaml_node *node = object_find(object, "precision");
+
+    if (node == NULL)
+        return INFLUX_NS;
+    if (listener->protocol != PROTOCOL_INFLUX || listener->transport == TRANSPORT_HTTP)
+        (void)finding_error(loader->findings, node,
+                            "precision is for influx over other than http, where requests say it");
+    return influx_precision_of(node->text);
 }
 
 static bool check_path(const struct loader *loader, const struct yaml_node *node, struct str path)
@@ -121,8 +154,10 @@ static bool read_listener(const struct loader *loader, const struct object *obje
         return false;
     if (!SCHEMES[index].is_path && !address_check_loopback(address, &err))
         return loader_report(loader, node, &err);
+    out->unknown_as_counter = read_unknown_as_counter(loader, object, out->protocol);
     out->skip_single_field = object_bool(object, "skip_single_field");
     out->transport = SCHEMES[index].transport;
+    out->precision = read_precision(loader, object, out);
     out->address = arena_text(loader->arena, address);
     out->name = arena_printf(loader->arena, "%s %s:%s", protocol_name(out->protocol),
                              transport_name(out->transport), out->address);

@@ -103,6 +103,7 @@ static void load_limits(const struct loader *loader, const struct object *server
     } bounds[] = {
         {"series", 1, INT64_C(100000000)},
         {"line", 64, INT64_C(16777216)},
+        {"frame", 1024, INT64_C(67108864)},
         {"body", 1024, INT64_C(134217728)},
         {"connections", 1, INT64_C(1000000)},
     };
@@ -115,6 +116,7 @@ static void load_limits(const struct loader *loader, const struct object *server
                                 (long long)bounds[i].high);
     }
     ingest->line_bytes_max = (size_t)object_whole(&limits, "line");
+    ingest->frame_bytes_max = (size_t)object_whole(&limits, "frame");
     ingest->connections_max = (size_t)object_whole(&limits, "connections");
     ingest->body_bytes_max = (size_t)object_whole(&limits, "body");
     ingest->idle_timeout = object_span(&limits, "idle");

@@ -83,7 +83,10 @@ static const struct schema_entry LIMITS_KEYS[] = {
         DEFAULT("1000000")),
     KEY("series_per_metric", COUNT, "active series of one metric", WORDS("100000"), LATER),
     KEY("line", SIZE, "bytes of one line", DEFAULT("64K")),
-    KEY("frame", SIZE, "bytes of one frame of the native protocol", WORDS("4M"), LATER),
+    KEY("frame", SIZE,
+        "bytes of one frame: a pickle of graphite_pickle, a packet of dogstatsd on a Unix stream, "
+        "a batch of the native protocol; a longer one closes its connection",
+        DEFAULT("4M")),
     KEY("body", SIZE, "bytes of one HTTP body, unpacked; a larger one is refused", DEFAULT("32M")),
     KEY("request", SPAN, "an HTTP request of a listener is here in so long, or refused",
         DEFAULT("1m")),
@@ -127,12 +130,20 @@ static const struct schema_entry LISTENER_KEYS[] = {
     KEY("protocol", CHOICE, "what is spoken there", REQUIRED,
         ONE_OF("statsd", "dogstatsd", "graphite", "graphite_pickle", "influx", "prometheus", "otlp",
                "native", "json"),
-        SOME("dogstatsd", "graphite", "graphite_pickle", "prometheus", "otlp", "native", "json")),
+        SOME("otlp", "native")),
     KEY("listen", TEXT,
         "SCHEME:ADDRESS with the scheme udp, tcp, unix, unixgram or http, as udp:127.0.0.1:8125 or "
         "unix:/run/kpid/statsd.sock",
         REQUIRED),
     KEY("mode", TEXT, "permissions of a Unix socket's file, in octal", DEFAULT("0660")),
+    KEY("precision", CHOICE,
+        "influx over udp, tcp or unix: the unit of the times in its lines; over http a request "
+        "says it",
+        ONE_OF("ns", "us", "ms", "s", "m", "h"), WORDS("ns")),
+    KEY("unknown_as_counter", BOOL,
+        "statsd: a type that kpid does not know counts as a counter, as for etsy's server; else "
+        "such a line is rejected",
+        WORDS("false")),
     KEY("skip_single_field", BOOL,
         "influx: a field value that is alone in its line is not part of the metric's name",
         WORDS("false")),

@@ -53,12 +53,12 @@ static void take_datagram(struct intake *intake, const struct mmsghdr *header)
 
     intake->peer = header->msg_hdr.msg_namelen == 0 ? NULL : header->msg_hdr.msg_name;
     if ((header->msg_hdr.msg_flags & MSG_TRUNC) == 0) {
-        intake_lines(intake, bytes);
+        intake_packet(intake, bytes);
         return;
     }
     const char *newline = bytes.len == 0 ? NULL : memrchr(bytes.text, '\n', bytes.len);
     size_t whole = newline == NULL ? 0 : (size_t)(newline - bytes.text) + 1;
-    intake_lines(intake, (struct str){bytes.text, whole});
+    intake_packet(intake, (struct str){bytes.text, whole});
     intake_reject(intake, REJECT_truncated, (struct str){bytes.text + whole, bytes.len - whole});
 }
 

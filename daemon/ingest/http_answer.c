@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 
-enum { RETRY_AFTER_S = 2, STATUS_MAX = 599 };
+enum { STATUS_MAX = 599 };
 
 void http_answer_fini(struct http_answer *answer)
 {
@@ -22,6 +22,7 @@ static const char *reason_of(unsigned status)
     } reasons[] = {{200, "OK"},
                    {204, "No Content"},
                    {400, "Bad Request"},
+                   {401, "Unauthorized"},
                    {403, "Forbidden"},
                    {404, "Not Found"},
                    {405, "Method Not Allowed"},
@@ -29,6 +30,7 @@ static const char *reason_of(unsigned status)
                    {413, "Content Too Large"},
                    {415, "Unsupported Media Type"},
                    {422, "Unprocessable Content"},
+                   {429, "Too Many Requests"},
                    {431, "Request Header Fields Too Large"},
                    {503, "Service Unavailable"},
                    {505, "HTTP Version Not Supported"}};
@@ -44,6 +46,8 @@ static const char *reason_of(unsigned status)
 static const char *code_of(unsigned status)
 {
     switch (status) {
+    case 401:
+        return "unauthorized";
     case 404:
         return "not found";
     case 405:
@@ -52,6 +56,8 @@ static const char *code_of(unsigned status)
         return "request too large";
     case 422:
         return "conflict";
+    case 429:
+        return "too many requests";
     case 503:
         return "unavailable";
     default:
@@ -59,25 +65,195 @@ static const char *code_of(unsigned status)
     }
 }
 
-void http_answer_mistake(struct http_answer *answer, unsigned status, struct str words,
-                         struct str list)
+/* google.rpc.Code, which OTLP's clients log (O5): they judge by the status. */
+static unsigned rpc_code_of(unsigned status)
+{
+    enum {
+        INVALID_ARGUMENT = 3,
+        DEADLINE_EXCEEDED = 4,
+        NOT_FOUND = 5,
+        PERMISSION_DENIED = 7,
+        RESOURCE_EXHAUSTED = 8,
+        FAILED_PRECONDITION = 9,
+        UNIMPLEMENTED = 12,
+        UNAVAILABLE = 14,
+        UNAUTHENTICATED = 16,
+    };
+
+    switch (status) {
+    case 401:
+        return UNAUTHENTICATED;
+    case 403:
+        return PERMISSION_DENIED;
+    case 404:
+        return NOT_FOUND;
+    case 405:
+        return UNIMPLEMENTED;
+    case 408:
+        return DEADLINE_EXCEEDED;
+    case 422:
+        return FAILED_PRECONDITION;
+    case 429:
+        return RESOURCE_EXHAUSTED;
+    case 503:
+        return UNAVAILABLE;
+    default:
+        return INVALID_ARGUMENT;
+    }
+}
+
+/* --- protobuf ---------------------------------------------------------------------------------
+ */
+
+static void put_number(struct buf *out, uint8_t field, uint64_t value)
+{
+    if (value == 0)
+        return; /* as proto3 has it */
+    buf_u8(out, (uint8_t)(field << 3));
+    buf_varint(out, value);
+}
+
+static void put_bytes(struct buf *out, uint8_t field, struct str bytes)
+{
+    buf_u8(out, (uint8_t)(field << 3 | 2));
+    buf_varint(out, bytes.len);
+    buf_str(out, bytes);
+}
+
+/* A string is UTF-8; words that are not were cut or quote somebody. */
+static void put_text(struct buf *out, uint8_t field, struct str text)
+{
+    struct buf ascii = BUF_EMPTY;
+
+    if (text.len == 0)
+        return;
+    if (str_is_utf8(text)) {
+        put_bytes(out, field, text);
+        return;
+    }
+    for (size_t i = 0; i < text.len; i++)
+        buf_char(&ascii, (char)((unsigned char)text.text[i] - 1U < 0x7f ? text.text[i] : '?'));
+    put_bytes(out, field, buf_view(&ascii));
+    buf_fini(&ascii);
+}
+
+/* --- bodies -----------------------------------------------------------------------------------
+ */
+
+/* google.rpc.Status: int32 code = 1, string message = 2 (O5). */
+static void write_rpc_status(struct http_answer *answer, struct str words)
+{
+    put_number(&answer->body, 1, rpc_code_of(answer->status));
+    put_text(&answer->body, 2, words);
+}
+
+static void write_rpc_status_json(struct http_answer *answer, struct str words)
 {
     struct json json = json_to(&answer->body);
 
-    answer->status = status;
-    buf_clear(&answer->words);
-    buf_clear(&answer->body);
-    buf_str(&answer->words, words);
     json_open(&json, '{');
-    if (answer->dialect == HTTP_INFLUX_2)
-        json_field_text(&json, "code", code_of(status));
-    json_field_str(&json, answer->dialect == HTTP_INFLUX_2 ? "message" : "error", words);
+    json_field_u64(&json, "code", rpc_code_of(answer->status));
+    json_field_str(&json, "message", words);
+    json_close(&json, '}');
+}
+
+/* ExportMetricsServiceResponse: partial_success = 1, which has int64 rejected_data_points = 1 and
+ * string error_message = 2, and is not there when all is well (O4). */
+static void write_partial(struct http_answer *answer, struct str words)
+{
+    struct buf partial = BUF_EMPTY;
+
+    put_number(&partial, 1, answer->counts.rejected);
+    put_text(&partial, 2, words);
+    if (partial.len > 0)
+        put_bytes(&answer->body, 1, buf_view(&partial));
+    buf_fini(&partial);
+}
+
+static void write_partial_json(struct http_answer *answer, struct str words)
+{
+    struct json json = json_to(&answer->body);
+    char number[24];
+
+    json_open(&json, '{');
+    if (answer->counts.rejected > 0 || words.len > 0) {
+        json_key(&json, "partialSuccess");
+        json_open(&json, '{');
+        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)answer->counts.rejected);
+        json_field_text(&json, "rejectedDataPoints", number); /* proto3's int64 is a text */
+        json_field_str(&json, "errorMessage", words);
+        json_close(&json, '}');
+    }
+    json_close(&json, '}');
+}
+
+static void write_mistake_json(struct http_answer *answer, struct str words, struct str list)
+{
+    struct json json = json_to(&answer->body);
+    bool is_influx_2 = answer->dialect == HTTP_INFLUX_2;
+
+    json_open(&json, '{');
+    if (is_influx_2)
+        json_field_text(&json, "code", code_of(answer->status));
+    json_field_str(&json, is_influx_2 ? "message" : "error", words);
     if (list.len > 0) {
         json_key(&json, "lines");
         json_raw(&json, list);
     }
     json_close(&json, '}');
     buf_char(&answer->body, '\n');
+}
+
+static void begin(struct http_answer *answer, unsigned status, struct str words)
+{
+    answer->status = status;
+    answer->retry_after_s = 0;
+    buf_clear(&answer->words);
+    buf_clear(&answer->body);
+    buf_str(&answer->words, words);
+}
+
+void http_answer_stored(struct http_answer *answer, struct str words)
+{
+    begin(answer, 204, words);
+    switch (answer->dialect) {
+    case HTTP_OTLP_PROTOBUF:
+        answer->status = 200;
+        write_partial(answer, words);
+        break;
+    case HTTP_OTLP_JSON:
+        answer->status = 200;
+        write_partial_json(answer, words);
+        break;
+    case HTTP_PUSH:
+        answer->status = 200;
+        buf_printf(&answer->body, "{\"stored\":%llu}\n",
+                   (unsigned long long)answer->counts.samples);
+        break;
+    default:
+        break;
+    }
+}
+
+void http_answer_mistake(struct http_answer *answer, unsigned status, struct str words,
+                         struct str list)
+{
+    begin(answer, status, words);
+    switch (answer->dialect) {
+    case HTTP_PLAIN:
+        buf_str(&answer->body, words);
+        buf_char(&answer->body, '\n');
+        break;
+    case HTTP_OTLP_PROTOBUF:
+        write_rpc_status(answer, words);
+        break;
+    case HTTP_OTLP_JSON:
+        write_rpc_status_json(answer, words);
+        break;
+    default:
+        write_mistake_json(answer, words, list);
+        break;
+    }
 }
 
 void http_answer_set(struct http_answer *answer, unsigned status, const char *format, ...)
@@ -91,10 +267,10 @@ void http_answer_set(struct http_answer *answer, unsigned status, const char *fo
     http_answer_mistake(answer, status, str_of(words), STR_EMPTY);
 }
 
-void http_answer_busy(struct http_answer *answer, const char *words)
+void http_answer_busy(struct http_answer *answer, unsigned status, const char *words)
 {
-    http_answer_set(answer, 503, "%s", words);
-    answer->retry_after_s = RETRY_AFTER_S;
+    http_answer_set(answer, status, "%s", words);
+    answer->retry_after_s = HTTP_RETRY_AFTER_S;
 }
 
 /* --- the response -----------------------------------------------------------------------------
@@ -126,27 +302,67 @@ static void put_words(struct buf *out, struct str words)
     buf_text(out, "\r\n");
 }
 
-void http_answer_format(const struct http_answer *answer, const struct http_answer_form *form,
-                        struct buf *out)
+static bool is_influx(const struct http_answer *answer)
 {
-    struct str body = buf_view(&answer->body);
+    return answer->dialect == HTTP_INFLUX_1 || answer->dialect == HTTP_INFLUX_2;
+}
 
-    buf_printf(out, "HTTP/1.1 %u %s\r\n", answer->status, reason_of(answer->status));
-    put_date(out, form->now);
-    buf_text(out, "X-Influxdb-Version: 1.8-kpid-" KPID_VERSION "\r\n");
-    buf_printf(out, "Request-Id: %016llx\r\n", (unsigned long long)form->request_id);
+static const char *content_type_of(enum http_dialect dialect)
+{
+    switch (dialect) {
+    case HTTP_PLAIN:
+        return "text/plain; charset=utf-8";
+    case HTTP_OTLP_PROTOBUF:
+        return "application/x-protobuf"; /* of an empty message too (O3) */
+    default:
+        return "application/json";
+    }
+}
+
+static void put_written(struct buf *out, const struct http_counts *counts) /* P7 */
+{
+    static const char prefix[] = "X-Prometheus-Remote-Write";
+
+    buf_printf(out, "%s-Samples-Written: %llu\r\n", prefix, (unsigned long long)counts->samples);
+    buf_printf(out, "%s-Histograms-Written: %llu\r\n", prefix,
+               (unsigned long long)counts->histograms);
+    buf_printf(out, "%s-Exemplars-Written: %llu\r\n", prefix,
+               (unsigned long long)counts->exemplars);
+}
+
+static void put_headers(const struct http_answer *answer, struct buf *out)
+{
+    if (is_influx(answer))
+        buf_text(out, "X-Influxdb-Version: 1.8-kpid-" KPID_VERSION "\r\n");
     if (answer->words.len > 0 && answer->dialect == HTTP_INFLUX_1)
         put_words(out, buf_view(&answer->words));
+    if (answer->says_written)
+        put_written(out, &answer->counts);
+    if (answer->status == 401) /* I23 */
+        buf_printf(out, "WWW-Authenticate: %s\r\n",
+                   is_influx(answer) ? "Basic realm=\"InfluxDB\"" : "Bearer");
     if (answer->allow != NULL)
         buf_printf(out, "Allow: %s\r\n", answer->allow);
     if (answer->retry_after_s > 0)
         buf_printf(out, "Retry-After: %u\r\n", answer->retry_after_s);
-    if (body.len > 0)
-        buf_text(out, "Content-Type: application/json\r\n");
-    if (answer->status != 204)
+}
+
+void http_answer_format(const struct http_answer *answer, const struct http_answer_form *form,
+                        struct buf *out)
+{
+    struct str body = buf_view(&answer->body);
+    bool has_body = answer->status != 204;
+
+    buf_printf(out, "HTTP/1.1 %u %s\r\n", answer->status, reason_of(answer->status));
+    put_date(out, form->now);
+    buf_printf(out, "Request-Id: %016llx\r\n", (unsigned long long)form->request_id);
+    put_headers(answer, out);
+    if (has_body && (body.len > 0 || answer->dialect == HTTP_OTLP_PROTOBUF))
+        buf_printf(out, "Content-Type: %s\r\n", content_type_of(answer->dialect));
+    if (has_body)
         buf_printf(out, "Content-Length: %zu\r\n", body.len);
     buf_printf(out, "Connection: %s\r\n\r\n", form->keep_alive ? "keep-alive" : "close");
-    if (!form->head_only && answer->status != 204)
+    if (has_body && !form->head_only)
         buf_str(out, body);
 }
 
@@ -154,30 +370,68 @@ void http_answer_format(const struct http_answer *answer, const struct http_answ
 
 void http_answer_encode(const struct http_answer *answer, struct buf *out)
 {
-    buf_u8(out, (uint8_t)(answer->status & 0xff));
-    buf_u8(out, (uint8_t)(answer->status >> 8));
+    struct str words = buf_view(&answer->words);
+
+    words.len = words.len < HTTP_KEPT_WORDS ? words.len : HTTP_KEPT_WORDS;
+    buf_u8(out, 0);
     buf_u8(out, (uint8_t)answer->dialect);
-    buf_block(out, buf_view(&answer->words));
-    buf_block(out, buf_view(&answer->body));
+    buf_u8(out, answer->says_written ? 1 : 0);
+    buf_u32(out, answer->status);
+    buf_varint(out, answer->counts.samples);
+    buf_varint(out, answer->counts.histograms);
+    buf_varint(out, answer->counts.exemplars);
+    buf_varint(out, answer->counts.rejected);
+    buf_block(out, words);
 }
 
-bool http_answer_decode(struct str bytes, struct http_answer *out)
+static bool is_kept_status(uint32_t status)
 {
-    struct reader reader = reader_of(bytes);
+    return status >= 200 && status <= STATUS_MAX;
+}
+
+/* What was kept before the first byte was a form: 0 is the low byte of no status. */
+static bool decode_first_form(struct reader reader, struct http_answer *out)
+{
     unsigned low = read_u8(&reader);
     unsigned status = low | (unsigned)read_u8(&reader) << 8;
     unsigned dialect = read_u8(&reader);
     struct str words = read_block(&reader);
     struct str body = read_block(&reader);
 
-    if (!reader.ok || reader.left > 0 || status < 200 || status > STATUS_MAX ||
-        dialect > HTTP_INFLUX_2)
+    if (!reader.ok || reader.left > 0 || !is_kept_status(status) || dialect > HTTP_INFLUX_2)
         return false;
-    out->status = status;
     out->dialect = (enum http_dialect)dialect;
-    buf_clear(&out->words);
-    buf_clear(&out->body);
-    buf_str(&out->words, words);
+    begin(out, status, words);
     buf_str(&out->body, body);
+    return true;
+}
+
+bool http_answer_decode(struct str bytes, struct http_answer *out)
+{
+    struct reader reader = reader_of(bytes);
+    bool is_first_form = bytes.len > 0 && bytes.text[0] != 0;
+
+    if (is_first_form)
+        return decode_first_form(reader, out);
+    (void)read_u8(&reader);
+    unsigned dialect = read_u8(&reader);
+    unsigned says_written = read_u8(&reader);
+    uint32_t status = read_u32(&reader);
+    struct http_counts counts = {.samples = read_varint(&reader)};
+    counts.histograms = read_varint(&reader);
+    counts.exemplars = read_varint(&reader);
+    counts.rejected = read_varint(&reader);
+    struct str words = read_block(&reader);
+    if (!reader.ok || reader.left > 0 || !is_kept_status(status) || says_written > 1 ||
+        dialect >= HTTP_DIALECT_COUNT || words.len > HTTP_KEPT_WORDS)
+        return false;
+    out->dialect = (enum http_dialect)dialect;
+    out->says_written = says_written == 1;
+    out->counts = counts;
+    if (status < 300)
+        http_answer_stored(out, words);
+    else
+        http_answer_mistake(out, status, words, STR_EMPTY);
+    out->status = status;
     return true;
 }

@@ -1,10 +1,13 @@
 #include "ingest/http_body.h"
 
+#include <snappy-c.h>
 #include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
 #define ZLIB_CONST
 #include <zlib.h>
 
+#include "base/buf.h"
 #include "base/memory.h"
 
 enum {
@@ -12,6 +15,8 @@ enum {
     INFLATE_BYTES = 1 << 16, /* what zlib says an inflating stream may hold, and some more */
     HASH_BYTES = 640,        /* of XXH3's state */
     OUT_BYTES = 32 * 1024,
+    SNAPPY_LENGTH_BYTES = 5, /* of the varint at the beginning */
+    SNAPPY_RATIO_MAX = 22,   /* a copy of 3 bytes stands for 64 */
 };
 
 struct http_body {
@@ -22,6 +27,9 @@ struct http_body {
     z_stream stream;
     bool in_member; /* of gzip: something was taken of one that has not ended */
     bool has_member;
+    struct buf packed; /* snappy, all of it */
+    bool is_announced; /* the varint at its beginning was read */
+    size_t announced;  /* bytes it stands for */
 };
 
 struct http_body *http_body_new(enum http_encoding encoding, size_t limit, bool hashed)
@@ -47,6 +55,7 @@ void http_body_free(struct http_body *body)
         return;
     if (body->encoding == HTTP_GZIP)
         (void)inflateEnd(&body->stream);
+    buf_fini(&body->packed);
     (void)XXH3_freeState(body->hash);
     free(body);
 }
@@ -56,10 +65,18 @@ size_t http_body_length(const struct http_body *body)
     return body->length;
 }
 
+/* What the packed bytes can stand for. */
+static size_t unpacked_max(const struct http_body *body)
+{
+    size_t most = body->packed.len * SNAPPY_RATIO_MAX;
+    return body->announced < most ? body->announced : most;
+}
+
 size_t http_body_size_bytes(const struct http_body *body)
 {
     return sizeof *body + (body->hash == NULL ? 0 : HASH_BYTES) +
-           (body->encoding == HTTP_GZIP ? INFLATE_BYTES : 0);
+           (body->encoding == HTTP_GZIP ? INFLATE_BYTES : 0) + body->packed.capacity +
+           unpacked_max(body);
 }
 
 struct series_hash http_body_hash(const struct http_body *body)
@@ -68,17 +85,21 @@ struct series_hash http_body_hash(const struct http_body *body)
     return (struct series_hash){hash.high64, hash.low64};
 }
 
+static bool too_large(const struct http_body *body, struct error *err)
+{
+    return error_set(err, ERROR_FULL, "the body is larger than %zu bytes", body->limit);
+}
+
 /* Hands bytes on, up to the limit. */
 static bool give(struct http_body *body, struct str bytes, http_bytes_fn on_bytes, void *arg,
                  struct error *err)
 {
     if (bytes.len > body->limit - body->length)
-        return error_set(err, ERROR_FULL, "the body is larger than %zu bytes", body->limit);
+        return too_large(body, err);
     body->length += bytes.len;
     if (body->hash != NULL)
         (void)XXH3_128bits_update(body->hash, bytes.text, bytes.len);
-    on_bytes(bytes, arg);
-    return true;
+    return on_bytes(bytes, arg, err);
 }
 
 static bool not_gzip(struct error *err)
@@ -112,6 +133,72 @@ static bool inflate_some(struct http_body *body, http_bytes_fn on_bytes, void *a
     return true;
 }
 
+/* --- snappy -----------------------------------------------------------------------------------
+ */
+
+static bool not_snappy(const struct http_body *body, struct error *err)
+{
+    static const char framed[] = "\xff\x06\0\0sNaPpY";
+    size_t len = sizeof framed - 1;
+
+    if (body->packed.len >= len && memcmp(body->packed.bytes, framed, len) == 0)
+        return error_set(err, ERROR_INVALID,
+                         "the body is framed snappy; remote write uses the block format");
+    return error_set(err, ERROR_INVALID, "the body is not snappy, as its Content-Encoding says");
+}
+
+/* The length at the beginning, as soon as it is there. */
+static bool read_announced(struct http_body *body, struct error *err)
+{
+    const unsigned char *bytes = (const unsigned char *)body->packed.bytes;
+    uint64_t length = 0;
+
+    for (unsigned i = 0; i < body->packed.len; i++) {
+        if (i == SNAPPY_LENGTH_BYTES)
+            return not_snappy(body, err);
+        length |= (uint64_t)(bytes[i] & 0x7f) << (7 * i);
+        if (bytes[i] >= 0x80)
+            continue;
+        if (length > body->limit)
+            return too_large(body, err);
+        body->is_announced = true;
+        body->announced = (size_t)length;
+        return true;
+    }
+    return true;
+}
+
+static bool take_packed(struct http_body *body, struct str bytes, struct error *err)
+{
+    if (bytes.len > snappy_max_compressed_length(body->limit) - body->packed.len)
+        return too_large(body, err);
+    buf_str(&body->packed, bytes);
+    return body->is_announced || read_announced(body, err);
+}
+
+static bool unpack(struct http_body *body, http_bytes_fn on_bytes, void *arg, struct error *err)
+{
+    size_t length = body->announced;
+
+    if (body->packed.len == 0 || !body->is_announced)
+        return error_set(err, ERROR_INVALID, "the snappy body ends in the middle");
+    if (length > unpacked_max(body))
+        return not_snappy(body, err);
+    char *bytes = memory_alloc(length + 1);
+    bool ok =
+        (snappy_uncompress(body->packed.bytes, body->packed.len, bytes, &length) == SNAPPY_OK &&
+         length == body->announced) ||
+        not_snappy(body, err);
+    buf_fini(&body->packed);
+    if (ok && length > 0)
+        ok = give(body, (struct str){bytes, length}, on_bytes, arg, err);
+    free(bytes);
+    return ok;
+}
+
+/* --- all --------------------------------------------------------------------------------------
+ */
+
 bool http_body_take(struct http_body *body, struct str bytes, http_bytes_fn on_bytes, void *arg,
                     struct error *err)
 {
@@ -119,6 +206,8 @@ bool http_body_take(struct http_body *body, struct str bytes, http_bytes_fn on_b
         return true;
     if (body->encoding == HTTP_IDENTITY)
         return give(body, bytes, on_bytes, arg, err);
+    if (body->encoding == HTTP_SNAPPY)
+        return take_packed(body, bytes, err);
     body->stream.next_in = (const unsigned char *)bytes.text;
     body->stream.avail_in = (unsigned)bytes.len;
     do {
@@ -128,8 +217,10 @@ bool http_body_take(struct http_body *body, struct str bytes, http_bytes_fn on_b
     return true;
 }
 
-bool http_body_end(struct http_body *body, struct error *err)
+bool http_body_end(struct http_body *body, http_bytes_fn on_bytes, void *arg, struct error *err)
 {
+    if (body->encoding == HTTP_SNAPPY)
+        return unpack(body, on_bytes, arg, err);
     if (body->encoding == HTTP_IDENTITY || (body->has_member && !body->in_member))
         return true;
     return error_set(err, ERROR_INVALID, "the gzip body ends in the middle");

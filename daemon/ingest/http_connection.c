@@ -15,6 +15,7 @@
 #include "base/counters.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "ingest/http_query.h"
 #include "ingest/http_write.h"
 
 enum {
@@ -39,8 +40,10 @@ struct http_connection {
     struct bufferevent *stream;
     struct event *turn; /* to go on with what is in the buffer */
     struct http_reader reader;
-    struct http_write *write;  /* of the request that is being read; NULL without */
-    struct http_reply *reply;  /* while waiting */
+    struct http_write *write; /* of the request that is being read; NULL without */
+    struct http_reply *reply; /* while waiting */
+    bool is_form;             /* what is read is a query's form */
+    struct buf form;
     struct http_answer answer; /* of the request, as soon as it has one */
     enum http_state state;
     bool is_head_request;
@@ -75,6 +78,7 @@ static void end_connection(struct http_connection *connection)
     bufferevent_free(connection->stream);
     http_reader_fini(&connection->reader);
     http_answer_fini(&connection->answer);
+    buf_fini(&connection->form);
     free(connection);
 }
 
@@ -130,7 +134,7 @@ static void send_answer(struct http_connection *connection)
                                           .now = clock_wall(),
                                           .request_id = next_request_id(worker)};
     COUNTER_ADD(ingest_requests, 1);
-    if (connection->answer.status == 503)
+    if (connection->answer.status == 503 || connection->answer.status == 429)
         COUNTER_ADD(ingest_requests_refused, 1);
     http_answer_format(&connection->answer, &form, &out);
     set_state(connection, HTTP_ANSWERING);
@@ -138,9 +142,24 @@ static void send_answer(struct http_connection *connection)
     buf_fini(&out);
 }
 
+static void end_form(struct http_connection *connection)
+{
+    connection->is_form = false;
+    buf_fini(&connection->form);
+}
+
+/* A new request: what is wrong with its head is said as the protocol says it. */
+static void reset_answer(struct http_connection *connection)
+{
+    http_answer_fini(&connection->answer);
+    connection->answer = (struct http_answer){
+        .dialect = http_dialect_of(connection->part->listener->protocol, STR_EMPTY)};
+}
+
 /* An answer before the request has been read to its end. */
 static void answer_early(struct http_connection *connection)
 {
+    end_form(connection);
     http_write_free(connection->write);
     connection->write = NULL;
     connection->keep_alive = false;
@@ -189,56 +208,86 @@ static void answer_ping(struct http_connection *connection, const struct http_he
     buf_text(&answer->body, "{\"version\":\"1.8-kpid-" KPID_VERSION "\"}");
 }
 
-/* Who may be asked what. */
-static const struct {
-    const char *path;
-    const char *allow;
-    enum http_dialect dialect;
-    bool is_write;
-} ROUTES[] = {
-    {"/write", "POST, OPTIONS", HTTP_INFLUX_1, true},
-    {"/api/v2/write", "POST, OPTIONS", HTTP_INFLUX_2, true},
-    {"/ping", "GET, HEAD, OPTIONS", HTTP_INFLUX_1, false},
-    {"/health", "GET, HEAD, OPTIONS", HTTP_INFLUX_1, false},
-};
-
-enum { ROUTE_COUNT = sizeof ROUTES / sizeof ROUTES[0] };
-
-static void answer_not_found(struct http_connection *connection, const struct http_head *head)
+static struct str host_of(const struct http_connection *connection)
 {
-    char quoted[STR_QUOTED_SIZE];
+    const char *port = strrchr(connection->peer, ':');
+    return (struct str){connection->peer, port == NULL ? 0 : (size_t)(port - connection->peer)};
+}
 
-    http_answer_set(&connection->answer, 404,
-                    "nothing is at '%s'; kpid takes POST /write and GET /ping here",
-                    str_quoted(head->path, quoted));
+/* What the bodies of the connection's peer hold, as far as this thread has them. */
+static size_t held_by_peer(const struct http_connection *connection)
+{
+    struct str host = host_of(connection);
+    const struct http_connection *other = NULL;
+    size_t held = 0;
+
+    TAILQ_FOREACH(other, &worker_of(connection)->http_connections, link)
+    {
+        if (!str_equal(host_of(other), host))
+            continue;
+        held += other->write == NULL ? 0 : http_write_charged(other->write);
+        held += other->reply == NULL ? 0 : http_reply_charged(other->reply);
+    }
+    return held;
+}
+
+/* A write that had to be refused for want of room is told 429 when it is its own peer that holds
+ * more than half of all there is. But not Prometheus, which throws away what is answered so unless
+ * it is told otherwise (P9). */
+static void blame_peer(struct http_connection *connection)
+{
+    struct http_answer *answer = &connection->answer;
+
+    if (answer->status == 503 && answer->dialect != HTTP_PLAIN &&
+        held_by_peer(connection) > worker_of(connection)->body_budget / 2)
+        http_answer_busy(answer, 429,
+                         "your bodies under way take more than half of the room; send fewer at "
+                         "once");
+}
+
+/* A query's form is read first, if it has one. */
+static void begin_query(struct http_connection *connection, const struct http_head *head)
+{
+    struct http_answer *answer = &connection->answer;
+    bool has_body = head->is_chunked || head->length > 0;
+
+    if (head->from_page)
+        http_answer_set(answer, 403, "requests of web pages are not taken (Origin)");
+    else if (head->unknown_encoding || head->encoding != HTTP_IDENTITY)
+        http_answer_set(answer, 415, "a form has no Content-Encoding");
+    else if (head->length > HTTP_QUERY_MAX)
+        http_answer_set(answer, 413, "the form is larger than %d bytes", HTTP_QUERY_MAX);
+    else if (has_body)
+        connection->is_form = true;
+    else
+        http_query_answer(&connection->part->listener->databases, head->query, STR_EMPTY, answer);
 }
 
 static void choose_route(struct http_connection *connection, const struct http_head *head)
 {
+    struct listener_part *part = connection->part;
     struct http_answer *answer = &connection->answer;
-    bool is_read = head->method == HTTP_GET || head->method == HTTP_HEAD;
-    size_t i = 0;
+    const struct http_route *route = http_route_find(part->listener->protocol, head, answer);
 
-    while (i < ROUTE_COUNT && !str_is(head->path, ROUTES[i].path))
-        i++;
-    if (i == ROUTE_COUNT) {
-        answer_not_found(connection, head);
+    if (route == NULL)
         return;
-    }
-    answer->dialect = ROUTES[i].dialect;
-    if (head->method == HTTP_OPTIONS) {
-        answer->status = 204;
-        answer->allow = ROUTES[i].allow;
-    } else if (ROUTES[i].is_write && head->method == HTTP_POST) {
-        connection->write = http_write_new(connection->part, head, connection->peer, answer);
-    } else if (ROUTES[i].is_write || !is_read) {
-        http_answer_set(answer, 405, "%s is not for %s", ROUTES[i].path,
-                        http_method_str(head->method));
-        answer->allow = ROUTES[i].allow;
-    } else if (str_is(head->path, "/ping")) {
+    switch (route->kind) {
+    case ROUTE_WRITE:
+        connection->write = http_write_new(part, route, head, connection->peer, answer);
+        if (connection->write == NULL)
+            blame_peer(connection);
+        else if (route->protocol == PROTOCOL_INFLUX)
+            http_databases_add_written(&part->listener->databases, head->query);
+        break;
+    case ROUTE_QUERY:
+        begin_query(connection, head);
+        break;
+    case ROUTE_PING:
         answer_ping(connection, head);
-    } else {
+        break;
+    case ROUTE_HEALTH:
         answer_health(connection);
+        break;
     }
 }
 
@@ -252,7 +301,7 @@ static bool on_head(const struct http_head *head, void *arg)
     connection->is_head_request = head->method == HTTP_HEAD;
     connection->keep_alive = head->keep_alive;
     choose_route(connection, head);
-    if (connection->write == NULL)
+    if (connection->write == NULL && !connection->is_form)
         return !has_body;
     if (head->expects_continue && has_body)
         (void)bufferevent_write(connection->stream, go_on, sizeof go_on - 1);
@@ -262,7 +311,20 @@ static bool on_head(const struct http_head *head, void *arg)
 static bool on_body(struct str bytes, void *arg)
 {
     struct http_connection *connection = arg;
-    return http_write_take(connection->write, bytes, &connection->answer);
+
+    if (connection->write != NULL) {
+        bool ok = http_write_take(connection->write, bytes, &connection->answer);
+        if (!ok)
+            blame_peer(connection);
+        return ok;
+    }
+    if (bytes.len > HTTP_QUERY_MAX - connection->form.len) {
+        http_answer_set(&connection->answer, 413, "the form is larger than %d bytes",
+                        HTTP_QUERY_MAX);
+        return false;
+    }
+    buf_str(&connection->form, bytes);
+    return true;
 }
 
 /* The request has been read to its end. */
@@ -271,6 +333,10 @@ static void end_request(struct http_connection *connection)
     struct http_write *write = connection->write;
 
     connection->write = NULL;
+    if (connection->is_form)
+        http_query_answer(&connection->part->listener->databases, connection->reader.head.query,
+                          buf_view(&connection->form), &connection->answer);
+    end_form(connection);
     set_state(connection, HTTP_WAITING);
     if (write != NULL)
         connection->reply = http_write_end(write, on_answered, connection, &connection->answer);
@@ -283,7 +349,10 @@ static void answer_garbage(struct http_connection *connection, unsigned status,
 {
     bool had_write = connection->write != NULL;
 
-    http_answer_set(&connection->answer, status, "%s", err->text);
+    if (had_write)
+        http_write_refuse(connection->write, &connection->answer, status, err->text);
+    else
+        http_answer_set(&connection->answer, status, "%s", err->text);
     intake_reject(worker_begin(connection->part), had_write ? REJECT_truncated : REJECT_malformed,
                   STR_EMPTY);
     worker_end(connection->part, connection->peer);
@@ -398,8 +467,7 @@ static void on_written(struct bufferevent *stream, void *arg)
         linger(connection);
         return;
     }
-    http_answer_fini(&connection->answer);
-    connection->answer = (struct http_answer)HTTP_ANSWER_EMPTY;
+    reset_answer(connection);
     http_reader_next(&connection->reader);
     set_state(connection, HTTP_READING);
     take_input(connection);
@@ -433,6 +501,7 @@ void http_connection_open(struct listener_part *part, int fd, const struct socka
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     connection->part = part;
     (void)peer_format(peer, connection->peer);
+    reset_answer(connection);
     http_reader_init(&connection->reader, &calls, connection);
     connection->turn = evtimer_new(base, on_turn, connection);
     connection->stream = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);

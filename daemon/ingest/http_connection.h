@@ -1,7 +1,6 @@
 /* HTTP connections of ingest: one request at a time, its head judged before its body is read.
  *
- *   POST /write, /api/v2/write      line protocol (I20, I21): http_write.h
- *   GET, HEAD /ping, /health        whether somebody is there (I27, I29)
+ * What may be asked is in http_route.h; what a body becomes in http_write.h.
  *
  * Every request has a deadline. An answer that comes before the body has been read ends the
  * connection, but what is still sent is read and dropped for a while, so that the client can read

@@ -1,6 +1,7 @@
 #include "ingest/http_reader.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* --- the head ---------------------------------------------------------------------------------
  */
@@ -29,6 +30,15 @@ static void read_key(struct http_reader *reader, struct str value)
     buf_str(&reader->key, value);
 }
 
+/* Kept until the head is complete; an empty one is none. */
+static void read_once(struct http_head *head, struct buf *into, const char *name, struct str value)
+{
+    if (into->len > 0)
+        head->twice = name;
+    else
+        buf_str(into, value);
+}
+
 static void read_encoding(struct http_head *head, char *text, size_t len)
 {
     struct str value = {text, len};
@@ -36,8 +46,11 @@ static void read_encoding(struct http_head *head, char *text, size_t len)
     lower_case(text, len);
     if (len == 0 || str_is(value, "identity"))
         return;
-    if (head->encoding == HTTP_IDENTITY && (str_is(value, "gzip") || str_is(value, "x-gzip")))
+    bool is_second = head->encoding != HTTP_IDENTITY;
+    if (!is_second && (str_is(value, "gzip") || str_is(value, "x-gzip")))
         head->encoding = HTTP_GZIP;
+    else if (!is_second && str_is(value, "snappy"))
+        head->encoding = HTTP_SNAPPY;
     else
         head->unknown_encoding = true;
 }
@@ -66,6 +79,10 @@ static void read_header(struct http_reader *reader)
         head->expects_continue = str_is(value, "100-continue");
     } else if (str_is(name, "origin")) {
         head->from_page = true;
+    } else if (str_is(name, "content-type")) {
+        read_once(head, &reader->content_type, "Content-Type", value);
+    } else if (str_is(name, "authorization")) {
+        read_once(head, &reader->authorization, "Authorization", value);
     } else if (str_is(name, "idempotency-key")) {
         read_key(reader, value);
     }
@@ -149,6 +166,8 @@ static int on_headers_complete(http_parser *parser)
     head->length = (parser->flags & F_CONTENTLENGTH) != 0 ? parser->content_length : 0;
     head->keep_alive = http_should_keep_alive(parser) != 0;
     head->key = buf_view(&reader->key);
+    head->content_type = buf_view(&reader->content_type);
+    head->authorization = buf_view(&reader->authorization);
     return reader->calls->on_head(head, reader->arg) ? 0 : -1;
 }
 
@@ -180,6 +199,8 @@ void http_reader_fini(struct http_reader *reader)
 {
     buf_fini(&reader->target);
     buf_fini(&reader->key);
+    buf_fini(&reader->content_type);
+    buf_fini(&reader->authorization);
 }
 
 void http_reader_next(struct http_reader *reader)
@@ -187,6 +208,8 @@ void http_reader_next(struct http_reader *reader)
     http_parser_pause(&reader->parser, 0);
     buf_clear(&reader->target);
     buf_clear(&reader->key);
+    buf_clear(&reader->content_type);
+    buf_clear(&reader->authorization);
     reader->head = (struct http_head){.method = HTTP_GET};
     reader->name_len = 0;
     reader->value_len = 0;
@@ -272,6 +295,12 @@ enum http_read http_reader_take(struct http_reader *reader, struct str bytes, si
             reader->head_bytes += done;
     }
     return HTTP_READ_MORE;
+}
+
+bool http_media_type_is(struct str content_type, const char *type)
+{
+    struct str own = str_trim(str_split(&content_type, ';'));
+    return own.len == strlen(type) && strncasecmp(own.text, type, own.len) == 0;
 }
 
 struct str http_query_find(struct str query, const char *name)

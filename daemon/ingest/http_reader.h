@@ -23,10 +23,13 @@ struct http_head {
     bool expects_continue;
     bool from_page; /* it has an Origin: a browser sends it for a page */
     bool keep_alive;
-    bool unknown_encoding; /* neither gzip nor none (I26), or a transfer that is not chunked */
+    bool unknown_encoding; /* none of enum http_encoding (I26), or a transfer that is not chunked */
     enum http_encoding encoding;
-    struct str key; /* Idempotency-Key; empty without one */
-    bool bad_key;   /* empty, too long, or given twice */
+    struct str content_type;  /* as sent, cut at HTTP_HEADER_MAX bytes; empty without */
+    struct str authorization; /* the same */
+    struct str key;           /* Idempotency-Key; empty without one */
+    bool bad_key;             /* empty, too long, or given twice */
+    const char *twice;        /* a header that may be given once; NULL: none was given twice */
 };
 
 /* Return false to stop reading: what follows is then never looked at. */
@@ -42,6 +45,8 @@ struct http_reader {
     struct http_head head;
     struct buf target;
     struct buf key;
+    struct buf content_type;
+    struct buf authorization;
     char name[32]; /* of the header that is being read, in lower case; longer ones are cut */
     size_t name_len;
     char value[HTTP_HEADER_MAX];
@@ -68,6 +73,9 @@ enum http_read http_reader_take(struct http_reader *reader, struct str bytes, si
 
 /* The next request follows. */
 void http_reader_next(struct http_reader *reader);
+
+/* Whether a Content-Type is of this type ("application/json"), whatever parameters follow. */
+bool http_media_type_is(struct str content_type, const char *type);
 
 /* The value of a name in a query, as it was sent; empty without. */
 struct str http_query_find(struct str query, const char *name);

@@ -1,16 +1,18 @@
 #include "ingest/http_write.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/counters.h"
 #include "base/memory.h"
-#include "ingest/influx_body.h"
 
 struct http_write {
     struct listener_part *part;
+    const struct body_format *format;
     enum http_dialect dialect;
-    struct http_body *body;
-    struct influx_body *lines;
+    struct http_body *bytes;
+    struct body *body;
     struct buf key;
     size_t charged;
     char peer[PEER_TEXT_SIZE];
@@ -24,14 +26,15 @@ struct http_reply {
     struct listener_counts *counts;
     uint64_t received;
     size_t charged;
-    enum http_dialect dialect;
+    const struct body_format *format;
+    struct http_answer answer;    /* when it is stored */
     http_answered_fn on_answered; /* NULL: nobody waits any more */
     void *arg;
 
     /* set by the sink's thread */
     bool failed;
     enum delta_outcome outcome;
-    struct buf kept; /* the delta's answer */
+    struct buf kept; /* of DELTA_REPEATED: what was answered then */
 };
 
 /* --- the budget -------------------------------------------------------------------------------
@@ -48,8 +51,8 @@ static bool charge(struct http_write *write)
 {
     struct ingest_worker *worker = write->part->worker;
     size_t held =
-        sizeof *write + http_body_size_bytes(write->body) + influx_body_size_bytes(write->lines);
-    size_t length = http_body_length(write->body);
+        sizeof *write + http_body_size_bytes(write->bytes) + write->format->size_bytes(write->body);
+    size_t length = http_body_length(write->bytes);
 
     held = held < length ? length : held;
     if (held <= write->charged)
@@ -62,35 +65,89 @@ static bool charge(struct http_write *write)
     return before + more <= worker->body_budget;
 }
 
+size_t http_write_charged(const struct http_write *write)
+{
+    return write->charged;
+}
+
+size_t http_reply_charged(const struct http_reply *reply)
+{
+    return reply->charged;
+}
+
+/* --- refusals ---------------------------------------------------------------------------------
+ */
+
+/* As the format says it; the answer has its dialect. */
+__attribute__((format(printf, 4, 5))) static void refuse(const struct body_format *format,
+                                                         struct http_answer *answer,
+                                                         unsigned status, const char *text, ...)
+{
+    char words[600];
+    va_list arguments;
+
+    va_start(arguments, text);
+    (void)vsnprintf(words, sizeof words, text, arguments);
+    va_end(arguments);
+    if (format->refusal != NULL)
+        format->refusal(answer, status, str_of(words));
+    else
+        http_answer_mistake(answer, status, str_of(words), STR_EMPTY);
+    if (status == 503 || status == 429)
+        answer->retry_after_s = HTTP_RETRY_AFTER_S;
+}
+
+void http_write_refuse(const struct http_write *write, struct http_answer *answer, unsigned status,
+                       const char *words)
+{
+    refuse(write->format, answer, status, "%s", words);
+}
+
+static void refuse_busy(const struct body_format *format, struct http_answer *answer)
+{
+    refuse(format, answer, 503, "too many bodies are under way; try again");
+}
+
 /* --- beginning --------------------------------------------------------------------------------
  */
 
-/* What can be said before the body is read. */
-static bool may_begin(struct listener_part *part, const struct http_head *head,
-                      struct http_answer *answer)
+static bool is_encoding_taken(const struct http_route *route, const struct http_head *head,
+                              struct http_answer *answer)
+{
+    if (!head->unknown_encoding && (route->encodings >> head->encoding & 1) != 0)
+        return true;
+    refuse(route->format, answer, 415,
+           "the Content-Encoding is not %s, or the Transfer-Encoding is not chunked",
+           route->encodings == 1 << HTTP_SNAPPY ? "snappy" : "gzip or identity");
+    return false;
+}
+
+/* What can be said before the body is read, and before its format is asked. */
+static bool may_begin(struct listener_part *part, const struct http_route *route,
+                      const struct http_head *head, struct http_answer *answer)
 {
     const struct ingest_worker *worker = part->worker;
+    const struct body_format *format = route->format;
     size_t limit = worker->settings.body_bytes_max;
     size_t held = atomic_load_explicit(&worker->shared->body_bytes, memory_order_relaxed);
 
-    if (head->from_page) {
-        http_answer_set(answer, 403, "requests of web pages are not taken (Origin)");
-    } else if (head->bad_key) {
-        http_answer_set(answer, 400, "an Idempotency-Key has 1 to %d bytes and is given once",
-                        HTTP_KEY_MAX);
-    } else if (head->unknown_encoding) {
-        http_answer_set(answer, 415,
-                        "the Content-Encoding is neither gzip nor identity, or "
-                        "the Transfer-Encoding is not chunked");
-    } else if (head->length > limit) {
-        http_answer_set(answer, 413, "the body is larger than %zu bytes", limit);
-    } else if (!worker->sink.has_room(worker->sink.arg)) {
-        http_answer_busy(answer, "what arrives cannot be stored now; try again");
-    } else if (held + head->length > worker->body_budget) {
-        http_answer_busy(answer, "too many bodies are under way; try again");
-    } else {
+    if (!is_encoding_taken(route, head, answer))
+        return false;
+    if (head->from_page)
+        refuse(format, answer, 403, "requests of web pages are not taken (Origin)");
+    else if (head->bad_key)
+        refuse(format, answer, 400, "an Idempotency-Key has 1 to %d bytes and is given once",
+               HTTP_KEY_MAX);
+    else if (head->twice != NULL)
+        refuse(format, answer, 400, "the header %s is given twice", head->twice);
+    else if (head->length > limit)
+        refuse(format, answer, 413, "the body is larger than %zu bytes", limit);
+    else if (!worker->sink.has_room(worker->sink.arg))
+        refuse(format, answer, 503, "what arrives cannot be stored now; try again");
+    else if (held + head->length > worker->body_budget)
+        refuse_busy(format, answer);
+    else
         return true;
-    }
     return false;
 }
 
@@ -101,33 +158,48 @@ static void count_refused(struct listener_part *part, enum reject_reason why, co
     worker_end(part, peer);
 }
 
-struct http_write *http_write_new(struct listener_part *part, const struct http_head *head,
-                                  const char *peer, struct http_answer *answer)
+static struct body *open_body(struct listener_part *part, const struct http_route *route,
+                              const struct http_head *head, struct http_answer *answer)
 {
     struct ingest_worker *worker = part->worker;
+    const struct body_request request = {.head = head,
+                                         .rules = &worker->settings.batch_rules,
+                                         .line_bytes_max = worker->settings.line_bytes_max,
+                                         .body_bytes_max = worker->settings.body_bytes_max,
+                                         .held_max = worker->body_budget / 2,
+                                         .skip_single_field = part->skip_single_field,
+                                         .calendar = &worker->settings.calendar,
+                                         .now_us = clock_wall_us(),
+                                         .last_arrival = &worker->last_arrival};
+    return route->format->open(&request, answer);
+}
 
-    if (!may_begin(part, head, answer)) {
+struct http_write *http_write_new(struct listener_part *part, const struct http_route *route,
+                                  const struct http_head *head, const char *peer,
+                                  struct http_answer *answer)
+{
+    const struct body_format *format = route->format;
+
+    if (!may_begin(part, route, head, answer)) {
         if (answer->status == 413)
             count_refused(part, REJECT_too_long, peer);
         return NULL;
     }
-    const struct influx_request request = {
-        .rules = &worker->settings.batch_rules,
-        .line_bytes_max = worker->settings.line_bytes_max,
-        .precision = influx_precision_of(http_query_find(head->query, "precision")),
-        .skip_single_field = part->skip_single_field,
-        .now_us = clock_wall_us(),
-        .last_arrival = &worker->last_arrival};
+    struct body *body = open_body(part, route, head, answer);
+    if (body == NULL)
+        return NULL;
     struct http_write *write = memory_zero(1, sizeof *write);
     write->part = part;
+    write->format = format;
     write->dialect = answer->dialect;
-    write->body = http_body_new(head->encoding, worker->settings.body_bytes_max, head->key.len > 0);
-    write->lines = influx_body_new(&request);
+    write->body = body;
+    write->bytes = http_body_new(head->encoding, part->worker->settings.body_bytes_max,
+                                 head->key.len > 0 || format->has_ids);
     buf_str(&write->key, head->key);
     (void)snprintf(write->peer, sizeof write->peer, "%s", peer);
     if (charge(write))
         return write;
-    http_answer_busy(answer, "too many bodies are under way; try again");
+    refuse_busy(format, answer);
     http_write_free(write);
     return NULL;
 }
@@ -137,8 +209,8 @@ void http_write_free(struct http_write *write)
     if (write == NULL)
         return;
     release(write->part->worker, write->charged);
-    http_body_free(write->body);
-    influx_body_free(write->lines);
+    http_body_free(write->bytes);
+    write->format->close(write->body);
     buf_fini(&write->key);
     free(write);
 }
@@ -151,66 +223,90 @@ void http_write_abandon(struct http_write *write)
 
 size_t http_write_length(const struct http_write *write)
 {
-    return http_body_length(write->body);
+    return http_body_length(write->bytes);
 }
 
 /* --- the body --------------------------------------------------------------------------------- */
 
-static void on_bytes(struct str bytes, void *arg)
+static bool on_bytes(struct str bytes, void *arg, struct error *err)
 {
     struct http_write *write = arg;
-    influx_body_take(write->lines, bytes);
+    return write->format->take(write->body, bytes, err);
 }
 
-static void refuse(struct http_write *write, const struct error *err, struct http_answer *answer)
+static void refuse_body(const struct http_write *write, const struct error *err,
+                        struct http_answer *answer)
 {
     bool too_large = err->kind == ERROR_FULL;
+    enum reject_reason why = write->body->refused_for;
 
-    http_answer_set(answer, too_large ? 413 : 400, "%s", err->text);
-    count_refused(write->part, too_large ? REJECT_too_long : REJECT_malformed, write->peer);
+    if (why == REJECT_NONE)
+        why = too_large ? REJECT_too_long : REJECT_malformed;
+    refuse(write->format, answer, too_large ? 413 : 400, "%s%s%s%s", err->text,
+           err->hint[0] == '\0' ? "" : " (", err->hint, err->hint[0] == '\0' ? "" : ")");
+    count_refused(write->part, why, write->peer);
+}
+
+/* What was taken is charged; false: there is no room for it. */
+static bool has_room(struct http_write *write, struct http_answer *answer)
+{
+    struct error err = ERROR_EMPTY;
+
+    if (charge(write))
+        return true;
+    if (write->charged > write->part->worker->body_budget / 2) {
+        (void)error_set(&err, ERROR_FULL,
+                        "the body has too many series and times for one request; send less");
+        refuse_body(write, &err, answer);
+    } else {
+        refuse_busy(write->format, answer);
+    }
+    return false;
 }
 
 bool http_write_take(struct http_write *write, struct str bytes, struct http_answer *answer)
 {
     struct error err = ERROR_EMPTY;
 
-    if (!http_body_take(write->body, bytes, on_bytes, write, &err)) {
-        refuse(write, &err, answer);
-        return false;
-    }
-    if (charge(write))
-        return true;
-    if (write->charged > write->part->worker->body_budget / 2) {
-        (void)error_set(&err, ERROR_FULL,
-                        "the body has too many series and times for one request; send less");
-        refuse(write, &err, answer);
-    } else {
-        http_answer_busy(answer, "too many bodies are under way; try again");
-    }
+    if (http_body_take(write->bytes, bytes, on_bytes, write, &err))
+        return has_room(write, answer);
+    refuse_body(write, &err, answer);
     return false;
 }
 
 /* --- the sink's word --------------------------------------------------------------------------
  */
 
+/* What the sink's word means for the answer, which says that all is stored. */
+static void judge(struct http_reply *reply)
+{
+    struct http_answer *answer = &reply->answer;
+    enum http_dialect dialect = answer->dialect;
+
+    if (!reply->failed && reply->outcome == DELTA_STORED)
+        return;
+    http_answer_fini(answer);
+    *answer = (struct http_answer){.dialect = dialect};
+    if (reply->failed)
+        refuse(reply->format, answer, 503,
+               "nothing was stored: the store is full or cannot be written");
+    else if (reply->outcome == DELTA_CONFLICT)
+        refuse(reply->format, answer, 422, "the %s came before with another body or precision",
+               reply->format->has_ids ? "id or Idempotency-Key" : "Idempotency-Key");
+    else if (!http_answer_decode(buf_view(&reply->kept), answer))
+        http_answer_stored(answer, STR_EMPTY); /* stored before, what was answered is not known */
+}
+
 static void on_reply(struct message *message, void *receiver)
 {
     struct http_reply *reply = (struct http_reply *)message;
-    struct http_answer answer = {.dialect = reply->dialect};
     (void)receiver;
 
     release(reply->worker, reply->charged);
-    if (reply->failed) {
-        http_answer_busy(&answer, "nothing was stored: the store is full or cannot be written");
-    } else if (reply->outcome == DELTA_CONFLICT) {
-        http_answer_set(&answer, 422,
-                        "the Idempotency-Key came before with another body or precision");
-    } else if (!http_answer_decode(buf_view(&reply->kept), &answer)) {
-        answer.status = 204; /* stored before, with an answer that was not kept */
-    }
+    judge(reply);
     if (reply->on_answered != NULL)
-        reply->on_answered(&answer, reply->arg);
-    http_answer_fini(&answer);
+        reply->on_answered(&reply->answer, reply->arg);
+    http_answer_fini(&reply->answer);
     buf_fini(&reply->kept);
     free(reply);
 }
@@ -224,7 +320,8 @@ static void on_done(struct delta *delta, const struct error *err)
     (void)atomic_fetch_sub(&reply->listener->users, 1);
     reply->failed = err != NULL;
     reply->outcome = delta->outcome;
-    buf_str(&reply->kept, delta->answer);
+    if (delta->outcome == DELTA_REPEATED)
+        buf_str(&reply->kept, delta->answer);
     reply->message.on_message = on_reply;
     mailbox_push_always(thread_mailbox(reply->worker->thread), &reply->message);
 }
@@ -237,23 +334,29 @@ void http_reply_forget(struct http_reply *reply)
 /* --- the end of the body ----------------------------------------------------------------------
  */
 
-/* The same lines in another unit are another batch. */
+/* The same bytes in another unit are another batch. */
 static struct series_hash batch_hash(const struct http_write *write)
 {
-    struct series_hash hash = http_body_hash(write->body);
-    hash.low ^= (uint64_t)write->lines->request.precision;
+    struct series_hash hash = http_body_hash(write->bytes);
+    hash.low ^= write->body->variant;
     return hash;
+}
+
+static bool has_identity(const struct http_write *write)
+{
+    return write->key.len > 0 || write->body->id.len > 0;
 }
 
 static void identify(const struct http_write *write, struct delta *delta)
 {
     struct buf scope = BUF_EMPTY;
+    bool has_key = write->key.len > 0;
 
-    if (write->key.len == 0)
-        return;
     buf_block(&scope, str_of(write->part->name));
     buf_block(&scope, STR_EMPTY); /* the token */
-    buf_block(&scope, buf_view(&write->key));
+    buf_block(&scope, has_key ? buf_view(&write->key) : write->body->id);
+    if (!has_key)
+        buf_block(&scope, STR("id")); /* is no key */
     delta->identity = (struct delta_identity){
         .kind = IDENTITY_KEY, .name = series_key_hash(buf_view(&scope)), .body = batch_hash(write)};
     buf_fini(&scope);
@@ -261,32 +364,14 @@ static void identify(const struct http_write *write, struct delta *delta)
 
 static void log_rejected(const struct http_write *write)
 {
-    const struct influx_body *lines = write->lines;
+    const struct body_example *first = &write->body->examples[0];
     struct listener_part *part = write->part;
-    uint64_t rejected = 0;
 
-    for (int i = 0; i < REJECT_REASON_COUNT; i++)
-        rejected += lines->counts.rejected[i];
-    if (rejected > 0)
-        log_repeated(&part->rejected_log, clock_mono(), "lines_rejected", rejected,
-                     "listener=\"%s\" reason=%s%s%s example=\"%s\"", part->name,
-                     reject_reason_name(lines->shown[0].reason),
-                     write->peer[0] == '\0' ? "" : " peer=", write->peer, lines->shown[0].example);
-}
-
-/* The answer that is given when the delta is stored. */
-static void make_answer(const struct http_write *write, struct http_answer *answer)
-{
-    struct buf words = BUF_EMPTY;
-    struct buf list = BUF_EMPTY;
-
-    unsigned status = influx_body_verdict(write->lines, &words, &list);
-    if (status == 204)
-        answer->status = status;
-    else
-        http_answer_mistake(answer, status, buf_view(&words), buf_view(&list));
-    buf_fini(&words);
-    buf_fini(&list);
+    if (write->body->example_count > 0)
+        log_repeated(&part->rejected_log, clock_mono(), "lines_rejected",
+                     body_rejected(write->body), "listener=\"%s\" reason=%s%s%s example=\"%s\"",
+                     part->name, reject_reason_name(first->reason),
+                     write->peer[0] == '\0' ? "" : " peer=", write->peer, first->example);
 }
 
 static struct http_reply *reply_new(struct http_write *write)
@@ -297,43 +382,49 @@ static struct http_reply *reply_new(struct http_write *write)
     reply->worker = part->worker;
     reply->listener = part->listener;
     reply->counts = part->counts;
-    reply->received = write->lines->counts.received;
-    reply->dialect = write->dialect;
+    reply->received = write->body->counts.received;
+    reply->format = write->format;
     reply->charged = write->charged;
     write->charged = 0;
     return reply;
 }
 
-/* The delta of a write, which has its counts and what is answered when it is stored. */
+/* The delta of a write, with its counts and what is answered when it comes again. */
 static struct delta *delta_of(struct http_write *write, const struct http_answer *answer)
 {
+    struct delta *delta = batch_take(write->body->batch);
     struct buf kept = BUF_EMPTY;
-    struct delta *delta = batch_take(write->lines->batch);
 
-    write->lines->batch = NULL;
+    write->body->batch = NULL;
+    delta_add_ledger(delta, str_of(write->part->name), &write->body->counts);
+    if (!has_identity(write))
+        return delta;
+    identify(write, delta);
     http_answer_encode(answer, &kept);
     delta->answer = arena_str(&delta->arena, buf_view(&kept));
     buf_fini(&kept);
-    delta_add_ledger(delta, str_of(write->part->name), &write->lines->counts);
-    identify(write, delta);
     return delta;
 }
 
-/* NULL: the sink does not take it, and nothing of it is counted. */
-static struct http_reply *post(struct http_write *write, struct delta *delta,
+/* NULL: the sink does not take it, and nothing of it is counted. Else the answer is the reply's. */
+static struct http_reply *post(struct http_write *write, struct http_answer *answer,
                                http_answered_fn on_answered, void *arg)
 {
+    struct delta *delta = delta_of(write, answer);
     struct ingest_worker *worker = write->part->worker;
     struct http_reply *reply = reply_new(write);
     int64_t received = (int64_t)reply->received;
 
+    reply->answer = *answer;
     reply->on_answered = on_answered;
     reply->arg = arg;
     delta->on_done = on_done;
     delta->on_done_arg = reply;
     worker_count_batch(write->part, received);
-    if (worker->sink.post(delta, worker->sink.arg))
+    if (worker->sink.post(delta, worker->sink.arg)) {
+        *answer = (struct http_answer)HTTP_ANSWER_EMPTY;
         return reply; /* the sink may be done with it, but its message waits for this thread */
+    }
     worker_count_batch(write->part, -received);
     release(worker, reply->charged);
     free(reply);
@@ -341,24 +432,30 @@ static struct http_reply *post(struct http_write *write, struct delta *delta,
     return NULL;
 }
 
+/* False: `answer` says why the body is refused. */
+static bool end_body(struct http_write *write, struct http_answer *answer)
+{
+    struct error err = ERROR_EMPTY;
+
+    if (http_body_end(write->bytes, on_bytes, write, &err) && write->format->end(write->body, &err))
+        return has_room(write, answer);
+    refuse_body(write, &err, answer);
+    return false;
+}
+
 struct http_reply *http_write_end(struct http_write *write, http_answered_fn on_answered, void *arg,
                                   struct http_answer *answer)
 {
-    struct error err = ERROR_EMPTY;
     struct http_reply *reply = NULL;
 
-    if (!http_body_end(write->body, &err)) {
-        refuse(write, &err, answer);
-        http_write_free(write);
-        return NULL;
-    }
-    influx_body_end(write->lines);
-    make_answer(write, answer);
-    if (write->lines->counts.received > 0 || write->key.len > 0) {
-        log_rejected(write);
-        reply = post(write, delta_of(write, answer), on_answered, arg);
-        if (reply == NULL)
-            http_answer_busy(answer, "too much waits to be stored; try again");
+    if (end_body(write, answer)) {
+        write->format->verdict(write->body, answer);
+        if (write->body->counts.received > 0 || write->key.len > 0) {
+            log_rejected(write);
+            reply = post(write, answer, on_answered, arg);
+            if (reply == NULL)
+                refuse(write->format, answer, 503, "too much waits to be stored; try again");
+        }
     }
     http_write_free(write);
     return reply;

@@ -1,5 +1,6 @@
 #include "ingest/influx.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,8 +109,11 @@ static const unsigned char CLASS[256] = {
 
 struct cursor {
     struct influx_parser *parser;
+    const char *begin;
     const char *at;
     const char *end;
+    bool has_odd_bytes; /* maybe: below 0x02 or above 0x7f */
+    bool has_backslash;
     struct influx_mistake *mistake;
 };
 
@@ -122,6 +126,112 @@ static bool wrong(const struct cursor *cursor, enum reject_reason reason, const 
 static unsigned class_at(const struct cursor *cursor)
 {
     return cursor->at == cursor->end ? 0 : CLASS[(unsigned char)*cursor->at];
+}
+
+/* Sixteen bytes at a time: a vector in every compiler that knows the attribute. */
+typedef signed char bytes16 __attribute__((vector_size(16)));
+
+/* One bit for each of eight bytes that are 0 or 0xff. */
+static uint64_t bits_of(uint64_t bytes)
+{
+    const uint64_t lowest = UINT64_C(0x0101010101010101);
+    return (le64toh(bytes) & lowest) * UINT64_C(0x0102040810204080) >> 56;
+}
+
+/* What sixteen bytes have, gathered over a line. */
+struct seen {
+    bytes16 odd;
+    bytes16 backslashes;
+};
+
+/* The marks of the sixteen bytes at `text`. */
+static inline uint64_t marks_of(const char *text, struct seen *seen)
+{
+    bytes16 bytes;
+    uint64_t halves[2];
+
+    memcpy(&bytes, text, sizeof bytes);
+    bytes16 backslashes = (bytes16)(bytes == '\\');
+    bytes16 marks =
+        (bytes16)((bytes == ',') | (bytes == ' ') | (bytes == '=') | (bytes == '"') | backslashes);
+    seen->odd |= (bytes16)(bytes < 2); /* signed: above 0x7f too */
+    seen->backslashes |= backslashes;
+    memcpy(halves, &marks, sizeof halves);
+    return bits_of(halves[0]) | bits_of(halves[1]) << 8;
+}
+
+static bool is_any(bytes16 bytes)
+{
+    uint64_t halves[2];
+
+    memcpy(halves, &bytes, sizeof halves);
+    return (halves[0] | halves[1]) != 0;
+}
+
+/* The last bytes of a line: those of a short one are copied, those of a longer one are looked at
+ * together with some before them, whose marks are the same again. */
+static void mark_last(uint64_t *marks, struct str line, struct seen *seen)
+{
+    char copy[sizeof(bytes16)];
+
+    if (line.len < sizeof copy) {
+        memset(copy, 'x', sizeof copy);
+        memcpy(copy, line.text, line.len);
+        marks[0] = marks_of(copy, seen);
+        return;
+    }
+    size_t at = line.len - sizeof copy;
+    uint64_t bits = marks_of(line.text + at, seen);
+    marks[at / 64] |= bits << at % 64;
+    if (at % 64 > 64 - sizeof copy)
+        marks[at / 64 + 1] |= bits >> (64 - at % 64);
+}
+
+/* Looks at all bytes of the line at once, so that its parts are found without a look at each. */
+static void mark(struct cursor *cursor)
+{
+    struct influx_parser *parser = cursor->parser;
+    struct str line = {cursor->begin, (size_t)(cursor->end - cursor->begin)};
+    size_t words = (line.len + 63) / 64;
+    struct seen seen = {.odd = {0}};
+
+    if (words > parser->mark_capacity) {
+        free(parser->marks);
+        parser->marks = memory_alloc(words * sizeof *parser->marks);
+        parser->mark_capacity = words;
+    }
+    uint64_t *marks = parser->marks;
+    for (size_t i = 0; i < words; i++) {
+        const char *text = line.text + i * 64;
+        size_t left = line.len - i * 64;
+        uint64_t bits = 0;
+        for (size_t at = 0; at + sizeof(bytes16) <= left && at < 64; at += sizeof(bytes16))
+            bits |= marks_of(text + at, &seen) << at;
+        marks[i] = bits;
+    }
+    if (line.len % sizeof(bytes16) != 0)
+        mark_last(marks, line, &seen);
+    cursor->has_odd_bytes = is_any(seen.odd);
+    cursor->has_backslash = is_any(seen.backslashes);
+}
+
+/* The first byte from `at` on that may mean something, or the end. */
+static const char *next_mark(const struct cursor *cursor, const char *at)
+{
+    size_t index = (size_t)(at - cursor->begin);
+    size_t words = ((size_t)(cursor->end - cursor->begin) + 63) / 64;
+
+    if (at == cursor->end)
+        return at;
+    uint64_t bits = cursor->parser->marks[index / 64] >> index % 64;
+    if (bits != 0)
+        return at + __builtin_ctzll(bits);
+    for (size_t word = index / 64 + 1; word < words; word++) {
+        bits = cursor->parser->marks[word];
+        if (bits != 0)
+            return cursor->begin + word * 64 + (size_t)__builtin_ctzll(bits);
+    }
+    return cursor->end;
 }
 
 static void skip_spaces(struct cursor *cursor)
@@ -155,13 +265,12 @@ static struct str take(struct cursor *cursor, unsigned stops, unsigned escapable
     const char *begin = cursor->at;
     bool has_escapes = false;
 
-    for (; cursor->at < cursor->end; cursor->at++) {
-        unsigned class = CLASS[(unsigned char)*cursor->at];
-        if ((class & (stops | BACKSLASH)) == 0)
-            continue;
-        if (class != BACKSLASH)
+    for (;; cursor->at++) {
+        cursor->at = next_mark(cursor, cursor->at);
+        unsigned class = class_at(cursor);
+        if (class == 0 || (class & stops) != 0)
             break;
-        if (cursor->at + 1 < cursor->end &&
+        if (class == BACKSLASH && cursor->at + 1 < cursor->end &&
             (CLASS[(unsigned char)cursor->at[1]] & escapable) != 0) {
             has_escapes = true;
             cursor->at++;
@@ -178,46 +287,52 @@ static bool is_reserved(struct str key) /* I10 */
            (key.len == 12 && memcmp(key.text, "_measurement", 12) == 0);
 }
 
-/* Keeps them sorted by the bytes of their names; false when the name is there already. */
-static bool insert_label(struct influx_parser *parser, struct influx_line *line, struct label label)
+/* Puts the newest label where it belongs by the bytes of its name; false when that is there
+ * already. */
+static bool sort_label(struct influx_parser *parser, size_t newest)
 {
-    size_t at = line->label_count;
+    size_t at = newest;
+    int order = -1;
 
-    while (at > 0) {
-        int order = str_compare(parser->labels[at - 1].name, label.name);
-        if (order == 0)
-            return false;
-        if (order < 0)
-            break;
+    while (at > 0 &&
+           (order = str_compare(parser->labels[at - 1].name, parser->labels[newest].name)) > 0)
         at--;
+    if (at > 0 && order == 0)
+        return false;
+    if (at < newest) {
+        struct label label = parser->labels[newest];
+        memmove(&parser->labels[at + 1], &parser->labels[at],
+                (newest - at) * sizeof *parser->labels);
+        parser->labels[at] = label;
     }
-    for (size_t i = line->label_count; i > at; i--)
-        parser->labels[i] = parser->labels[i - 1];
-    parser->labels[at] = label;
-    line->label_count++;
     return true;
 }
 
+/* The label is written where it stays: nearly all clients sort them. */
 static bool take_tag(struct cursor *cursor, struct influx_line *line, size_t *bytes) /* I8 */
 {
-    struct label label = {.name = take(cursor, COMMA | SPACE | EQUALS, COMMA | SPACE | EQUALS)};
-
-    if (label.name.len == 0)
+    if (line->label_count == LABELS_MAX)
+        return wrong(cursor, REJECT_bad_tags, "too many tags");
+    struct label *label = &cursor->parser->labels[line->label_count];
+    struct str name = take(cursor, COMMA | SPACE | EQUALS, COMMA | SPACE | EQUALS);
+    if (name.len == 0)
         return wrong(cursor, REJECT_bad_tags, "missing tag key");
     if (class_at(cursor) != EQUALS)
         return wrong(cursor, REJECT_bad_tags, "missing tag value");
     cursor->at++;
-    label.value = take(cursor, COMMA | SPACE | EQUALS, COMMA | SPACE | EQUALS);
-    if (label.value.len == 0)
+    struct str value = take(cursor, COMMA | SPACE | EQUALS, COMMA | SPACE | EQUALS);
+    if (value.len == 0)
         return wrong(cursor, REJECT_bad_tags, "missing tag value");
     if (class_at(cursor) == EQUALS)
         return wrong(cursor, REJECT_bad_tags, "invalid tag format");
-    if (is_reserved(label.name))
+    if (is_reserved(name))
         return wrong(cursor, REJECT_bad_tags, "this tag key is reserved");
-    *bytes += label.name.len + label.value.len + 2;
-    if (line->label_count == LABELS_MAX || *bytes > LABEL_BYTES_MAX)
+    *bytes += name.len + value.len + 2;
+    if (*bytes > LABEL_BYTES_MAX)
         return wrong(cursor, REJECT_bad_tags, "too many tags");
-    return insert_label(cursor->parser, line, label) ||
+    label->name = name;
+    label->value = value;
+    return sort_label(cursor->parser, line->label_count++) ||
            wrong(cursor, REJECT_bad_tags, "duplicate tags");
 }
 
@@ -228,11 +343,14 @@ static bool take_series(struct cursor *cursor, struct influx_line *line)
     line->measurement = take(cursor, COMMA | SPACE, COMMA | SPACE);
     if (line->measurement.len == 0)
         return wrong(cursor, REJECT_bad_name, "missing measurement");
+    const char *begin = cursor->at;
     while (class_at(cursor) == COMMA) {
         cursor->at++;
         if (!take_tag(cursor, line, &bytes))
             return false;
     }
+    if (cursor->at > begin)
+        line->tags = (struct str){begin + 1, (size_t)(cursor->at - begin) - 1};
     line->labels = cursor->parser->labels;
     skip_spaces(cursor);
     return cursor->at < cursor->end || wrong(cursor, REJECT_malformed, "missing fields");
@@ -323,8 +441,9 @@ static bool take_field(struct cursor *cursor, struct influx_field *field)
     if (class_at(cursor) == QUOTE)
         return take_text(cursor, field);
     const char *begin = cursor->at;
+    cursor->at = next_mark(cursor, begin);
     while ((class_at(cursor) & (COMMA | SPACE)) == 0 && cursor->at < cursor->end)
-        cursor->at++;
+        cursor->at = next_mark(cursor, cursor->at + 1);
     field->text = (struct str){begin, (size_t)(cursor->at - begin)};
     if (field->text.len == 0)
         return wrong(cursor, REJECT_malformed, "missing field value");
@@ -356,6 +475,41 @@ static bool take_fields(struct cursor *cursor, struct influx_line *line)
     return true;
 }
 
+/* The number that eight digits are; false when they are not all digits. Every step adds up pairs of
+ * what the step before has. */
+static bool eight_digits(const char *text, uint64_t *out)
+{
+    uint64_t bytes = 0;
+
+    memcpy(&bytes, text, sizeof bytes);
+    bytes = le64toh(bytes);
+    if (((bytes & (bytes + UINT64_C(0x0606060606060606))) & UINT64_C(0xf0f0f0f0f0f0f0f0)) !=
+        UINT64_C(0x3030303030303030))
+        return false;
+    bytes = (bytes & UINT64_C(0x0f0f0f0f0f0f0f0f)) * (1 + (10 << 8)) >> 8;
+    bytes = (bytes & UINT64_C(0x00ff00ff00ff00ff)) * (1 + (100 << 16)) >> 16;
+    *out = (bytes & UINT64_C(0x0000ffff0000ffff)) * (1 + (UINT64_C(10000) << 32)) >> 32;
+    return true;
+}
+
+/* Nanoseconds are nineteen digits, which are most of a line's. */
+static bool parse_time(struct str text, int64_t *out)
+{
+    uint64_t high = 0;
+    uint64_t low = 0;
+    int64_t rest = 0;
+
+    if (text.len != 19 || !eight_digits(text.text, &high) || !eight_digits(text.text + 8, &low))
+        return text.text[0] != '+' && str_parse_i64(text, out);
+    for (size_t i = 16; i < 19; i++) {
+        if (!is_digit(text.text[i]))
+            return false;
+        rest = rest * 10 + (text.text[i] - '0');
+    }
+    int64_t most = (int64_t)(high * UINT64_C(100000000) + low);
+    return !__builtin_mul_overflow(most, 1000, out) && !__builtin_add_overflow(*out, rest, out);
+}
+
 static bool take_time(struct cursor *cursor, struct influx_line *line) /* I9 */
 {
     static const int64_t furthest = INT64_MAX - 1;
@@ -363,38 +517,22 @@ static bool take_time(struct cursor *cursor, struct influx_line *line) /* I9 */
 
     if (begin == cursor->end)
         return true;
+    cursor->at = next_mark(cursor, begin);
     while (cursor->at < cursor->end && class_at(cursor) != SPACE)
-        cursor->at++;
+        cursor->at = next_mark(cursor, cursor->at + 1);
     struct str text = {begin, (size_t)(cursor->at - begin)};
     skip_spaces(cursor);
-    if (cursor->at < cursor->end || text.text[0] == '+' || !str_parse_i64(text, &line->time))
+    if (cursor->at < cursor->end || !parse_time(text, &line->time))
         return wrong(cursor, REJECT_malformed, "bad timestamp");
     line->has_time = true;
     return (line->time <= furthest && line->time >= -furthest) ||
            wrong(cursor, REJECT_bad_time, "bad timestamp");
 }
 
-/* Whether a byte is below 0x02 or above 0x7f; now and then also when none is. */
-static bool may_have_odd_bytes(struct str text)
-{
-    const uint64_t high = UINT64_C(0x8080808080808080);
-    uint64_t odd = 0;
-    size_t i = 0;
-
-    for (; i + 8 <= text.len; i += 8) {
-        uint64_t word = 0;
-        memcpy(&word, text.text + i, sizeof word);
-        odd |= word | (word - UINT64_C(0x0202020202020202));
-    }
-    for (; i < text.len; i++)
-        odd |= (unsigned char)text.text[i] < 2 || (unsigned char)text.text[i] > 127 ? high : 0;
-    return (odd & high) != 0;
-}
-
 /* I13; 0x00 and 0x01 cannot stand in a series key. */
 static bool check_bytes(const struct cursor *cursor, struct str line)
 {
-    if (!may_have_odd_bytes(line))
+    if (!cursor->has_odd_bytes)
         return true;
     if (!str_is_utf8(line))
         return wrong(cursor, REJECT_malformed, "invalid UTF-8");
@@ -406,7 +544,7 @@ static bool check_bytes(const struct cursor *cursor, struct str line)
 static void make_room(struct influx_parser *parser, struct str line)
 {
     parser->unescaped_len = 0;
-    if (line.len <= parser->unescaped_capacity || memchr(line.text, '\\', line.len) == NULL)
+    if (line.len <= parser->unescaped_capacity)
         return;
     free(parser->unescaped);
     parser->unescaped = memory_alloc(line.len);
@@ -418,13 +556,20 @@ enum influx_result influx_parse(struct influx_parser *parser, struct str line,
 {
     if (line.len > 0 && line.text[line.len - 1] == '\r') /* I2 */
         line.len--;
-    struct cursor cursor = {parser, line.text, line.text + line.len, mistake};
+    struct cursor cursor = {.parser = parser, .mistake = mistake};
 
+    if (line.len == 0)
+        return INFLUX_NOTHING;
+    cursor.begin = cursor.at = line.text;
+    cursor.end = line.text + line.len;
     *out = (struct influx_line){.measurement = STR_EMPTY};
     skip_spaces(&cursor);
     if (cursor.at == cursor.end || *cursor.at == '#')
         return INFLUX_NOTHING;
-    make_room(parser, line);
+    mark(&cursor);
+    out->has_escapes = cursor.has_backslash;
+    if (out->has_escapes)
+        make_room(parser, line);
     if (!check_bytes(&cursor, line) || !take_series(&cursor, out) || !take_fields(&cursor, out) ||
         !take_time(&cursor, out))
         return INFLUX_MISTAKE;
@@ -435,6 +580,9 @@ void influx_parser_fini(struct influx_parser *parser)
 {
     free(parser->fields);
     free(parser->unescaped);
+    free(parser->marks);
+    parser->marks = NULL;
+    parser->mark_capacity = 0;
     parser->fields = NULL;
     parser->field_capacity = 0;
     parser->unescaped = NULL;
@@ -458,7 +606,7 @@ enum influx_precision influx_precision_of(struct str text)
     return INFLUX_NS;
 }
 
-static int64_t rounded_down(int64_t time, int64_t unit)
+static inline int64_t rounded_down(int64_t time, int64_t unit)
 {
     return time / unit - (time % unit < 0 ? 1 : 0);
 }
@@ -470,8 +618,13 @@ bool influx_time(int64_t time, enum influx_precision precision, wall_ms *out)
                                     [INFLUX_M] = MS_PER_MINUTE,
                                     [INFLUX_H] = MS_PER_HOUR};
 
-    if (precision == INFLUX_NS || precision == INFLUX_US) {
-        *out = rounded_down(time, precision == INFLUX_NS ? 1000 * 1000 : 1000);
+    /* By constants, for which no processor needs to divide. */
+    if (precision == INFLUX_NS) {
+        *out = rounded_down(time, 1000 * 1000);
+        return true;
+    }
+    if (precision == INFLUX_US) {
+        *out = rounded_down(time, 1000);
         return true;
     }
     return !__builtin_mul_overflow(time, units[precision], out);

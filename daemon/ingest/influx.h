@@ -42,10 +42,12 @@ struct influx_field {
 /* All text points into the line or into the parser, until the parser's next line. */
 struct influx_line {
     struct str measurement;
+    struct str tags;            /* as sent; TAGS_COMMA where the line has no backslash */
     const struct label *labels; /* sorted */
     size_t label_count;
     const struct influx_field *fields; /* at least one */
     size_t field_count;
+    bool has_escapes; /* maybe: there is a backslash in the line */
     bool has_time;
     int64_t time; /* as sent: the request says in which unit */
 };
@@ -62,6 +64,8 @@ struct influx_parser {
     size_t field_capacity;
     char *unescaped;
     size_t unescaped_len, unescaped_capacity;
+    uint64_t *marks; /* a bit for each byte of the line: whether it may mean something */
+    size_t mark_capacity;
 };
 
 void influx_parser_fini(struct influx_parser *parser);

@@ -26,7 +26,9 @@ struct ingest {
 static struct worker_settings settings_of(const struct ingest_config *config)
 {
     return (struct worker_settings){.metrics = config->metrics,
+                                    .calendar = config->calendar,
                                     .line_bytes_max = config->line_bytes_max,
+                                    .frame_bytes_max = config->frame_bytes_max,
                                     .connections_max = config->connections_max,
                                     .idle_timeout = config->idle_timeout,
                                     .body_bytes_max = config->body_bytes_max,
@@ -44,6 +46,8 @@ static struct worker_settings settings_of(const struct ingest_config *config)
 static void free_listener(struct listener *listener)
 {
     listener_close(&listener->sockets);
+    for (size_t i = 0; i < INGEST_THREADS_MAX; i++)
+        free(atomic_load(&listener->counts[i].clients));
     free(listener->address);
     free(listener);
 }
@@ -437,6 +441,47 @@ size_t ingest_listeners(struct ingest *ingest, struct listener_facts *out, size_
     struct listing listing = {.ingest = ingest, .out = out, .max = max};
 
     thread_call(ingest->workers[0]->thread, list_parts, &listing);
+    return listing.count;
+}
+
+struct client_listing {
+    const struct ingest *ingest;
+    struct client_facts *out;
+    size_t max;
+    size_t count;
+};
+
+static void list_clients_of(struct client_listing *listing, const struct listener_part *part)
+{
+    struct client_drops drops[CLIENTS_MAX + 1];
+    size_t count = 0;
+
+    for (unsigned i = 0; i < listing->ingest->threads; i++)
+        count = client_drops_add(&part->listener->counts[i].clients, drops, count, CLIENTS_MAX + 1);
+    for (size_t i = 0; i < count && listing->count < listing->max; i++) {
+        struct client_facts *facts = &listing->out[listing->count++];
+        (void)snprintf(facts->listener, sizeof facts->listener, "%s", part->name);
+        facts->drops = drops[i];
+    }
+}
+
+static void list_clients(void *arg)
+{
+    struct client_listing *listing = arg;
+    const struct listener_part *part = NULL;
+
+    TAILQ_FOREACH(part, &listing->ingest->workers[0]->parts, link)
+    {
+        if (part->fd >= 0)
+            list_clients_of(listing, part);
+    }
+}
+
+size_t ingest_clients(struct ingest *ingest, struct client_facts *out, size_t max)
+{
+    struct client_listing listing = {.ingest = ingest, .out = out, .max = max};
+
+    thread_call(ingest->workers[0]->thread, list_clients, &listing);
     return listing.count;
 }
 

@@ -5,8 +5,11 @@
  * reload and stop are called on the main thread. */
 #pragma once
 
+#include "base/calendar.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "ingest/client_drops.h"
+#include "ingest/influx.h"
 #include "series/delta.h"
 #include "series/ledger.h"
 #include "series/metric.h"
@@ -18,9 +21,23 @@ enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_HTTP, TRANSPORT_UNIX, T
 
 const char *transport_name(enum transport transport); /* "udp", "tcp", "http", "unix", ... */
 
-enum protocol { PROTOCOL_STATSD, PROTOCOL_INFLUX };
+enum protocol {
+    PROTOCOL_STATSD,
+    PROTOCOL_DOGSTATSD,
+    PROTOCOL_GRAPHITE,
+    PROTOCOL_GRAPHITE_PICKLE,
+    PROTOCOL_INFLUX,
+    PROTOCOL_PROMETHEUS,
+    PROTOCOL_OTLP,
+    PROTOCOL_JSON,
+    PROTOCOL_NATIVE,
+    PROTOCOL_COUNT,
+};
 
 const char *protocol_name(enum protocol protocol);
+
+/* Whether kpid speaks it over that. */
+bool protocol_has_transport(enum protocol protocol, enum transport transport);
 
 /* One listener of the configuration. */
 struct listener_config {
@@ -29,7 +46,9 @@ struct listener_config {
     const char *address; /* "127.0.0.1:8125", "[::1]:8125", "/run/kpid/statsd.sock"; port 0: any */
     const char *name;    /* in the ledger and in messages: "statsd udp:127.0.0.1:8125" */
     unsigned mode;       /* of a Unix socket's file, as 0660; 0: 0660 */
+    bool unknown_as_counter; /* statsd (S10): a type that nobody knows is a counter */
     bool skip_single_field; /* influx (I11): a lone field `value` is not part of the name */
+    enum influx_precision precision; /* influx over other than HTTP, where a request says it */
 };
 
 /* Part of a configuration; borrowed until the next ingest_reload returns, or ingest_stop. */
@@ -37,7 +56,9 @@ struct ingest_config {
     const struct listener_config *listeners;
     size_t listener_count;
     const struct metric_table *metrics;
+    const struct calendar *calendar; /* of times in JSON that have no offset; NULL: they need one */
     size_t line_bytes_max;   /* longer lines: the stream is closed, a datagram's line rejected */
+    size_t frame_bytes_max;  /* longer frames: the stream is closed */
     size_t body_bytes_max;   /* of one HTTP body, inflated; larger ones are refused */
     size_t connections_max;  /* streams in all; beyond it a new one is closed and counted */
     span_ms idle_timeout;    /* a stream that says nothing for so long is closed; 0: never */
@@ -102,6 +123,15 @@ struct listener_facts {
 
 /* Up to `max` into `out`; returns how many listeners there are. */
 size_t ingest_listeners(struct ingest *ingest, struct listener_facts *out, size_t max);
+
+/* What the clients of a listener say that they dropped themselves (D14), since start. */
+struct client_facts {
+    char listener[256]; /* its name in the ledger */
+    struct client_drops drops;
+};
+
+/* Up to `max` into `out`, those of one listener together; returns how many. As ingest_listeners. */
+size_t ingest_clients(struct ingest *ingest, struct client_facts *out, size_t max);
 
 /* The threads, for the watchdog; NULL past the end. */
 struct thread *ingest_thread(struct ingest *ingest, size_t i);

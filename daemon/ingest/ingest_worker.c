@@ -10,6 +10,7 @@
 #include "base/counters.h"
 #include "base/memory.h"
 #include "ingest/datagram.h"
+#include "ingest/dogstatsd_intake.h"
 #include "ingest/http_connection.h"
 #include "ingest/stream.h"
 
@@ -72,7 +73,9 @@ static void start_reading(struct listener_part *part)
 void part_set(struct listener_part *part, const struct listener_config *config)
 {
     (void)snprintf(part->name, sizeof part->name, "%s", config->name);
+    part->unknown_as_counter = config->unknown_as_counter;
     part->skip_single_field = config->skip_single_field;
+    part->precision = config->precision;
 }
 
 static void stop_reading(struct listener_part *part)
@@ -239,7 +242,9 @@ static bool hand_over_part(struct ingest_worker *worker)
     if (worker->last_part == NULL) {
         if (!has_counts(worker))
             return true;
-        worker->last_part = delta_new();
+        worker->last_part = dogstatsd_take_annotations(worker->intake.notes);
+        if (worker->last_part == NULL)
+            worker->last_part = delta_new();
         hand_over_ledgers(worker, worker->last_part);
     }
     if (shard_waiting_cells(worker->shard) > PART_CELLS) {
@@ -346,7 +351,13 @@ struct intake *worker_begin(struct listener_part *part)
 {
     struct intake *intake = &part->worker->intake;
 
-    intake_begin(intake, &part->ledger, part->listener->protocol, clock_wall_us());
+    const struct intake_dialect dialect = {.protocol = part->listener->protocol,
+                                           .unknown_as_counter = part->unknown_as_counter,
+                                           .skip_single_field = part->skip_single_field,
+                                           .precision = part->precision};
+
+    intake_begin(intake, &part->ledger, dialect, clock_wall_us());
+    intake->clients = &part->counts->clients;
     return intake;
 }
 
@@ -532,6 +543,7 @@ void worker_free(struct ingest_worker *worker)
         delta_free(worker->last_part);
     }
     shard_free(worker->shard);
+    intake_fini(&worker->intake);
     datagram_slots_free(worker->datagram_slots);
     free(worker->stream_buffer);
     event_free(worker->flush_timer);
@@ -566,7 +578,11 @@ void worker_set(struct ingest_worker *worker, const struct worker_settings *sett
 
     worker->settings = *settings;
     worker->settings.batch_rules.seed = worker->seed;
+    worker->intake.metrics = settings->metrics;
     worker->intake.line_bytes_max = settings->line_bytes_max;
+    worker->intake.max_future = settings->shard_limits.max_future;
+    worker->intake.max_past = settings->shard_limits.max_past;
+    worker->intake.frame_bytes_max = settings->frame_bytes_max;
     if (renew)
         renew_shard(worker);
     else

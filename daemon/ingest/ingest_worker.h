@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "ingest/http_query.h"
 #include "ingest/intake.h"
 #include "ingest/listener.h"
 #include "series/batch.h"
@@ -26,7 +27,8 @@ struct listener_counts {
     _Atomic uint64_t settled; /* of these, committed or lost with a word */
     _Atomic uint64_t kernel_drops;
     _Atomic uint64_t connections;
-    char apart[96];
+    client_table_place clients; /* the listener frees it */
+    char apart[88];
 };
 
 /* A listener as main opened it. It stays until no worker uses it any more. */
@@ -42,6 +44,7 @@ struct listener {
 
     /* shared */
     _Atomic unsigned users; /* workers that have a part of it, and deltas under way */
+    struct http_databases databases; /* influx over HTTP */
     struct listener_counts counts[INGEST_THREADS_MAX];
 };
 
@@ -54,7 +57,9 @@ struct listener_part {
     struct listener *listener;
     struct listener_counts *counts;
     char name[256];
-    bool skip_single_field; /* influx */
+    bool unknown_as_counter;         /* statsd */
+    bool skip_single_field;          /* influx */
+    enum influx_precision precision; /* influx over other than HTTP */
     int fd;
     struct event *readable;     /* NULL when another worker reads it, and once it is closed */
     struct event *accept_again; /* after accept has failed for want of descriptors */
@@ -80,7 +85,9 @@ struct ingest_shared {
 /* What a reload may change. */
 struct worker_settings {
     const struct metric_table *metrics;
+    const struct calendar *calendar;
     size_t line_bytes_max;
+    size_t frame_bytes_max;
     size_t connections_max; /* of all workers together */
     span_ms idle_timeout;
     size_t body_bytes_max;
@@ -113,7 +120,7 @@ struct ingest_worker {
     struct part_list parts;
     struct connection_list connections; /* the one that spoke longest ago first */
     size_t connection_count;
-    size_t tail_bytes; /* of lines without an end */
+    size_t tail_bytes; /* of lines and frames without an end */
     struct http_connection_list http_connections;
     size_t http_waiting;    /* of these, for the sink's word */
     uint64_t http_requests; /* answered */

@@ -3,8 +3,12 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+#include "ingest/dogstatsd_intake.h"
+#include "ingest/graphite.h"
 #include "ingest/statsd.h"
 
 const char *peer_format(const struct sockaddr *peer, char *out)
@@ -28,7 +32,7 @@ const char *peer_format(const struct sockaddr *peer, char *out)
 
 /* Only the first example since intake_begin is written out: a flood of bad lines must stay cheap.
  */
-static void note_rejected(struct intake *intake, uint64_t count, enum reject_reason why,
+void intake_note_rejected(struct intake *intake, uint64_t count, enum reject_reason why,
                           struct str example, const struct sockaddr *peer)
 {
     if (intake->rejected == 0) {
@@ -39,7 +43,7 @@ static void note_rejected(struct intake *intake, uint64_t count, enum reject_rea
     intake->rejected += count;
 }
 
-static void hand_to_shard(struct intake *intake)
+void intake_flush(struct intake *intake)
 {
     enum reject_reason why[INTAKE_SAMPLES];
 
@@ -48,40 +52,261 @@ static void hand_to_shard(struct intake *intake)
     shard_add(intake->shard, intake->samples, intake->count, intake->now_us, intake->ledger, why);
     for (size_t i = 0; i < intake->count; i++) {
         if (why[i] != REJECT_NONE) /* the samples may be of several senders */
-            note_rejected(intake, 1, why[i], intake->samples[i].name, NULL);
+            intake_note_rejected(intake, 1, why[i], intake->samples[i].name, NULL);
     }
     intake->count = 0;
+    intake->scratch_len = 0;
 }
+
+struct sample *intake_next_sample(struct intake *intake, size_t scratch_bytes)
+{
+    if (scratch_bytes > 0 && intake->scratch == NULL)
+        intake->scratch = memory_alloc(INTAKE_SCRATCH_BYTES);
+    if (intake->count == INTAKE_SAMPLES ||
+        INTAKE_SCRATCH_BYTES - intake->scratch_len < scratch_bytes)
+        intake_flush(intake);
+    return &intake->samples[intake->count];
+}
+
+/* --- StatsD ----------------------------------------------------------------------------------- */
 
 static void take_statsd(struct intake *intake, struct str text)
 {
     if (intake->count == INTAKE_SAMPLES)
-        hand_to_shard(intake);
+        intake_flush(intake);
     if (statsd_parse_plain(text, &intake->samples[intake->count], intake->ledger)) {
         intake->count++;
         return;
     }
     struct statsd_line line = statsd_line_of(text);
+    line.unknown_as_counter = intake->dialect.unknown_as_counter;
     while (line.more) {
         if (intake->count == INTAKE_SAMPLES)
-            hand_to_shard(intake);
+            intake_flush(intake);
         intake->count += statsd_parse(&line, intake->samples + intake->count,
                                       INTAKE_SAMPLES - intake->count, intake->ledger);
     }
     if (line.rejected > 0)
-        note_rejected(intake, line.rejected, line.why, text, intake->peer);
+        intake_note_rejected(intake, line.rejected, line.why, text, intake->peer);
 }
 
+/* --- Graphite --------------------------------------------------------------------------------- */
+
+static void take_graphite(struct intake *intake, struct str text)
+{
+    enum reject_reason why = REJECT_NONE;
+
+    switch (graphite_parse(text, intake_next_sample(intake, 0), intake->ledger, &why)) {
+    case GRAPHITE_SAMPLE:
+        intake->count++;
+        break;
+    case GRAPHITE_REJECTED:
+        intake_note_rejected(intake, 1, why, text, intake->peer);
+        break;
+    case GRAPHITE_NOTHING:
+    case GRAPHITE_DROPPED:
+        break;
+    }
+}
+
+static bool is_unique(const struct intake *intake, struct str name)
+{
+    const struct metric_definition *definition = metric_find(intake->metrics, name);
+
+    return definition != NULL && definition->has_kind && definition->kind == METRIC_UNIQUE;
+}
+
+static void take_point(struct intake *intake, size_t i)
+{
+    enum reject_reason why = REJECT_NONE;
+    struct sample *sample = intake_next_sample(intake, STR_DOUBLE_SIZE);
+
+    switch (pickle_point(intake->pickle, i, sample, intake->ledger, &why)) {
+    case GRAPHITE_SAMPLE:
+        if (sample->text.text == NULL && is_unique(intake, sample->name)) {
+            /* A number has no text in a pickle; as the member of a set it needs one. */
+            char *text = intake->scratch + intake->scratch_len;
+            sample->text = (struct str){text, str_format_double(sample->value, text)};
+            intake->scratch_len += sample->text.len;
+        }
+        intake->count++;
+        break;
+    case GRAPHITE_REJECTED:
+        intake_note_rejected(intake, 1, why, sample->name, intake->peer);
+        break;
+    case GRAPHITE_NOTHING:
+    case GRAPHITE_DROPPED:
+        break;
+    }
+}
+
+/* A pickle that cannot be read is one sample received and rejected (G9). */
+static void take_pickle(struct intake *intake, struct str bytes)
+{
+    enum reject_reason why = REJECT_NONE;
+
+    if (intake->pickle == NULL)
+        intake->pickle = pickle_new();
+    if (pickle_load(intake->pickle, bytes, &why)) {
+        for (size_t i = 0; i < pickle_count(intake->pickle); i++)
+            take_point(intake, i);
+    } else {
+        intake_reject(intake, why, bytes);
+    }
+    intake_flush(intake); /* texts may be in the pickle, which the next one overwrites */
+    pickle_clear(intake->pickle);
+}
+
+/* --- InfluxDB --------------------------------------------------------------------------------- */
+
+/* What the name and the tags of a field's sample need at most. */
+enum { INFLUX_SCRATCH = 2 * (METRIC_NAME_MAX + 1) + LABEL_BYTES_MAX + LABELS_MAX };
+
+static struct str append(struct intake *intake, struct str text)
+{
+    char *at = intake->scratch + intake->scratch_len;
+
+    memcpy(at, text.text, text.len);
+    intake->scratch_len += text.len;
+    return (struct str){at, text.len};
+}
+
+static struct str no_longer(struct str text, size_t most)
+{
+    return text.len <= most ? text : (struct str){text.text, most};
+}
+
+/* The name of a field's metric (I11), in the scratch. Of one that is too long enough is taken that
+ * it is seen to be so. */
+static struct str influx_name(struct intake *intake, const struct influx_line *line,
+                              const struct influx_field *field)
+{
+    struct str name = append(intake, no_longer(line->measurement, METRIC_NAME_MAX + 1));
+
+    if (intake->dialect.skip_single_field && line->field_count == 1 && str_is(field->key, "value"))
+        return name;
+    name.len += append(intake, STR("_")).len;
+    name.len += append(intake, no_longer(field->key, METRIC_NAME_MAX)).len;
+    return name;
+}
+
+/* Tags with escapes, in a style that can be read again. */
+static struct str influx_tags(struct intake *intake, const struct influx_line *line)
+{
+    struct str tags = {intake->scratch + intake->scratch_len, 0};
+
+    for (size_t i = 0; i < line->label_count; i++) {
+        if (i > 0)
+            tags.len += append(intake, STR("\0")).len;
+        tags.len += append(intake, line->labels[i].name).len;
+        tags.len += append(intake, STR("\x01")).len;
+        tags.len += append(intake, line->labels[i].value).len;
+    }
+    return tags;
+}
+
+/* `common`: what the samples of a line share. */
+static void take_field(struct intake *intake, const struct influx_line *line,
+                       const struct influx_field *field, const struct sample *common)
+{
+    struct sample *sample = intake_next_sample(intake, INFLUX_SCRATCH);
+    size_t before = intake->scratch_len;
+
+    intake->ledger->received++;
+    *sample = *common;
+    sample->name = influx_name(intake, line, field);
+    if (field->is_text && !is_unique(intake, sample->name)) {
+        intake->ledger->dropped[DROP_string]++; /* I11 */
+        intake->scratch_len = before;
+        return;
+    }
+    if (line->has_escapes && line->label_count > 0) {
+        sample->tags = influx_tags(intake, line);
+        sample->tag_style = TAGS_KEY;
+    }
+    sample->value = field->value;
+    sample->text = field->text;
+    intake->count++;
+}
+
+static void take_influx(struct intake *intake, struct str text)
+{
+    struct influx_mistake mistake = {.reason = REJECT_NONE};
+    struct influx_line line;
+    struct sample common = {
+        .kind = METRIC_UNTYPED, .form = SAMPLE_VALUE, .weight = WEIGHT_ONE, .at = WALL_NONE};
+
+    switch (influx_parse(&intake->influx, text, &line, &mistake)) {
+    case INFLUX_NOTHING:
+        return;
+    case INFLUX_MISTAKE:
+        intake_reject(intake, mistake.reason, text);
+        return;
+    case INFLUX_LINE:
+        break;
+    }
+    if (line.has_time && !influx_time(line.time, intake->dialect.precision, &common.at)) {
+        intake_reject(intake, REJECT_bad_time, text);
+        return;
+    }
+    common.tags = line.tags;
+    common.tag_style = line.tags.len == 0 ? TAGS_NONE : TAGS_COMMA;
+    for (size_t i = 0; i < line.field_count; i++)
+        take_field(intake, &line, &line.fields[i], &common);
+    if (line.has_escapes) /* a text may be in the parser, which the next line overwrites */
+        intake_flush(intake);
+}
+
+static void take_influx_packet(struct intake *intake, struct str bytes) /* I5 */
+{
+    while (bytes.len > 0) {
+        struct influx_cut cut = {0};
+        size_t end = 0;
+        size_t newline = influx_cut(&cut, bytes, &end) ? 1 : 0;
+        (void)intake_line(intake, (struct str){bytes.text, end});
+        bytes = (struct str){bytes.text + end + newline, bytes.len - end - newline};
+    }
+}
+
+/* --- all of them ------------------------------------------------------------------------------ */
+
 /* How a line of each protocol is taken. */
-static void (*const TAKE_LINE[])(struct intake *intake, struct str line) = {
+static void (*const TAKE_LINE[PROTOCOL_COUNT])(struct intake *intake, struct str line) = {
     [PROTOCOL_STATSD] = take_statsd,
+    [PROTOCOL_DOGSTATSD] = dogstatsd_take,
+    [PROTOCOL_GRAPHITE] = take_graphite,
+    [PROTOCOL_INFLUX] = take_influx,
 };
 
-void intake_begin(struct intake *intake, struct ledger *ledger, enum protocol protocol,
+static void take_packet_lines(struct intake *intake, struct str lines)
+{
+    while (lines.len > 0)
+        (void)intake_line(intake, str_split(&lines, '\n'));
+}
+
+/* How a datagram or a frame of each is. */
+static void (*const TAKE_PACKET[PROTOCOL_COUNT])(struct intake *intake, struct str bytes) = {
+    [PROTOCOL_STATSD] = take_packet_lines,   [PROTOCOL_DOGSTATSD] = take_packet_lines,
+    [PROTOCOL_GRAPHITE] = take_packet_lines, [PROTOCOL_GRAPHITE_PICKLE] = take_pickle,
+    [PROTOCOL_INFLUX] = take_influx_packet,
+};
+
+void intake_fini(struct intake *intake)
+{
+    influx_parser_fini(&intake->influx);
+    pickle_free(intake->pickle);
+    free(intake->scratch);
+    dogstatsd_notes_free(intake->notes);
+    intake->notes = NULL;
+    intake->pickle = NULL;
+    intake->scratch = NULL;
+}
+
+void intake_begin(struct intake *intake, struct ledger *ledger, struct intake_dialect dialect,
                   int64_t now_us)
 {
     intake->ledger = ledger;
-    intake->protocol = protocol;
+    intake->dialect = dialect;
     intake->now_us = now_us;
     intake->peer = NULL;
     intake->rejected = 0;
@@ -89,7 +314,7 @@ void intake_begin(struct intake *intake, struct ledger *ledger, enum protocol pr
 
 void intake_end(struct intake *intake)
 {
-    hand_to_shard(intake);
+    intake_flush(intake);
     intake->ledger = NULL;
 }
 
@@ -97,7 +322,7 @@ void intake_reject(struct intake *intake, enum reject_reason why, struct str lin
 {
     intake->ledger->received++;
     intake->ledger->rejected[why]++;
-    note_rejected(intake, 1, why, line, intake->peer);
+    intake_note_rejected(intake, 1, why, line, intake->peer);
 }
 
 bool intake_line(struct intake *intake, struct str line)
@@ -106,12 +331,11 @@ bool intake_line(struct intake *intake, struct str line)
         intake_reject(intake, REJECT_too_long, line);
         return false;
     }
-    TAKE_LINE[intake->protocol](intake, line);
+    TAKE_LINE[intake->dialect.protocol](intake, line);
     return true;
 }
 
-void intake_lines(struct intake *intake, struct str lines)
+void intake_packet(struct intake *intake, struct str bytes)
 {
-    while (lines.len > 0)
-        (void)intake_line(intake, str_split(&lines, '\n'));
+    TAKE_PACKET[intake->dialect.protocol](intake, bytes);
 }

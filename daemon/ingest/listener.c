@@ -32,8 +32,35 @@ const char *transport_name(enum transport transport)
 
 const char *protocol_name(enum protocol protocol)
 {
-    static const char *const names[] = {[PROTOCOL_STATSD] = "statsd", [PROTOCOL_INFLUX] = "influx"};
+    static const char *const names[PROTOCOL_COUNT] = {
+        [PROTOCOL_STATSD] = "statsd",     [PROTOCOL_DOGSTATSD] = "dogstatsd",
+        [PROTOCOL_GRAPHITE] = "graphite", [PROTOCOL_GRAPHITE_PICKLE] = "graphite_pickle",
+        [PROTOCOL_INFLUX] = "influx",     [PROTOCOL_PROMETHEUS] = "prometheus",
+        [PROTOCOL_OTLP] = "otlp",         [PROTOCOL_JSON] = "json",
+        [PROTOCOL_NATIVE] = "native",
+    };
     return names[protocol];
+}
+
+bool protocol_has_transport(enum protocol protocol, enum transport transport)
+{
+    enum {
+        UDP = 1 << TRANSPORT_UDP,
+        TCP = 1 << TRANSPORT_TCP,
+        HTTP = 1 << TRANSPORT_HTTP,
+        UNIX = 1 << TRANSPORT_UNIX,
+        UNIXGRAM = 1 << TRANSPORT_UNIXGRAM,
+    };
+    static const unsigned transports[PROTOCOL_COUNT] = {
+        [PROTOCOL_STATSD] = UDP | TCP | UNIX | UNIXGRAM,
+        [PROTOCOL_DOGSTATSD] = UDP | TCP | UNIX | UNIXGRAM,
+        [PROTOCOL_GRAPHITE] = UDP | TCP | UNIX,
+        [PROTOCOL_GRAPHITE_PICKLE] = TCP | UNIX,
+        [PROTOCOL_INFLUX] = HTTP | UDP | TCP | UNIX,
+        [PROTOCOL_PROMETHEUS] = HTTP,
+        [PROTOCOL_JSON] = HTTP,
+    };
+    return (transports[protocol] >> transport & 1) != 0;
 }
 
 static bool transport_is_tcp(enum transport transport)

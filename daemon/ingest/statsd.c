@@ -1,16 +1,13 @@
 #include "ingest/statsd.h"
 
-#include <endian.h>
-#include <math.h>
-#include <string.h>
+#include "ingest/statsd_text.h"
 
 /* A rate below this gives a weight that one line could overflow a cell's count with. */
 static const double RATE_MIN = 0x1p-32;
 
 struct statsd_line statsd_line_of(struct str text)
 {
-    if (text.len > 0 && text.text[text.len - 1] == '\r')
-        text.len--;
+    text = statsd_without_return(text);
     return (struct statsd_line){.more = text.len > 0, .why = REJECT_NONE, .text = text};
 }
 
@@ -20,18 +17,6 @@ static void reject(struct statsd_line *line, enum reject_reason why, struct ledg
     ledger->rejected[why]++;
     line->rejected++;
     line->why = why;
-}
-
-static struct str cut(struct str text, size_t from, size_t to)
-{
-    return (struct str){text.text + from, to - from};
-}
-
-/* The index of the first `c` at or after `from`; the length when there is none. */
-static size_t find(struct str text, size_t from, char c)
-{
-    const char *found = from >= text.len ? NULL : memchr(text.text + from, c, text.len - from);
-    return found == NULL ? text.len : (size_t)(found - text.text);
 }
 
 /* --- name and tags -----------------------------------------------------------------------------
@@ -44,45 +29,21 @@ static const unsigned char NAME_CLASS[256] = {
     [';'] = NAME_TAGS_OPEN, ['#'] = NAME_TAGS_OPEN, ['['] = NAME_TAGS_OPEN,
 };
 
-/* Sixteen bytes at a time: a vector in every compiler that knows the attribute. */
-typedef unsigned char bytes16 __attribute__((vector_size(16)));
-
-/* The index of the first byte that ends a name or opens tags in the 16 bytes; 16 when none does. */
-static size_t name_end_in_16(const char *text)
+static inline statsd_bytes16 name_ends_in(statsd_bytes16 bytes)
 {
-    bytes16 bytes;
-    uint64_t halves[2];
+    return (statsd_bytes16)((bytes == ':') | (bytes == '|') | (bytes == ',') | (bytes == ';') |
+                            (bytes == '#') | (bytes == '['));
+}
 
-    memcpy(&bytes, text, sizeof bytes);
-    bytes16 ends = (bytes16)((bytes == ':') | (bytes == '|') | (bytes == ',') | (bytes == ';') |
-                             (bytes == '#') | (bytes == '['));
-    memcpy(halves, &ends, sizeof halves);
-    if (halves[0] != 0)
-        return (size_t)__builtin_ctzll(le64toh(halves[0])) / 8;
-    return halves[1] == 0 ? 16 : 8 + (size_t)__builtin_ctzll(le64toh(halves[1])) / 8;
+static inline bool name_ends_at(char c)
+{
+    return NAME_CLASS[(unsigned char)c] != 0;
 }
 
 /* The index of the first byte of a class; the length when there is none. */
 static size_t name_end(struct str text)
 {
-    size_t at = 0;
-
-    if (text.len < sizeof(bytes16)) {
-        while (at < text.len && NAME_CLASS[(unsigned char)text.text[at]] == 0)
-            at++;
-        return at;
-    }
-    for (;;) {
-        size_t end = name_end_in_16(text.text + at);
-        if (end < sizeof(bytes16))
-            return at + end;
-        if (at + sizeof(bytes16) == text.len)
-            return text.len;
-        /* The last ones overlap with those before, among which nothing was found. */
-        at += sizeof(bytes16);
-        if (at > text.len - sizeof(bytes16))
-            at = text.len - sizeof(bytes16);
-    }
+    return statsd_scan(text, name_ends_in, name_ends_at);
 }
 
 static bool opens_tags(char c)
@@ -118,8 +79,8 @@ static bool split_name(struct statsd_line *line, struct str whole, size_t at)
         if (whole.text[--end] != ']')
             return false;
     }
-    line->name = cut(whole, 0, at);
-    line->tags = cut(whole, at + 1, end);
+    line->name = statsd_cut(whole, 0, at);
+    line->tags = statsd_cut(whole, at + 1, end);
     if (line->tags.len == 0)
         return true;
     line->tag_style = opener == ';' ? TAGS_SEMICOLON : TAGS_COMMA;
@@ -131,19 +92,19 @@ static bool take_tag_field(struct statsd_line *line)
 {
     bool seen = false;
 
-    for (size_t at = find(line->values, 0, '#'); at < line->values.len;
-         at = find(line->values, at + 1, '#')) {
+    for (size_t at = statsd_find(line->values, 0, '#'); at < line->values.len;
+         at = statsd_find(line->values, at + 1, '#')) {
         if (at == 0 || line->values.text[at - 1] != '|')
             continue;
         if (seen)
             return false;
         seen = true;
-        size_t end = find(line->values, at, '|');
+        size_t end = statsd_find(line->values, at, '|');
         if (end == at + 1)
             continue;
         if (line->tag_style != TAGS_NONE)
             return false;
-        line->tags = cut(line->values, at + 1, end);
+        line->tags = statsd_cut(line->values, at + 1, end);
         line->tag_style = TAGS_COLON;
     }
     return true;
@@ -164,8 +125,8 @@ static enum reject_reason start(struct statsd_line *line)
     }
     if (at == text.len || text.text[at] != ':')
         return REJECT_malformed; /* S4: no value */
-    line->name = cut(text, 0, at);
-    line->values = cut(text, at + 1, text.len);
+    line->name = statsd_cut(text, 0, at);
+    line->values = statsd_cut(text, at + 1, text.len);
     if (opened < at && !split_name(line, line->name, opened))
         return REJECT_bad_tags;
     if (line->name.len == 0)
@@ -205,14 +166,13 @@ static bool take_type(struct str type, struct statsd_form *form)
     }
 }
 
-/* S9. The weight is rounded once, here. */
-static bool take_rate(struct str text, struct statsd_form *form)
+bool statsd_take_rate(struct str text, uint64_t *weight)
 {
     double rate = 0;
 
     if (!str_parse_double(text, &rate) || !(rate >= RATE_MIN) || rate > 1)
         return false;
-    form->weight = (uint64_t)((double)WEIGHT_ONE / rate + 0.5);
+    *weight = (uint64_t)((double)WEIGHT_ONE / rate + 0.5);
     return true;
 }
 
@@ -237,6 +197,15 @@ static void blame(struct statsd_form *form, enum reject_reason why)
         form->why = why;
 }
 
+/* S10: etsy's server counts it. */
+static void take_unknown_type(const struct statsd_line *line, struct statsd_form *form)
+{
+    form->kind = METRIC_COUNTER;
+    form->is_timer = false;
+    if (!line->unknown_as_counter)
+        blame(form, REJECT_bad_type);
+}
+
 /* Reads one field that begins at `at`, returns where it ends. */
 static size_t take_field(struct statsd_line *line, struct str fields, size_t at, bool *has_rate,
                          struct statsd_form *form)
@@ -246,13 +215,13 @@ static size_t take_field(struct statsd_line *line, struct str fields, size_t at,
     if (at < fields.len)
         c = fields.text[at];
     if (c == '#')
-        return find(fields, at, '|'); /* take_tag_field has had it */
-    if (!line->repeated && is_origin_field(cut(fields, at, fields.len)))
-        return find(fields, at, '|');
+        return statsd_find(fields, at, '|'); /* take_tag_field has had it */
+    if (!line->repeated && is_origin_field(statsd_cut(fields, at, fields.len)))
+        return statsd_find(fields, at, '|');
     size_t end = field_end(line, fields, at);
     if (c != '@')
         blame(form, REJECT_malformed);
-    else if (*has_rate || !take_rate(cut(fields, at + 1, end), form))
+    else if (*has_rate || !statsd_take_rate(statsd_cut(fields, at + 1, end), &form->weight))
         blame(form, REJECT_bad_rate);
     if (c == '@')
         *has_rate = true;
@@ -269,8 +238,8 @@ static size_t take_form(struct statsd_line *line, struct str fields, struct stat
     size_t end = field_end(line, fields, 0);
     if (end == 0)
         blame(form, REJECT_malformed); /* S4: no type */
-    else if (!take_type(cut(fields, 0, end), form))
-        blame(form, REJECT_bad_type);
+    else if (!take_type(statsd_cut(fields, 0, end), form))
+        take_unknown_type(line, form);
     if (end < fields.len && fields.text[end] == ':')
         line->repeated = true;
     while (end < fields.len && fields.text[end] == '|')
@@ -305,9 +274,7 @@ static enum reject_reason take_value(struct str text, const struct statsd_form *
         return REJECT_NONE;
     }
     out->weight = form->weight; /* S8; the rate of a gauge or a set says nothing (S7) */
-    if (!isfinite(out->value * ((double)form->weight / (double)WEIGHT_ONE)))
-        return REJECT_bad_number;
-    return REJECT_NONE;
+    return statsd_can_weigh(out->value, form->weight) ? REJECT_NONE : REJECT_bad_number;
 }
 
 /* One value into `out`; false when it was rejected. */
@@ -338,16 +305,16 @@ static bool take_plain_fields(struct str fields, struct statsd_form *form, struc
     out->tags = STR_EMPTY;
     out->tag_style = TAGS_NONE;
     if (fields.len > 1 && fields.text[1] == '@') {
-        size_t end = find(fields, 1, '|');
-        if (!take_rate(cut(fields, 2, end), form))
+        size_t end = statsd_find(fields, 1, '|');
+        if (!statsd_take_rate(statsd_cut(fields, 2, end), &form->weight))
             return false;
-        fields = cut(fields, end, fields.len);
+        fields = statsd_cut(fields, end, fields.len);
     }
     if (fields.len == 0)
         return true;
-    if (fields.len < 3 || fields.text[1] != '#' || find(fields, 2, '|') < fields.len)
+    if (fields.len < 3 || fields.text[1] != '#' || statsd_find(fields, 2, '|') < fields.len)
         return false;
-    out->tags = cut(fields, 2, fields.len);
+    out->tags = statsd_cut(fields, 2, fields.len);
     out->tag_style = TAGS_COLON;
     return true;
 }
@@ -356,8 +323,7 @@ bool statsd_parse_plain(struct str text, struct sample *out, struct ledger *ledg
 {
     struct statsd_form form = {.weight = WEIGHT_ONE, .why = REJECT_NONE};
 
-    if (text.len > 0 && text.text[text.len - 1] == '\r')
-        text.len--;
+    text = statsd_without_return(text);
     size_t colon = name_end(text);
     if (colon == 0 || colon == text.len || text.text[colon] != ':')
         return false;
@@ -368,18 +334,18 @@ bool statsd_parse_plain(struct str text, struct sample *out, struct ledger *ledg
     if (end < text.len && text.text[end] == 's')
         end++;
     if (end > text.len || (end < text.len && text.text[end] != '|') ||
-        !take_type(cut(text, bar + 1, end), &form) || form.kind == METRIC_UNIQUE)
+        !take_type(statsd_cut(text, bar + 1, end), &form) || form.kind == METRIC_UNIQUE)
         return false;
     if (end == text.len) {
         out->tags = STR_EMPTY;
         out->tag_style = TAGS_NONE;
-    } else if (!take_plain_fields(cut(text, end, text.len), &form, out)) {
+    } else if (!take_plain_fields(statsd_cut(text, end, text.len), &form, out)) {
         return false;
     }
-    out->name = cut(text, 0, colon);
+    out->name = statsd_cut(text, 0, colon);
     out->kind = form.kind;
     out->form = SAMPLE_VALUE;
-    out->text = cut(text, colon + 1, bar);
+    out->text = statsd_cut(text, colon + 1, bar);
     out->weight = WEIGHT_ONE;
     out->at = WALL_NONE;
     if (take_value(out->text, &form, out) != REJECT_NONE)
@@ -397,7 +363,7 @@ static void drop_rest(struct statsd_line *line)
 /* The next member of "1:2:3"; empty ones are skipped (D2). */
 static bool take_member(struct statsd_line *line, struct sample *out, struct ledger *ledger)
 {
-    bool last = find(line->values, 0, ':') == line->values.len;
+    bool last = statsd_find(line->values, 0, ':') == line->values.len;
     struct str value = str_split(&line->values, ':');
 
     line->more = !last;
@@ -416,7 +382,7 @@ static bool has_only(struct str text, char c)
 /* Whether `type` is one whose values may be packed: not a set's (D2, S11). */
 static bool may_be_packed(struct str type)
 {
-    return find(type, 0, ':') == type.len && !str_is(str_trim(type), "s");
+    return statsd_find(type, 0, ':') == type.len && !str_is(str_trim(type), "s");
 }
 
 /* A value ends with a ':' at `colon` instead of a type. The first one of a line tells the packed
@@ -424,13 +390,13 @@ static bool may_be_packed(struct str type)
 static void take_untyped(struct statsd_line *line, size_t colon, struct ledger *ledger)
 {
     struct str values = line->values;
-    size_t bar = line->repeated ? 0 : find(values, colon, '|');
+    size_t bar = line->repeated ? 0 : statsd_find(values, colon, '|');
 
     if (!line->repeated && bar < values.len &&
-        may_be_packed(cut(values, bar + 1, find(values, bar + 1, '|')))) {
+        may_be_packed(statsd_cut(values, bar + 1, statsd_find(values, bar + 1, '|')))) {
         line->packed = true;
-        line->values = cut(values, 0, bar);
-        (void)take_form(line, cut(values, bar + 1, values.len), &line->form);
+        line->values = statsd_cut(values, 0, bar);
+        (void)take_form(line, statsd_cut(values, bar + 1, values.len), &line->form);
         if (!has_only(line->values, ':'))
             return;
         bar = values.len; /* D2: not one value */
@@ -440,7 +406,7 @@ static void take_untyped(struct statsd_line *line, size_t colon, struct ledger *
     if (bar == values.len)
         drop_rest(line); /* S4: no type anywhere, one broken line */
     else
-        line->values = cut(values, colon + 1, values.len);
+        line->values = statsd_cut(values, colon + 1, values.len);
 }
 
 /* The next "value|type|fields"; false when there is no sample in it. */
@@ -461,13 +427,13 @@ static bool take_piece(struct statsd_line *line, struct sample *out, struct ledg
         take_untyped(line, at, ledger);
         return false;
     }
-    struct str fields = cut(values, at + 1, values.len);
+    struct str fields = statsd_cut(values, at + 1, values.len);
     size_t end = take_form(line, fields, &form);
     if (end < fields.len)
-        line->values = cut(fields, end + 1, fields.len);
+        line->values = statsd_cut(fields, end + 1, fields.len);
     else
         drop_rest(line);
-    return emit(line, cut(values, 0, at), &form, out, ledger);
+    return emit(line, statsd_cut(values, 0, at), &form, out, ledger);
 }
 
 size_t statsd_parse(struct statsd_line *line, struct sample *out, size_t max, struct ledger *ledger)

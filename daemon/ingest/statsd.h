@@ -32,6 +32,9 @@ struct statsd_line {
     uint32_t rejected;      /* samples rejected so far */
     enum reject_reason why; /* the reason of the newest one */
 
+    bool unknown_as_counter; /* the caller's before the first parse: a type that nobody knows is a
+                                counter, as for etsy's own server (S10); else it is rejected */
+
     struct str text; /* until the name was read */
     struct str values;
     struct str name;

@@ -11,15 +11,13 @@
 #include "base/counters.h"
 #include "base/memory.h"
 #include "ingest/http_connection.h"
+#include "ingest/stream_frame.h"
 
 enum {
     ACCEPTS_PER_WAKEUP = 64,
     READ_BYTES_MAX = 256 * 1024,
     READ_BYTES_MIN = 4 * 1024,
     READ_BYTES_PER_TURN = 8 * 1024 * 1024, /* of all connections together, where that is enough */
-    TAIL_BYTES_MIN = 256,
-    TAIL_BYTES_FREE = 4 * 1024,         /* every connection may keep so much of a line */
-    TAILS_BYTES_MAX = 64 * 1024 * 1024, /* of all connections of a worker that keep more */
 };
 
 struct connection {
@@ -28,15 +26,11 @@ struct connection {
     int fd;
     struct event *readable;
     mono_ms active_at;
-    char *tail; /* a line without its end; NULL while empty */
-    size_t tail_len, tail_capacity;
+    struct stream_cut cut;
     char peer[PEER_TEXT_SIZE];
 };
 
-/* --- lines -------------------------------------------------------------------------------------
- */
-
-/* The buffer of all connections of a worker: room for a tail, then for a read. */
+/* The buffer of all connections of a worker: room for a line's beginning, then for a read. */
 static char *read_area(struct ingest_worker *worker)
 {
     size_t room = worker->settings.line_bytes_max;
@@ -49,103 +43,22 @@ static char *read_area(struct ingest_worker *worker)
     return worker->stream_buffer + room;
 }
 
-static void forget_tail(struct connection *connection)
-{
-    connection->part->worker->tail_bytes -= connection->tail_capacity;
-    free(connection->tail);
-    connection->tail = NULL;
-    connection->tail_len = 0;
-    connection->tail_capacity = 0;
-}
-
-/* Makes room for a tail of `len` bytes; false when too many connections keep long ones: as many as
- * there may be, with lines as long as they may be, would be too much. */
-static bool reserve_tail(struct connection *connection, size_t len)
-{
-    struct ingest_worker *worker = connection->part->worker;
-    size_t capacity = connection->tail_capacity * 2;
-
-    if (len <= connection->tail_capacity)
-        return true;
-    capacity = capacity < TAIL_BYTES_MIN ? TAIL_BYTES_MIN : capacity;
-    capacity = capacity < len ? len : capacity;
-    size_t more = capacity - connection->tail_capacity;
-    if (capacity > TAIL_BYTES_FREE && worker->tail_bytes + more > TAILS_BYTES_MAX)
-        return false;
-    connection->tail = memory_grow(connection->tail, capacity, 1);
-    connection->tail_capacity = capacity;
-    worker->tail_bytes += more;
-    return true;
-}
-
-/* Keeps the beginning of a line; false when it is longer than a line may be now. */
-static bool keep_tail(struct connection *connection, struct str bytes)
-{
-    size_t len = connection->tail_len + bytes.len;
-
-    if (len > connection->part->worker->settings.line_bytes_max || !reserve_tail(connection, len))
-        return false;
-    if (bytes.len > 0)
-        memcpy(connection->tail + connection->tail_len, bytes.text, bytes.len);
-    connection->tail_len = len;
-    return true;
-}
-
-/* Takes whole lines; false at one that is too long: what follows it is not looked at, for a sender
- * that has lost its way is better told by a closed connection (S15). */
-static bool take_lines(struct intake *intake, struct str lines)
-{
-    while (lines.len > 0) {
-        if (!intake_line(intake, str_split(&lines, '\n')))
-            return false;
-    }
-    return true;
-}
-
-static struct str tail_of(const struct connection *connection)
-{
-    return (struct str){connection->tail, connection->tail_len};
-}
-
-/* Takes the `len` bytes that were read into `area`, the read area of the worker's buffer; false
- * when the connection is to be closed. */
-static bool take_bytes(struct connection *connection, struct intake *intake, char *area, size_t len)
-{
-    const char *newline = memrchr(area, '\n', len);
-    size_t whole = newline == NULL ? 0 : (size_t)(newline - area) + 1;
-    struct str lines = {area, whole};
-    struct str tail = {area + whole, len - whole};
-
-    if (whole > 0 && connection->tail_len > 0) {
-        if (connection->tail_len > intake->line_bytes_max) { /* a reload has lowered the limit */
-            intake_reject(intake, REJECT_too_long, tail_of(connection));
-            return false;
-        }
-        /* The line's beginning goes in front of its end: read_area has left the room. */
-        memcpy(area - connection->tail_len, connection->tail, connection->tail_len);
-        lines = (struct str){area - connection->tail_len, connection->tail_len + whole};
-        forget_tail(connection);
-    }
-    if (!take_lines(intake, lines))
-        return false;
-    if (tail.len == 0 || keep_tail(connection, tail))
-        return true;
-    intake_reject(intake, REJECT_too_long, connection->tail_len > 0 ? tail_of(connection) : tail);
-    return false;
-}
-
 /* --- connections -------------------------------------------------------------------------------
  */
 
-/* Ends a connection; `has_tail`: what it said last without a newline is a line. */
-static void end_connection(struct connection *connection, bool has_tail)
+enum ending {
+    ENDING_WHOLE,  /* it has said all it had to say */
+    ENDING_CUT,    /* more of it waits */
+    ENDING_BROKEN, /* nothing more is taken of it */
+};
+
+static void end_connection(struct connection *connection, enum ending ending)
 {
     struct listener_part *part = connection->part;
     struct ingest_worker *worker = part->worker;
 
-    if (has_tail && connection->tail_len > 0) {
-        struct intake *intake = worker_begin(part);
-        (void)intake_line(intake, tail_of(connection));
+    if (ending != ENDING_BROKEN && connection->cut.tail_len > 0) {
+        stream_cut_end(&connection->cut, worker_begin(part), ending == ENDING_CUT);
         worker_end(part, connection->peer);
     }
     TAILQ_REMOVE(&worker->connections, connection, link);
@@ -153,7 +66,7 @@ static void end_connection(struct connection *connection, bool has_tail)
     worker_connection_closed(part);
     event_free(connection->readable);
     (void)close(connection->fd);
-    forget_tail(connection);
+    stream_cut_forget(&connection->cut);
     free(connection);
 }
 
@@ -170,7 +83,7 @@ static enum reading read_once(struct connection *connection, size_t size)
     if (got <= 0)
         return READING_ENDED;
     struct intake *intake = worker_begin(part);
-    bool ok = take_bytes(connection, intake, area, (size_t)got);
+    bool ok = stream_cut_take(&connection->cut, intake, area, (size_t)got);
     worker_end(part, connection->peer);
     return ok ? READING_MORE : READING_BROKEN;
 }
@@ -187,7 +100,7 @@ static enum reading take_turn(struct connection *connection, mono_ms now)
     share = share > READ_BYTES_MAX ? READ_BYTES_MAX : share;
     enum reading reading = read_once(connection, share);
     if (reading == READING_ENDED || reading == READING_BROKEN) {
-        end_connection(connection, reading == READING_ENDED);
+        end_connection(connection, reading == READING_ENDED ? ENDING_WHOLE : ENDING_BROKEN);
     } else if (reading == READING_MORE) {
         connection->active_at = now;
         TAILQ_REMOVE(&worker->connections, connection, link);
@@ -221,6 +134,9 @@ static void add_connection(struct listener_part *part, int fd, const struct sock
         (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     connection->part = part;
     connection->fd = fd;
+    connection->cut.framing =
+        framing_of(part->listener->protocol, part->listener->sockets.transport);
+    connection->cut.kept_bytes = &worker->tail_bytes;
     connection->active_at = clock_mono();
     (void)peer_format(peer, connection->peer);
     connection->readable =
@@ -348,15 +264,6 @@ bool stream_read_some(struct ingest_worker *worker, mono_ms until)
     return more;
 }
 
-/* A tail of which more waits is no line. */
-static void reject_cut_tail(struct connection *connection)
-{
-    if (connection->tail_len == 0)
-        return;
-    intake_reject(worker_begin(connection->part), REJECT_truncated, tail_of(connection));
-    worker_end(connection->part, connection->peer);
-}
-
 void stream_end_all(struct ingest_worker *worker)
 {
     struct connection *next = NULL;
@@ -368,11 +275,10 @@ void stream_end_all(struct ingest_worker *worker)
         bool whole = ioctl(c->fd, FIONREAD, &unread) != 0 || unread <= 0;
         next = TAILQ_NEXT(c, link);
         if (!whole) {
-            reject_cut_tail(c);
             cut++;
             cut_bytes += (uint64_t)unread;
         }
-        end_connection(c, whole);
+        end_connection(c, whole ? ENDING_WHOLE : ENDING_CUT);
     }
     if (cut > 0)
         log_warn("connections_cut", "connections=%zu unread_bytes=%llu reason=stop", cut,
@@ -405,6 +311,6 @@ void stream_expire(struct ingest_worker *worker, mono_ms now)
             return; /* so have all that come after it */
         /* What it says at this moment may wait behind the timer that calls this. */
         if (take_turn(c, now) == READING_WAITS)
-            end_connection(c, true);
+            end_connection(c, ENDING_WHOLE);
     }
 }

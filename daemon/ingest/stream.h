@@ -1,10 +1,9 @@
-/* Stream connections: accepts them and cuts what they say into lines (S15).
+/* Stream connections: accepts them, and reads what they say (stream_frame.h cuts it).
  *
- * A line may span reads; what has no newline yet is kept beside its connection and is at most
- * line_bytes_max long. A longer line is rejected and its connection closed, and so is one of the
- * long ones when too many connections keep such at a time. The unterminated tail
- * is a line when the connection ends, whoever ends it; only where more of it waits in the socket,
- * at a stop that takes too long, it is rejected as truncated. */
+ * A connection ends when its client ends it, when it says nothing for too long, when a line or a
+ * frame of it is too long, and at a stop. What has no end by then is a line where that can be
+ * (S15); where more of it waits in the socket, at a stop that takes too long, it is rejected as
+ * truncated. */
 #pragma once
 
 #include "ingest/ingest_worker.h"

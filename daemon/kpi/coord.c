@@ -66,6 +66,13 @@ static bool put_declared(struct write_txn *txn, struct str metric, wall_ms now, 
     return ok;
 }
 
+static bool put_figure(struct write_txn *txn, const struct coord_figure *figure, struct error *err)
+{
+    if (figure->value.len == 0)
+        return record_remove(txn, RECORD_FIGURE, figure->key, err);
+    return record_put(txn, RECORD_FIGURE, figure->key, figure->value, err);
+}
+
 static bool write_transition(const struct coord *coord, struct write_txn *txn, struct error *err)
 {
     for (size_t i = 0; i < coord->metric_count; i++) {
@@ -75,10 +82,13 @@ static bool write_transition(const struct coord *coord, struct write_txn *txn, s
     const struct coord_run *run = coord->run;
     if (run == NULL)
         return true;
-    if (coord->apply != NULL &&
-        !coord->apply(txn, run->statuses, run->count, run->now, coord->arg, err))
+    for (size_t i = 0; i < run->figure_count; i++) {
+        if (!put_figure(txn, &run->figures[i], err))
+            return false;
+    }
+    if (coord->apply != NULL && !coord->apply(txn, run, coord->arg, err))
         return false;
-    return put_mark(txn, &run->mark, err);
+    return run->mark.schedule == NULL || put_mark(txn, &run->mark, err);
 }
 
 static bool run_job(struct writer_job *job, struct write_txn *txn, struct error *err)

@@ -1,8 +1,9 @@
 /* Who may evaluate, and how a transition is stored: local in this process for now.
  *
  * A cluster puts its lease and its compare-and-set behind the same few calls. A transition is given
- * the statuses of one run; what follows from them (alert states, events, outbox entries) is written
- * by `apply` inside one transaction, together with the schedule's mark. */
+ * what one run found; what follows from it (alert states, events, outbox entries) is written by
+ * `apply` inside one transaction, together with the schedule's mark and with what the evaluator
+ * keeps of closed periods. */
 #pragma once
 
 #include "kpi/kpi.h"
@@ -10,10 +11,34 @@
 
 struct coord;
 
+struct coord_mark {
+    const char *schedule; /* its id; NULL: no schedule has run */
+    wall_ms last_run;
+    wall_ms next_run;
+};
+
+/* A row of RECORD_FIGURE, written as it is; an empty value takes it away. */
+struct coord_figure {
+    struct str key;
+    struct str value;
+};
+
+/* What one run of a schedule found, or one look at the periods that have closed. */
+struct coord_run {
+    const struct kpi_status *statuses;
+    size_t count;
+    struct coord_mark mark;
+    wall_ms now;
+    const struct kpi_restatement *restatements;
+    size_t restatement_count;
+    const struct coord_figure *figures;
+    size_t figure_count;
+};
+
 /* Called on the writer's thread inside the transaction, and again after a failed commit. app
  * connects it to alert/. */
-typedef bool (*coord_apply_fn)(struct write_txn *txn, const struct kpi_status *statuses,
-                               size_t count, wall_ms now, void *arg, struct error *err);
+typedef bool (*coord_apply_fn)(struct write_txn *txn, const struct coord_run *run, void *arg,
+                               struct error *err);
 
 /* After the commit, on the writer's thread: e.g. wakes the dispatcher. */
 typedef void (*coord_committed_fn)(void *arg);
@@ -24,20 +49,6 @@ void coord_free(struct coord *coord);
 
 /* Whether this process may evaluate now: always, as long as it is alone. */
 bool coord_may_evaluate(const struct coord *coord);
-
-struct coord_mark {
-    const char *schedule; /* its id */
-    wall_ms last_run;
-    wall_ms next_run;
-};
-
-/* What one run of a schedule found. */
-struct coord_run {
-    const struct kpi_status *statuses;
-    size_t count;
-    struct coord_mark mark;
-    wall_ms now;
-};
 
 /* Called on the writer's thread when it is committed (`err` NULL), or when it never will be: the
  * transition was refused, or the writer stopped before it could commit. */

@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "kpi/coord_private.h"
+#include "kpi/restater.h"
 #include "store/record.h"
 
 enum { MAILBOX_CAPACITY = 64, DUE_AT_ONCE = 32, TICK_S = 10 };
@@ -36,6 +37,7 @@ struct evaluator {
     struct event *timer_event;
     struct event *done_event;
     struct event *tick_event;
+    struct event *again_event; /* there is more to look at */
     struct message start_message;
     bool started;
 
@@ -49,7 +51,9 @@ struct evaluator {
     size_t turn_count;
     size_t next_turn; /* round robin */
     bool declare_due;
-    bool under_way; /* a transition is with the writer */
+    struct restater *restater;
+    bool under_way;    /* a transition is with the writer */
+    bool is_restating; /* and it is the restater's */
     bool stopping;
     struct arena arena; /* of the transition under way */
     struct coord_run run;
@@ -95,11 +99,13 @@ static void on_transition_done(const struct error *err, void *arg)
     (void)put;
 }
 
-static void note_read_failure(struct evaluator *evaluator, const struct error *err)
+static void note_read_failure(struct evaluator *evaluator, const struct kpi *kpi,
+                              const struct error *err)
 {
     COUNTER_ADD(evaluation_errors, 1);
-    log_repeated(&evaluator->read_failures, clock_mono(), "evaluation_failed", 1, "reason=\"%s\"",
-                 err->text);
+    log_repeated(&evaluator->read_failures, clock_mono(), "evaluation_failed", 1,
+                 "%s%s%sreason=\"%s\"", kpi == NULL ? "" : "kpi=", kpi == NULL ? "" : kpi->id,
+                 kpi == NULL ? "" : " ", err->text);
 }
 
 /* Metrics that are declared and have no note of since when; false when there are none. */
@@ -118,7 +124,7 @@ static bool start_declaring(struct evaluator *evaluator)
         return false;
     struct read_txn *txn = read_txn_begin(evaluator->store, &err);
     if (txn == NULL) {
-        note_read_failure(evaluator, &err);
+        note_read_failure(evaluator, NULL, &err);
         return false;
     }
     while ((entry = table_next(&metrics->by_name, &at)) != NULL) {
@@ -155,17 +161,24 @@ static void set_mark(struct evaluator *evaluator, const struct turn *turn, wall_
     evaluator->run.mark.next_run = entry != NULL ? entry->next_run : WALL_NONE;
 }
 
-/* Evaluates all KPIs of a schedule on one snapshot; returns how many could be. */
+/* Evaluates all KPIs of a schedule, each on one snapshot; returns how many could be. */
 static size_t evaluate_kpis(struct evaluator *evaluator, const struct evaluation *evaluation,
                             const struct kpi_inputs *inputs, struct kpi_status *statuses)
 {
     size_t count = 0;
     for (size_t i = 0; i < evaluation->kpi_count; i++) {
         struct error err = ERROR_EMPTY;
-        if (kpi_evaluate(evaluation->kpis[i], inputs, &evaluator->arena, &statuses[count], &err))
+        const struct kpi *kpi = evaluation->kpis[i];
+        if (!read_txn_refresh(inputs->txn, &err)) {
+            note_read_failure(evaluator, NULL, &err);
+            break;
+        }
+        if (kpi_evaluate(kpi, inputs, &evaluator->arena, &statuses[count], &err)) {
+            restater_look(evaluator->restater, kpi);
             count++;
-        else
-            note_read_failure(evaluator, &err);
+        } else {
+            note_read_failure(evaluator, kpi, &err);
+        }
     }
     COUNTER_ADD(evaluations, count);
     return count;
@@ -181,13 +194,13 @@ static bool start_turn(struct evaluator *evaluator, struct turn *turn)
     turn->due = false;
     struct read_txn *txn = read_txn_begin(evaluator->store, &err);
     if (txn == NULL) {
-        note_read_failure(evaluator, &err);
+        note_read_failure(evaluator, NULL, &err);
         return false;
     }
     struct kpi_inputs inputs = {txn, now, evaluator->config.kpis->metrics};
     struct kpi_status *statuses =
         arena_array(&evaluator->arena, evaluation->kpi_count, sizeof *statuses);
-    evaluator->run.statuses = statuses;
+    evaluator->run = (struct coord_run){.statuses = statuses};
     evaluator->run.count = evaluate_kpis(evaluator, evaluation, &inputs, statuses);
     evaluator->run.now = now;
     read_txn_end(txn);
@@ -196,6 +209,31 @@ static bool start_turn(struct evaluator *evaluator, struct turn *turn)
     evaluator->under_way = true;
     coord_store(evaluator->coord, &evaluator->run, on_transition_done, evaluator);
     return true;
+}
+
+static void on_restater_failure(const struct kpi *kpi, const struct error *err, void *arg)
+{
+    note_read_failure(arg, kpi, err);
+}
+
+/* Looks at closed periods of KPIs that were evaluated, when no schedule waits. */
+static void start_restating(struct evaluator *evaluator)
+{
+    static const struct timeval at_once = {0};
+    const struct restater_step step = {.now = clock_wall(),
+                                       .arena = &evaluator->arena,
+                                       .on_failure = on_restater_failure,
+                                       .arg = evaluator};
+
+    if (!restater_has_work(evaluator->restater))
+        return;
+    if (!restater_step(evaluator->restater, &step, &evaluator->run)) {
+        (void)event_add(evaluator->again_event, &at_once); /* what came meanwhile is first */
+        return;
+    }
+    evaluator->under_way = true;
+    evaluator->is_restating = true;
+    coord_store(evaluator->coord, &evaluator->run, on_transition_done, evaluator);
 }
 
 /* Begins what is due next, unless a transition is under way: its end comes back here. */
@@ -212,6 +250,7 @@ static void start_next(struct evaluator *evaluator)
         if (turn->due && start_turn(evaluator, turn))
             return;
     }
+    start_restating(evaluator);
 }
 
 /* Takes the end of the transition from done_fd. */
@@ -221,6 +260,9 @@ static void finish_transition(struct evaluator *evaluator)
     if (read(evaluator->done_fd, &count, sizeof count) != (ssize_t)sizeof count)
         return;
     evaluator->under_way = false;
+    if (evaluator->is_restating)
+        restater_done(evaluator->restater, evaluator->done_error.kind == ERROR_NONE);
+    evaluator->is_restating = false;
     if (evaluator->done_error.kind != ERROR_NONE)
         log_repeated(&evaluator->transition_failures, clock_mono(), "transition_failed", 1,
                      "reason=\"%s\"", evaluator->done_error.text);
@@ -299,6 +341,13 @@ static void on_timer(evutil_socket_t fd, short events, void *arg)
     start_next(evaluator);
 }
 
+static void on_again(evutil_socket_t fd, short events, void *arg)
+{
+    (void)fd;
+    (void)events;
+    start_next(arg);
+}
+
 static void on_tick(evutil_socket_t fd, short events, void *arg)
 {
     struct evaluator *evaluator = arg;
@@ -331,6 +380,7 @@ static bool plan(struct evaluator *evaluator, struct error *err)
     evaluator->turn_count = config->evaluation_count;
     evaluator->next_turn = 0;
     evaluator->declare_due = true;
+    restater_set_kpis(evaluator->restater, config->kpis);
     for (size_t i = 0; i < config->evaluation_count; i++) {
         const struct schedule *schedule = config->evaluations[i].schedule;
         struct turn *turn = &evaluator->turns[i];
@@ -360,7 +410,7 @@ static void reload_on_thread(void *arg)
     settle_transition(evaluator);
     evaluator->config = *reload->config;
     if (!plan(evaluator, &err)) /* it is planned all the same, without marks */
-        note_read_failure(evaluator, &err);
+        note_read_failure(evaluator, NULL, &err);
     arm_timer(evaluator);
     start_next(evaluator);
 }
@@ -403,6 +453,9 @@ struct evaluator *evaluator_new(struct store *store, struct coord *coord,
     evaluator->timer_event = add_event(evaluator, evaluator->timer_fd, on_timer, NULL);
     evaluator->done_event = add_event(evaluator, evaluator->done_fd, on_done_readable, NULL);
     evaluator->tick_event = add_event(evaluator, -1, on_tick, &tick);
+    evaluator->again_event = evtimer_new(thread_base(evaluator->thread), on_again, evaluator);
+    assert(evaluator->again_event != NULL);
+    evaluator->restater = restater_new(store);
     return evaluator;
 }
 
@@ -449,9 +502,11 @@ void evaluator_free(struct evaluator *evaluator)
     event_free(evaluator->timer_event);
     event_free(evaluator->done_event);
     event_free(evaluator->tick_event);
+    event_free(evaluator->again_event);
     thread_free(evaluator->thread);
     (void)close(evaluator->timer_fd);
     (void)close(evaluator->done_fd);
+    restater_free(evaluator->restater);
     scheduler_free(evaluator->scheduler);
     free(evaluator->turns);
     arena_fini(&evaluator->arena);

@@ -2,7 +2,10 @@
  *
  * The schedule runs on the wall clock by a timerfd that notices when the clock is set. What follows
  * from the statuses of one run, and the schedule's mark, is committed by one transition
- * (kpi/coord.h). While that is under way the schedule's next run waits. */
+ * (kpi/coord.h). While that is under way the schedule's next run waits. When no schedule waits,
+ * what late samples have made of closed periods is looked for (kpi/restater.h).
+ *
+ * A KPI is computed from one snapshot, and so are the others of its run unless that takes long. */
 #pragma once
 
 #include "kpi/coord.h"

@@ -148,13 +148,14 @@ static bool find_known_since(struct call *call)
 /* FIG-12: only an open figure is stale, and only by its metric's own word. */
 static bool note_staleness(struct call *call)
 {
+    struct coverage coverage = COVERAGE_EMPTY;
     wall_ms newest = WALL_NONE;
 
     if (call->metric == NULL || call->metric->stale_after <= 0 || !is_open(call) ||
         call->node->function->id == FUNCTION_AT_START)
         return true;
-    if (call->facts.seen &&
-        !query_metric_times(call->txn, call->node->selector.metric, NULL, &newest, call->err))
+    if (call->facts.seen && !query_metric_times(call->txn, call->node->selector.metric, NULL,
+                                                &newest, &coverage, call->err))
         return false;
     wall_ms known = newest != WALL_NONE ? newest : call->known_since;
     if (call->range->now - known < call->metric->stale_after)
@@ -170,14 +171,15 @@ static bool prepare(struct call *call, bool *usable)
 {
     const struct formula_node *node = call->node;
     struct selector selector = node->selector;
+    struct coverage coverage = COVERAGE_EMPTY; /* of the times: no part of the figure's */
 
     (void)str_quoted(selector.metric, call->name);
     call->metric =
         node->metric != NULL ? node->metric : metric_find(call->range->metrics, selector.metric);
     query_metric(call->txn, selector.metric, &call->facts);
     call->first_sample_at = WALL_NONE;
-    if (call->facts.seen &&
-        !query_metric_times(call->txn, selector.metric, &call->first_sample_at, NULL, call->err))
+    if (call->facts.seen && !query_metric_times(call->txn, selector.metric, &call->first_sample_at,
+                                                NULL, &coverage, call->err))
         return false;
     *usable = find_known_since(call) && find_kind(call);
     if (!*usable)
@@ -402,10 +404,17 @@ struct levels {
     size_t left_count;
 };
 
-static void note_newest(const struct call *call, wall_ms at)
+/* The level of each series, those that are too old to count included. */
+static struct level_sample *read_samples(const struct call *call, wall_ms at)
 {
-    if (at > call->out->coverage.newest)
-        call->out->coverage.newest = at;
+    struct level_sample *samples = arena_array(call->arena, call->series_count, sizeof *samples);
+    struct query_levels query = {call->series, call->series_count, at, 0};
+
+    if (__builtin_sub_overflow(at, call->carry, &query.since))
+        query.since = INT64_MIN;
+    if (!query_levels(call->txn, &query, samples, &call->out->coverage, call->err))
+        return NULL;
+    return samples;
 }
 
 /* Adds up the levels of all series at an instant (FIG-13). */
@@ -414,15 +423,14 @@ static bool read_levels(const struct call *call, wall_ms at, struct levels *out)
     enum over_labels over = over_labels(call);
 
     memset(out, 0, sizeof *out);
-    struct level_sample *samples = arena_array(call->arena, call->series_count, sizeof *samples);
-    if (!query_levels(call->txn, call->series, call->series_count, at, samples, call->err))
+    const struct level_sample *samples = read_samples(call, at);
+    if (samples == NULL)
         return false;
     for (size_t i = 0; i < call->series_count; i++) {
         struct level_sample level = samples[i];
         if (level.at == WALL_NONE)
             continue;
         out->seen++;
-        note_newest(call, level.at);
         if (at - level.at < call->carry) {
             combine_value(&out->combined, over, level.value);
             continue;
@@ -590,9 +598,9 @@ static bool read_segment(struct gauge_walk *walk, wall_ms from, wall_ms to, span
 static bool read_carried(struct gauge_walk *walk, wall_ms from)
 {
     const struct call *call = walk->call;
-    struct level_sample *samples = arena_array(call->arena, call->series_count, sizeof *samples);
+    const struct level_sample *samples = read_samples(call, from - 1);
 
-    if (!query_levels(call->txn, call->series, call->series_count, from - 1, samples, call->err))
+    if (samples == NULL)
         return false;
     for (size_t i = 0; i < call->series_count; i++) {
         if (samples[i].at != WALL_NONE)

@@ -111,6 +111,18 @@ struct kpi_status {
     bool restarts; /* the figure restarts with each period (ALR-6): totals and means */
 };
 
+/* A closed period whose figure, or verdict, is another one than was said: late samples have changed
+ * it (FIG-30). */
+struct kpi_restatement {
+    const struct kpi *kpi;
+    struct period period;
+    wall_ms at;                  /* when it was seen */
+    double old_value, new_value; /* base units; NAN: no value */
+    const struct target *target; /* whose verdict is told; NULL without one */
+    enum kpi_status_code old_code, new_code;
+    bool is_newest; /* no later period of its kind has closed */
+};
+
 struct kpi_inputs {
     struct read_txn *txn;
     wall_ms now;

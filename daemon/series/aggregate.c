@@ -141,6 +141,23 @@ void aggregate_merge(struct aggregate *into, const struct aggregate *from)
     add_to_sum(into, from->sum, from->sum_low);
 }
 
+void aggregate_take_out(struct aggregate *aggregate, const struct aggregate *part)
+{
+    enum { TRIES = 4 };
+    struct aggregate rest = *aggregate;
+
+    rest.count -= part->count;
+    add_to_sum(&rest, -part->sum, -part->sum_low);
+    for (int i = 0; i < TRIES; i++) {
+        struct aggregate both = rest;
+        add_to_sum(&both, part->sum, part->sum_low);
+        if (both.sum == aggregate->sum && both.sum_low == aggregate->sum_low)
+            break;
+        add_to_sum(&rest, aggregate->sum - both.sum, aggregate->sum_low - both.sum_low);
+    }
+    *aggregate = rest;
+}
+
 double aggregate_sum(const struct aggregate *aggregate)
 {
     return aggregate->sum + aggregate->sum_low;

@@ -39,5 +39,10 @@ void aggregate_add(struct aggregate *aggregate, double value, uint64_t weight, w
 /* Commutative and associative: to the bit for everything but sums that are not exact. */
 void aggregate_merge(struct aggregate *into, const struct aggregate *from);
 
+/* Takes a part out that was merged in: what is left counts and sums up the rest. The extremes, the
+ * first and the last stay those of both, so that merging what is left with the part gives the same
+ * again, to the bit; of sums that are not exact nearly so. The part counts less than all of it. */
+void aggregate_take_out(struct aggregate *aggregate, const struct aggregate *part);
+
 double aggregate_sum(const struct aggregate *aggregate);
 double aggregate_count(const struct aggregate *aggregate);

@@ -27,7 +27,39 @@ struct batch_sample {
     bool is_text;          /* `text` alone means something: a member of a unique metric */
     double value;          /* finite */
     struct str text;       /* the value as sent */
+    uint64_t weight;       /* 16 fractional bits; 0 is taken for WEIGHT_ONE, and so is a gauge's */
     wall_ms at;
+};
+
+/* What a sender has counted between bounds: exponential (O16, P17) or explicit (O14). */
+struct batch_buckets {
+    uint64_t count; /* whole values, of all buckets */
+    bool has_sum;
+    double sum;
+    bool has_extremes; /* else what the buckets say is taken for them */
+    double min, max;
+
+    bool is_exponential;
+    int32_t scale; /* exponential: any that the protocol allows */
+    uint64_t zeros;
+    struct histogram_buckets positive, negative;
+
+    const double *bounds; /* explicit: finite and growing */
+    size_t bound_count;
+    const uint64_t *counts; /* one more than bounds, whole values; NULL without bounds: not said */
+};
+
+/* A point of a series that its sender keeps in order (series/delta.h). */
+struct batch_point {
+    struct str name;
+    const struct label *labels; /* as in batch_sample */
+    size_t label_count;
+    enum metric_kind kind; /* by the protocol; a declared type beats it (FIG-8) */
+    enum delta_point_form form;
+    wall_ms at;
+    wall_ms start;                       /* WALL_NONE: not said */
+    double value;                        /* finite */
+    const struct batch_buckets *buckets; /* of a distribution, instead of `value`; else NULL */
 };
 
 struct batch *batch_new(const struct batch_rules *rules);
@@ -41,6 +73,30 @@ enum metric_kind batch_kind(const struct batch_rules *rules, struct str name,
  * thread. REJECT_NONE: it is stored. A text that is not a member is REJECT_bad_number. */
 enum reject_reason batch_add(struct batch *batch, const struct batch_sample *sample, wall_ms now,
                              uint64_t arrival);
+
+/* Takes one point, which the writer turns into a sample when it is stored.
+ *
+ * What it is depends on the kind of the metric (FIG-8: the declared one, else the protocol's):
+ *
+ *   kind          CUMULATIVE   INCREMENT    LEVEL         with buckets
+ *   counter       cumulative   increment    cumulative    their sum counts, by the form
+ *   gauge         level        level        level         unsupported
+ *   untyped       level        increment    level         unsupported
+ *   distribution  each value is a sample of it            by the form; a level: unsupported
+ *   score, unique each value is a sample of it            unsupported
+ *
+ * A declared counter whose sender calls it a gauge is a total that is shown again and again, so
+ * differences count. As a sample it is taken as often as it comes. A cumulative value is not
+ * negative (REJECT_bad_number). Buckets that contradict themselves, or are to be a counter and have
+ * no sum, are REJECT_bad_histogram (series/tally.h).
+ *
+ * Over series_max an increment or level is a sample of __other__, where a resend counts again. What
+ * is cumulative is REJECT_series_limit: in __other__ it would be one of many under one tracker.
+ * When there is room again its next point counts all that came meanwhile, if it counts at all
+ * (FIG-23).
+ */
+enum reject_reason batch_add_point(struct batch *batch, const struct batch_point *point,
+                                   wall_ms now, uint64_t arrival);
 
 /* Bytes held, for limits. */
 size_t batch_size_bytes(const struct batch *batch);

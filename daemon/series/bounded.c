@@ -199,6 +199,45 @@ void bounded_merge(struct bounded *into, const struct bounded *from)
     into->total = saturating_sum(into->total, from->total);
 }
 
+bool bounded_take_out(struct bounded *bounded, const struct bounded *part)
+{
+    struct interned *common = common_bounds(bounded->bounds, part->bounds);
+    bool is_part = common == bounded->bounds && part->total <= bounded->total;
+
+    interned_drop(common);
+    if (!is_part)
+        return false;
+    size_t buckets = count_of(bounded->bounds) + 1;
+    uint64_t *counts = memory_zero(buckets, sizeof *counts);
+    add_counts(part, bounded->bounds, counts);
+    for (size_t i = 0; i < buckets; i++) {
+        is_part = is_part && counts[i] <= bounded->counts[i];
+        bounded->counts[i] -= counts[i];
+    }
+    bounded->total -= part->total;
+    free(counts);
+    return is_part;
+}
+
+bool bounded_holds(const struct bounded *bounded, const struct bounded *before)
+{
+    if (bounded->bounds != before->bounds)
+        return false;
+    for (size_t i = 0; i <= count_of(before->bounds); i++) {
+        if (bounded->counts[i] < before->counts[i])
+            return false;
+    }
+    return true;
+}
+
+void bounded_subtract(struct bounded *into, const struct bounded *before)
+{
+    assert(bounded_holds(into, before));
+    for (size_t i = 0; i <= count_of(before->bounds); i++)
+        into->counts[i] -= before->counts[i];
+    into->total -= before->total;
+}
+
 /* --- reading ---------------------------------------------------------------------------------- */
 
 uint64_t bounded_count(const struct bounded *bounded)
@@ -319,6 +358,17 @@ static uint64_t sum_of(const struct bounded *bounded, size_t first, size_t last)
     for (size_t i = first; i <= last; i++)
         sum = saturating_sum(sum, bounded->counts[i]);
     return sum;
+}
+
+void bounded_each_bucket(const struct bounded *bounded,
+                         void (*on_bucket)(double low, double high, uint64_t weight, void *arg),
+                         void *arg)
+{
+    for (size_t i = 0; i <= count_of(bounded->bounds); i++) {
+        struct edges edges = edges_of(bounded, i, -INFINITY, INFINITY);
+        if (bounded->counts[i] > 0)
+            on_bucket(edges.low, edges.high, bounded->counts[i], arg);
+    }
 }
 
 uint64_t bounded_weight_at_most(const struct bounded *bounded, double value)

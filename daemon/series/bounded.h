@@ -35,6 +35,21 @@ void bounded_add_bucket(struct bounded *bounded, size_t bucket, uint64_t weight)
 /* `into` and `from` are two. */
 void bounded_merge(struct bounded *into, const struct bounded *from);
 
+/* Takes counts out that were merged in; false, and `bounded` is only to be freed, when they were
+ * not. */
+bool bounded_take_out(struct bounded *bounded, const struct bounded *part);
+
+/* Whether the bounds are the same and each bucket counts at least as much; then what `before` has
+ * counted may be taken away. */
+bool bounded_holds(const struct bounded *bounded, const struct bounded *before);
+void bounded_subtract(struct bounded *into, const struct bounded *before);
+
+/* For each bucket that is not empty: above `low` and at most `high`, which are infinite where there
+ * is no bound. From the least one on. */
+void bounded_each_bucket(const struct bounded *bounded,
+                         void (*on_bucket)(double low, double high, uint64_t weight, void *arg),
+                         void *arg);
+
 /* All weights, 16 fractional bits. */
 uint64_t bounded_count(const struct bounded *bounded);
 size_t bounded_bound_count(const struct bounded *bounded);

@@ -66,6 +66,62 @@ void cell_merge(struct cell *into, const struct cell *from)
         distinct_merge(into->distinct, from->distinct);
 }
 
+static bool take_values_out(struct cell *cell, const struct cell *part)
+{
+    struct histogram *one_value = NULL;
+
+    if (cell->histogram == NULL)
+        return !cell->counts_values || part->counts_values;
+    if (!part->counts_values)
+        return false;
+    if (part->histogram == NULL) {
+        one_value = histogram_new();
+        histogram_add(one_value, part->aggregate.min, part->aggregate.count);
+    }
+    bool ok =
+        histogram_take_out(cell->histogram, part->histogram != NULL ? part->histogram : one_value);
+    histogram_free(one_value);
+    return ok;
+}
+
+static bool are_same_uniques(const struct cell *a, const struct cell *b)
+{
+    struct buf one = BUF_EMPTY;
+    struct buf other = BUF_EMPTY;
+
+    if (a->distinct != NULL)
+        distinct_encode(a->distinct, &one);
+    if (b->distinct != NULL)
+        distinct_encode(b->distinct, &other);
+    bool same = str_equal(buf_view(&one), buf_view(&other));
+    buf_fini(&one);
+    buf_fini(&other);
+    return same;
+}
+
+bool cell_take_out(struct cell *cell, const struct cell *part)
+{
+    bool ok = part->aggregate.count <= cell->aggregate.count;
+
+    if (ok && part->aggregate.count == cell->aggregate.count) {
+        struct distinct *uniques = NULL;
+        if (!are_same_uniques(cell, part)) {
+            uniques = cell->distinct;
+            cell->distinct = NULL;
+        }
+        cell_fini(cell);
+        cell->distinct = uniques;
+        return true;
+    }
+    if (ok && part->aggregate.count > 0) {
+        ok = take_values_out(cell, part);
+        aggregate_take_out(&cell->aggregate, &part->aggregate);
+    }
+    if (!ok)
+        cell_fini(cell);
+    return ok;
+}
+
 void cell_add_value(struct cell *cell, double value, uint64_t weight, wall_ms at, uint64_t arrival)
 {
     if (weight == 0)

@@ -31,6 +31,12 @@ struct cell {
 void cell_fini(struct cell *cell);
 void cell_merge(struct cell *into, const struct cell *from);
 
+/* Takes out what was merged in, but for its extremes, its first and last sample and its uniques,
+ * which do not change when they are merged again: merging what is left with the part gives the same
+ * cell, to the bit as far as merging does. When nothing is left the cell is empty. False, and the
+ * cell is empty, when the part was not merged in. */
+bool cell_take_out(struct cell *cell, const struct cell *part);
+
 /* aggregate_add to a cell that is empty or counts its values, and counts this one too. */
 void cell_add_value(struct cell *cell, double value, uint64_t weight, wall_ms at, uint64_t arrival);
 

@@ -18,10 +18,13 @@ void delta_free(struct delta *delta)
         return;
     for (size_t i = 0; i < delta->cell_count; i++)
         cell_fini(&delta->cells[i].cell);
+    for (size_t i = 0; i < delta->point_count; i++)
+        tally_free(delta->points[i].tally);
     free(delta->series);
     free(delta->cells);
     free(delta->ledgers);
-    free(delta->cumulatives);
+    free(delta->points);
+    free(delta->annotations);
     arena_fini(&delta->arena);
     free(delta);
 }
@@ -73,14 +76,24 @@ void delta_add_ledger(struct delta *delta, struct str listener, const struct led
         (struct delta_ledger){arena_str(&delta->arena, listener), *counts};
 }
 
-void delta_add_cumulative(struct delta *delta, const struct delta_cumulative *sample)
+void delta_add_point(struct delta *delta, const struct delta_point *point)
 {
-    if (delta->cumulative_count == delta->cumulative_capacity) {
-        delta->cumulative_capacity = doubled(delta->cumulative_capacity);
-        delta->cumulatives =
-            memory_grow(delta->cumulatives, delta->cumulative_capacity, sizeof *delta->cumulatives);
+    if (delta->point_count == delta->point_capacity) {
+        delta->point_capacity = doubled(delta->point_capacity);
+        delta->points = memory_grow(delta->points, delta->point_capacity, sizeof *delta->points);
     }
-    delta->cumulatives[delta->cumulative_count++] = *sample;
+    delta->points[delta->point_count++] = *point;
+    delta->tally_count += point->tally != NULL;
+}
+
+void delta_add_annotation(struct delta *delta, const struct annotation *annotation)
+{
+    if (delta->annotation_count == delta->annotation_capacity) {
+        delta->annotation_capacity = doubled(delta->annotation_capacity);
+        delta->annotations =
+            memory_grow(delta->annotations, delta->annotation_capacity, sizeof *delta->annotations);
+    }
+    delta->annotations[delta->annotation_count++] = annotation_copy(&delta->arena, annotation);
 }
 
 struct gauge_changes *delta_cell_changes(struct delta *delta, struct delta_cell *cell)
@@ -93,7 +106,7 @@ struct gauge_changes *delta_cell_changes(struct delta *delta, struct delta_cell 
 bool delta_is_empty(const struct delta *delta)
 {
     return delta->cell_count == 0 && delta->series_count == 0 && delta->ledger_count == 0 &&
-           delta->cumulative_count == 0;
+           delta->point_count == 0 && delta->annotation_count == 0;
 }
 
 bool delta_is_waited_for(const struct delta *delta)
@@ -107,7 +120,8 @@ size_t delta_size_bytes(const struct delta *delta)
            delta->series_capacity * sizeof *delta->series +
            delta->cell_capacity * sizeof *delta->cells +
            delta->ledger_capacity * sizeof *delta->ledgers +
-           delta->cumulative_capacity * sizeof *delta->cumulatives + delta->sketch_bytes;
+           delta->point_capacity * sizeof *delta->points +
+           delta->annotation_capacity * sizeof *delta->annotations + delta->sketch_bytes;
 }
 
 bool gauge_changes_add(struct gauge_changes *changes, double change, wall_ms at, uint64_t arrival)

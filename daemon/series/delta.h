@@ -8,9 +8,11 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/mailbox.h"
+#include "series/annotation.h"
 #include "series/cell.h"
 #include "series/ledger.h"
 #include "series/series_key.h"
+#include "series/tally.h"
 
 /* The changes of a gauge before its first absolute value in the bucket, as running totals that
  * start at 0; with the level `base` before them the gauge's values were base + running total. */
@@ -39,14 +41,24 @@ struct delta_cell {
     struct gauge_changes *changes; /* of a gauge, in the delta's arena; NULL: none */
 };
 
-/* A sample of a counter that counts up from its start (FIG-8: reset cumulative): only the writer
- * knows what came before, and turns it into an increment (store/tracker.h). */
-struct delta_cumulative {
+/* How a point counts whose sender keeps its series in order (Prometheus, OTLP): only the writer
+ * knows what came before, and turns it into what its cell takes (store/tracker.h). */
+enum delta_point_form {
+    POINT_CUMULATIVE, /* counted up since `start` (FIG-23) */
+    POINT_INCREMENT,  /* what came after `start`, up to `at` (O10) */
+    POINT_LEVEL,      /* a gauge's value at `at` */
+};
+
+/* Not newer than the series' last point it is a duplicate; at the same time with something else it
+ * is a conflict, and the first one stays. */
+struct delta_point {
     uint32_t series; /* index into the delta's series */
+    enum delta_point_form form;
     wall_ms at;
-    wall_ms start; /* when the counter began, WALL_NONE when the sender does not say */
+    wall_ms start; /* WALL_NONE when the sender does not say */
     uint64_t arrival;
-    double value; /* not negative */
+    double value;        /* cumulative: not negative. Without meaning when there is a tally */
+    struct tally *tally; /* of a distribution: all that was counted, the delta's; else NULL */
 };
 
 /* Who sent a batch, so that one that comes again is counted once (design 5). */
@@ -88,8 +100,11 @@ struct delta {
     size_t cell_count, cell_capacity;
     struct delta_ledger *ledgers;
     size_t ledger_count, ledger_capacity;
-    struct delta_cumulative *cumulatives; /* in the order they came */
-    size_t cumulative_count, cumulative_capacity;
+    struct delta_point *points; /* in the order they came */
+    size_t point_count, point_capacity;
+    size_t tally_count;             /* points that have one */
+    struct annotation *annotations; /* texts in the arena; stored with the first part */
+    size_t annotation_count, annotation_capacity;
     struct delta_identity identity;
     struct str answer;          /* in the arena: kept with the identity, for when it comes again */
     enum delta_outcome outcome; /* the writer's; means something in on_done without an error. Unless
@@ -103,7 +118,7 @@ struct delta {
     bool keep_trying; /* `on_done` is no answer to anybody: see delta_is_waited_for */
     /* the writer's own */
     size_t stored_cells; /* of a large one, which is stored in several transactions */
-    size_t stored_cumulatives;
+    size_t stored_points;
     size_t posted_bytes;
 };
 
@@ -112,11 +127,12 @@ void delta_free(struct delta *delta); /* NULL is fine */
 
 /* All copy what they are given. A ledger may be added after the cells. The cell of delta_add_cell
  * is empty and may be written until the next one is added; the sketch or histogram that is put into
- * it is the delta's. */
+ * it is the delta's, and so is the tally of a point. */
 uint32_t delta_add_series(struct delta *delta, struct series_hash hash, struct str key);
 struct delta_cell *delta_add_cell(struct delta *delta, uint32_t series, int64_t minute);
 void delta_add_ledger(struct delta *delta, struct str listener, const struct ledger *counts);
-void delta_add_cumulative(struct delta *delta, const struct delta_cumulative *sample);
+void delta_add_point(struct delta *delta, const struct delta_point *point);
+void delta_add_annotation(struct delta *delta, const struct annotation *annotation);
 
 /* The cell's changes, made when it has none. */
 struct gauge_changes *delta_cell_changes(struct delta *delta, struct delta_cell *cell);

@@ -435,6 +435,56 @@ void histogram_merge(struct histogram *into, const struct histogram *from)
         into->bounded = bounded_copy(from->bounded);
 }
 
+/* Takes the buckets of `part` out, which are finer by `shift`. */
+static bool side_take_out(struct side *side, const struct side *part, unsigned shift)
+{
+    for (int32_t i = 0; i < part->capacity; i++) {
+        uint64_t count = count_at(part, (size_t)i);
+        int32_t place = ((part->first + i) >> shift) - side->first;
+        if (count == 0)
+            continue;
+        if (place < 0 || place >= side->capacity || count_at(side, (size_t)place) < count)
+            return false;
+        uint64_t rest = count_at(side, (size_t)place) - count;
+        if (width_for(rest) > side->width)
+            widen(side, width_for(rest));
+        set_count_at(side, (size_t)place, rest);
+    }
+    return true;
+}
+
+static bool take_bounded_out(struct histogram *histogram, const struct bounded *part)
+{
+    if (part == NULL)
+        return true;
+    if (histogram->bounded == NULL || !bounded_take_out(histogram->bounded, part))
+        return false;
+    if (bounded_count(histogram->bounded) > 0)
+        return true;
+    bounded_free(histogram->bounded);
+    histogram->bounded = NULL;
+    return true;
+}
+
+bool histogram_take_out(struct histogram *histogram, const struct histogram *part)
+{
+    unsigned shift = (unsigned)histogram->coarser - part->coarser;
+
+    if (part->coarser > histogram->coarser || part->zeros > histogram->zeros ||
+        part->total > histogram->total)
+        return false;
+    for (int i = POSITIVE; i <= NEGATIVE; i++) {
+        if (!side_take_out(&histogram->sides[i], &part->sides[i], shift))
+            return false;
+    }
+    histogram->zeros -= part->zeros;
+    histogram->total -= part->total;
+    if (range_is_none(side_range(&histogram->sides[POSITIVE])) &&
+        range_is_none(side_range(&histogram->sides[NEGATIVE])))
+        histogram->coarser = 0;
+    return take_bounded_out(histogram, part->bounded);
+}
+
 void histogram_take_bounded(struct histogram *histogram, struct bounded *bounded)
 {
     uint64_t weight = bounded_count(bounded);
@@ -523,6 +573,124 @@ bool histogram_import(struct histogram *into, int32_t scale, uint64_t zeros,
         }
     }
     return true;
+}
+
+/* --- what came since ------------------------------------------------------------------------- */
+
+/* The buckets of `before` below the first one are zeros; `before` has the scale of `into`. */
+static void widen_zero(const struct histogram *into, struct histogram *before)
+{
+    int32_t first = INT32_MAX;
+
+    for (int i = POSITIVE; i <= NEGATIVE; i++) {
+        struct range range = side_range(&into->sides[i]);
+        first = range.low < first ? range.low : first;
+    }
+    for (int i = POSITIVE; i <= NEGATIVE; i++) {
+        struct side *side = &before->sides[i];
+        for (int32_t j = 0; j < side->capacity && side->first + j < first; j++) {
+            before->zeros = saturating_sum(before->zeros, count_at(side, (size_t)j));
+            set_count_at(side, (size_t)j, 0);
+        }
+    }
+}
+
+static bool side_holds(const struct side *side, const struct side *before)
+{
+    for (int32_t i = 0; i < before->capacity; i++) {
+        uint64_t count = count_at(before, (size_t)i);
+        int32_t place = before->first + i - side->first;
+        if (count > 0 &&
+            (place < 0 || place >= side->capacity || count_at(side, (size_t)place) < count))
+            return false;
+    }
+    return true;
+}
+
+/* All of it is there. Leaves the window as narrow as what remains. */
+static void side_subtract(struct side *side, const struct side *before)
+{
+    for (int32_t i = 0; i < before->capacity; i++) {
+        uint64_t count = count_at(before, (size_t)i);
+        size_t place = (size_t)(before->first + i - side->first);
+        if (count == 0)
+            continue;
+        uint64_t rest = count_at(side, place) - count;
+        uint8_t width = width_for(rest);
+        if (width > side->width)
+            widen(side, width); /* a fraction is left of what had none */
+        set_count_at(side, place, rest);
+    }
+    side_coarsen(side, 0);
+}
+
+static void coarsen(struct histogram *histogram, unsigned coarser)
+{
+    for (int i = POSITIVE; i <= NEGATIVE && coarser > histogram->coarser; i++)
+        side_coarsen(&histogram->sides[i], coarser - histogram->coarser);
+    if (coarser > histogram->coarser)
+        histogram->coarser = (uint8_t)coarser;
+}
+
+static bool holds(const struct histogram *into, const struct histogram *before)
+{
+    if (into->total < before->total || into->zeros < before->zeros)
+        return false;
+    if (before->bounded != NULL &&
+        (into->bounded == NULL || !bounded_holds(into->bounded, before->bounded)))
+        return false;
+    return side_holds(&into->sides[POSITIVE], &before->sides[POSITIVE]) &&
+           side_holds(&into->sides[NEGATIVE], &before->sides[NEGATIVE]);
+}
+
+bool histogram_subtract(struct histogram *into, const struct histogram *before)
+{
+    assert(into != before);
+    struct histogram *old = histogram_copy(before);
+
+    coarsen(into, old->coarser);
+    coarsen(old, into->coarser);
+    widen_zero(into, old);
+    bool ok = holds(into, old);
+    if (ok) {
+        into->total -= old->total;
+        into->zeros -= old->zeros;
+        side_subtract(&into->sides[POSITIVE], &old->sides[POSITIVE]);
+        side_subtract(&into->sides[NEGATIVE], &old->sides[NEGATIVE]);
+        if (into->sides[POSITIVE].capacity == 0 && into->sides[NEGATIVE].capacity == 0)
+            into->coarser = 0;
+        if (old->bounded != NULL)
+            bounded_subtract(into->bounded, old->bounded);
+        if (into->bounded != NULL && bounded_count(into->bounded) == 0) {
+            bounded_free(into->bounded);
+            into->bounded = NULL;
+        }
+    }
+    histogram_free(old);
+    return ok;
+}
+
+static void each_bucket_of(const struct side *side, unsigned coarser, bool is_negative,
+                           histogram_bucket_fn on_bucket, void *arg)
+{
+    for (int32_t i = 0; i < side->capacity; i++) {
+        uint64_t count = count_at(side, (size_t)i);
+        double low = bound_of((int64_t)side->first + i, coarser);
+        double high = bound_of((int64_t)side->first + i + 1, coarser);
+        if (count > 0)
+            on_bucket(is_negative ? -high : low, is_negative ? -low : high, count, arg);
+    }
+}
+
+void histogram_each_bucket(const struct histogram *histogram, histogram_bucket_fn on_bucket,
+                           void *arg)
+{
+    each_bucket_of(&histogram->sides[NEGATIVE], histogram->coarser, true, on_bucket, arg);
+    if (histogram->zeros > 0)
+        on_bucket(0, 0, histogram->zeros, arg);
+    each_bucket_of(&histogram->sides[POSITIVE], histogram->coarser, false, on_bucket, arg);
+    if (histogram->bounded != NULL)
+        bounded_each_bucket(histogram->bounded, on_bucket, arg);
 }
 
 /* --- facts ----------------------------------------------------------------------------------- */

@@ -42,6 +42,10 @@ void histogram_add(struct histogram *histogram, double value, uint64_t weight);
 /* `into` and `from` are two histograms. */
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
+/* Takes out what was merged in: merging what is left with it gives the same again, to the bit.
+ * False, and `histogram` is only to be freed, when it was not merged in. */
+bool histogram_take_out(struct histogram *histogram, const struct histogram *part);
+
 /* One side of a histogram that was made elsewhere: counts[i] values in bucket `offset` + i. */
 struct histogram_buckets {
     int32_t offset;
@@ -59,6 +63,20 @@ bool histogram_import(struct histogram *into, int32_t scale, uint64_t zeros,
 /* Merges what came between its sender's own bounds; it is the histogram's now. */
 void histogram_take_bounded(struct histogram *histogram, struct bounded *bounded);
 const struct bounded *histogram_bounded(const struct histogram *histogram); /* NULL: nothing */
+
+/* Takes away what `before` has counted, where `into` has counted the same and maybe more since: the
+ * finer one is taken at the scale of the other, and buckets next to zero that `into` has no more
+ * are taken for zeros, since a sender may widen what it calls zero. False when something was
+ * counted that `into` lacks, or between other bounds: then nothing is taken away, though `into` may
+ * be of a coarser scale. The two are not one. */
+bool histogram_subtract(struct histogram *into, const struct histogram *before);
+
+/* For each bucket that is not empty: above `low` and at most `high`, on the negative side from
+ * `low` on and below `high`; both 0 for zeros, infinite where a sender has no bound. Not in order.
+ */
+typedef void (*histogram_bucket_fn)(double low, double high, uint64_t weight, void *arg);
+void histogram_each_bucket(const struct histogram *histogram, histogram_bucket_fn on_bucket,
+                           void *arg);
 
 /* All weights, 16 fractional bits. */
 uint64_t histogram_count(const struct histogram *histogram);

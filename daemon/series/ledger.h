@@ -23,7 +23,10 @@
     X(truncated, "the datagram was cut by the receive buffer")                                     \
     X(bad_time, "the time is too far in the future or the past")                                   \
     X(out_of_range, "a score outside its range or not a whole number")                             \
-    X(series_limit, "over the limit of series and of __other__")
+    X(series_limit, "over the limit of series and of __other__")                                   \
+    X(bad_histogram, "the buckets, bounds or counts contradict each other")                        \
+    X(bad_temporality, "neither delta nor cumulative")                                             \
+    X(unsupported, "the protocol has it, kpid does not")
 
 #define DROP_REASONS(X)                                                                            \
     X(duplicate, "already stored")                                                                 \
@@ -31,7 +34,10 @@
     X(conflict, "another value for a time, or another batch for a key, that is stored already")    \
     X(too_old, "older than what any level keeps")                                                  \
     X(collision, "the series has the hash of another one")                                         \
-    X(unknown_series, "the series has no name")
+    X(unknown_series, "the series has no name")                                                    \
+    X(not_finite, "NaN or infinity, which the protocol has and figures have not")                  \
+    X(stale_marker, "the sender says that the series has ended")                                   \
+    X(event_limit, "more events than are kept of a minute")
 
 enum reject_reason {
 #define LEDGER_REASON(name, help) REJECT_##name,

@@ -12,7 +12,8 @@ enum tag_style {
     TAGS_NONE,
     TAGS_COLON,     /* "k:v,k2:v2", a value may be absent: DogStatsD and etsy's |# */
     TAGS_COMMA,     /* "k=v,k2=v2": Influx, SignalFX and Librato style */
-    TAGS_SEMICOLON, /* "k=v;k2=v2": Graphite */
+    TAGS_SEMICOLON, /* "k=v;k2=v2": Graphite; G8 says what may stand in them */
+    TAGS_KEY,       /* "k" 0x01 "v" 0x00 "k2" 0x01 "v2": as in a series key, where others escape */
 };
 
 enum sample_form {

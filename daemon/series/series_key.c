@@ -12,17 +12,38 @@ static bool holds(struct str text, char byte)
     return text.len > 0 && memchr(text.text, byte, text.len) != NULL;
 }
 
+/* G8: what Graphite says no to, and its own name of the metric. */
+static bool is_graphite_label(struct label label)
+{
+    return !holds(label.name, '!') && !holds(label.name, '^') && !str_is(label.name, "name") &&
+           !str_starts_with(label.value, "~");
+}
+
+static char sign_of_value(enum tag_style style)
+{
+    if (style == TAGS_KEY)
+        return AFTER_NAME;
+    return style == TAGS_COLON ? ':' : '=';
+}
+
+static char sign_between(enum tag_style style)
+{
+    if (style == TAGS_KEY)
+        return AFTER_VALUE;
+    return style == TAGS_SEMICOLON ? ';' : ',';
+}
+
 /* One tag of a style; false when it cannot be read. */
 static bool label_parse(struct str tag, enum tag_style style, struct label *out)
 {
-    char separator = '=';
-    if (style == TAGS_COLON)
-        separator = ':';
+    char separator = sign_of_value(style);
     bool has_value = holds(tag, separator);
     struct str value = tag;
     struct str name = str_split(&value, separator);
     *out = (struct label){name, value};
 
+    if (style == TAGS_SEMICOLON && !is_graphite_label(*out))
+        return false;
     /* Only DogStatsD's tags may do without a value (D7, G8, I8). */
     return name.len > 0 && (style == TAGS_COLON || (has_value && value.len > 0));
 }
@@ -46,13 +67,14 @@ static bool insert_sorted(struct label *labels, size_t *count, struct label labe
 
 bool labels_parse(struct str tags, enum tag_style style, struct label *out, size_t *count)
 {
-    char between = style == TAGS_SEMICOLON ? ';' : ',';
+    char between = sign_between(style);
+    bool is_key = style == TAGS_KEY; /* then these two are signs */
 
     *count = 0;
     if (tags.len == 0)
         return true;
-    if (style == TAGS_NONE || tags.len > LABEL_BYTES_MAX || holds(tags, AFTER_NAME) ||
-        holds(tags, AFTER_VALUE))
+    if (style == TAGS_NONE || tags.len > LABEL_BYTES_MAX ||
+        (!is_key && (holds(tags, AFTER_NAME) || holds(tags, AFTER_VALUE))))
         return false;
     struct str rest = tags;
     bool more = true;
@@ -62,7 +84,8 @@ bool labels_parse(struct str tags, enum tag_style style, struct label *out, size
         struct str tag = str_split(&rest, between);
         if (tag.len == 0 && style == TAGS_COLON)
             continue; /* "#a:1,,b:2" and a comma at the end are common and harmless */
-        if (!label_parse(tag, style, &label) || !insert_sorted(out, count, label))
+        if (!label_parse(tag, style, &label) || holds(label.value, AFTER_NAME) ||
+            !insert_sorted(out, count, label))
             return false;
     }
     return true;
@@ -80,19 +103,31 @@ bool metric_name_is_valid(struct str name)
     return true;
 }
 
+/* The place after it. */
+static char *put(char *at, struct str text, char after)
+{
+    if (text.len > 0)
+        memcpy(at, text.text, text.len);
+    at[text.len] = after;
+    return at + text.len + 1;
+}
+
 void series_key_write(struct buf *out, enum metric_kind kind, struct str metric,
                       const struct label *labels, size_t count)
 {
+    size_t len = 1 + metric.len + 1;
+
+    for (size_t i = 0; i < count; i++)
+        len += labels[i].name.len + labels[i].value.len + 2;
     buf_clear(out);
-    buf_u8(out, (uint8_t)kind);
-    buf_str(out, metric);
-    buf_char(out, AFTER_VALUE);
+    char *at = buf_room(out, len);
+    *at++ = (char)kind;
+    at = put(at, metric, AFTER_VALUE);
     for (size_t i = 0; i < count; i++) {
-        buf_str(out, labels[i].name);
-        buf_char(out, AFTER_NAME);
-        buf_str(out, labels[i].value);
-        buf_char(out, AFTER_VALUE);
+        at = put(at, labels[i].name, AFTER_NAME);
+        at = put(at, labels[i].value, AFTER_VALUE);
     }
+    out->len = len;
 }
 
 struct series_hash series_key_hash(struct str key)

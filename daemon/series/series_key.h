@@ -23,8 +23,9 @@ struct label {
 };
 
 /* Reads tags of a style into `out` (at most LABELS_MAX): false when they cannot be read, hold 0x00
- * or 0x01, an empty name, or the same name with two values; the same pair twice counts once. A tag
- * without a value (DogStatsD) has the empty value. Labels come back sorted. */
+ * or 0x01 (but as the signs of TAGS_KEY), an empty name, or the same name with two values; the same
+ * pair twice counts once. A tag without a value (DogStatsD) has the empty value. Labels come back
+ * sorted. */
 bool labels_parse(struct str tags, enum tag_style style, struct label *out, size_t *count);
 
 /* Whether a metric's name may be stored: 1 to METRIC_NAME_MAX bytes, no control characters. */

@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 
-enum { SIZE_MIN = 64 };
+enum { SIZE_MIN = 64, DOUBLES_BELOW = 4096 };
 
 void slots_fini(struct slots *slots)
 {
@@ -21,12 +21,20 @@ static void put(struct slots *slots, struct slot slot)
     slots->items[at] = slot;
 }
 
-/* By a quarter: growing is cheap because the order stays, and unused slots are memory. */
+/* A small one doubles, for a batch makes one each time. A large one grows by a quarter: that is
+ * cheap because the order stays, and unused slots are memory. */
+static uint32_t size_after(uint32_t size)
+{
+    if (size == 0)
+        return SIZE_MIN;
+    return size < DOUBLES_BELOW ? size * 2 : size + size / 4;
+}
+
 static void grow(struct slots *slots)
 {
     struct slots grown = SLOTS_EMPTY;
     assert(slots->size < UINT32_MAX / 2);
-    grown.size = slots->size == 0 ? SIZE_MIN : slots->size + slots->size / 4;
+    grown.size = size_after(slots->size);
     grown.items = memory_zero(grown.size, sizeof *grown.items);
     grown.count = slots->count;
     for (uint32_t i = 0; i < slots->size; i++) {

@@ -76,6 +76,11 @@ uint64_t catalog_end_group(struct catalog *catalog)
     return catalog->created_count;
 }
 
+void catalog_reopen_group(struct catalog *catalog)
+{
+    catalog->ended = false;
+}
+
 /* Whatever the transaction did, and even if it holds after all, the store is asked again. */
 void catalog_forget(struct catalog *catalog)
 {
@@ -186,7 +191,7 @@ static bool on_found(size_t at, uint32_t id, void *arg)
 
 static int compare_keys(const void *a, const void *b)
 {
-    return index_key_order(*(const struct series_hash *)a, *(const struct series_hash *)b);
+    return index_hash_order(*(const struct series_hash *)a, *(const struct series_hash *)b);
 }
 
 static int compare_ids(const void *a, const void *b)

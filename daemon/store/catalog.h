@@ -49,6 +49,9 @@ bool catalog_resolve_all(struct catalog *catalog, struct write_txn *txn,
 /* Ends what belongs to one transaction, before its commit; returns how many series were made. */
 uint64_t catalog_end_group(struct catalog *catalog);
 
+/* What comes is of the transaction whose group was ended already. */
+void catalog_reopen_group(struct catalog *catalog);
+
 /* Takes series away; ids that are not there are passed over. */
 bool catalog_remove_series(struct catalog *catalog, struct write_txn *txn, const uint32_t *ids,
                            size_t count, struct error *err);

@@ -56,6 +56,7 @@ struct catalog_check {
     bool has_extra;
     struct metric_counts metrics; /* of indexed series */
     size_t next_metric;
+    struct arena arena; /* for one series */
 
     /* the transaction under way */
     const struct read_txn *txn;
@@ -83,9 +84,10 @@ static bool spend(struct catalog_check *check, uint64_t rows)
 }
 
 /* Sums of these are equal for the same entries in whatever order they come. */
-static uint64_t weight_of(struct series_hash key, uint32_t id)
+static uint64_t weight_of(struct index_key key, uint32_t id)
 {
-    const uint64_t all[] = {key.high, key.low, id};
+    uint64_t text = key.text.len == 0 ? 0 : XXH3_64bits(key.text.text, key.text.len);
+    const uint64_t all[] = {key.hash.high, key.hash.low, text, id};
     return XXH3_64bits(all, sizeof all);
 }
 
@@ -146,7 +148,8 @@ static void check_series(struct catalog_check *check, const struct series_cursor
         return;
     if (group == NULL)
         return;
-    size_t count = index_entries_of(cursor->id, cursor->key, entries);
+    arena_reset(&check->arena);
+    size_t count = index_entries_of(cursor->id, cursor->key, &check->arena, entries);
     for (size_t i = 0; i < count; i++)
         group->expected += weight_of(entries[i].key, cursor->id);
     if (!is_first)
@@ -247,17 +250,15 @@ static bool read_slice(struct catalog_check *check, struct run_seen *seen, uint6
                        struct error *err)
 {
     const struct series_hash first = {(uint64_t)check->slice << (64 - SLICE_BITS), 0};
-    struct series_hash key = first;
     struct index_cursor cursor;
     uint32_t last = 0;
     bool ok = index_cursor_init(&cursor, check->txn, seen->number, err) &&
-              index_cursor_seek(&cursor, first, 0, err);
+              index_cursor_seek(&cursor, (struct index_key){first, STR_EMPTY}, 0, err);
 
-    while (ok && cursor.has && cursor.key.high >> (64 - SLICE_BITS) == check->slice) {
+    while (ok && cursor.has && cursor.key.hash.high >> (64 - SLICE_BITS) == check->slice) {
         size_t count = 0;
-        if (!series_hash_equal(key, cursor.key))
+        if (!cursor.goes_on)
             last = 0;
-        key = cursor.key;
         ok = take_ids(check, &cursor, &last, &count, err) && index_cursor_next(&cursor, err);
         seen->entries += count;
         *rows += count;
@@ -316,43 +317,23 @@ static bool go_on_index(struct catalog_check *check, struct error *err)
 
 /* --- where the sums differ --- */
 
-/* An entry that the index should have. */
-struct wanted {
-    uint32_t id;
-    unsigned char found[INDEX_ENTRIES_MAX];
-};
-
-static bool on_entry(size_t at, uint32_t id, void *arg)
-{
-    struct wanted *wanted = arg;
-    if (id == wanted->id)
-        wanted->found[at] = 1;
-    return true;
-}
-
-static int compare_hashes(const void *a, const void *b)
-{
-    return index_key_order(*(const struct series_hash *)a, *(const struct series_hash *)b);
-}
-
-static void find_missing(struct catalog_check *check, const struct series_cursor *cursor)
+static void find_missing(struct catalog_check *check, struct series_cursor *cursor)
 {
     struct index_entry entries[INDEX_ENTRIES_MAX];
-    struct series_hash keys[INDEX_ENTRIES_MAX];
-    struct wanted wanted = {.id = cursor->id};
+    const struct id_list self = {.ids = &cursor->id, .count = 1};
     struct error err = ERROR_EMPTY;
     size_t missing = 0;
 
     if (cursor->key.len == 0)
         return;
-    size_t count = index_entries_of(cursor->id, cursor->key, entries);
-    for (size_t i = 0; i < count; i++)
-        keys[i] = entries[i].key;
-    qsort(keys, count, sizeof *keys, compare_hashes);
-    if (!index_find_all(check->txn, keys, count, on_entry, &wanted, &err))
-        return; /* the run was told already */
-    for (size_t i = 0; i < count; i++)
-        missing += wanted.found[i] == 0;
+    arena_reset(&check->arena);
+    size_t count = index_entries_of(cursor->id, cursor->key, &check->arena, entries);
+    for (size_t i = 0; i < count; i++) {
+        unsigned char found = 0;
+        if (!index_mark(check->txn, &check->runs, entries[i].key, &self, &found, &err))
+            return; /* the run was told already */
+        missing += found == 0;
+    }
     if (missing > 0)
         say(check, "series %u is not found by %zu of the %zu keys that the index should have",
             cursor->id, missing, count);
@@ -419,8 +400,8 @@ static bool count_series(const struct catalog_check *check, struct str metric, u
     for (unsigned kind = 1; ok && kind <= METRIC_KIND_MAX; kind++) {
         if ((kinds & 1U << kind) == 0)
             continue;
-        ok = index_find(check->txn, &check->runs, index_metric_key((enum metric_kind)kind, metric),
-                        &ids, err);
+        const struct index_key key = {index_metric_key((enum metric_kind)kind, metric), STR_EMPTY};
+        ok = index_find(check->txn, &check->runs, key, &ids, err);
         for (size_t i = 0; ok && i < ids.count; i++)
             *out += !removed_has(&check->removed, ids.ids[i]);
     }
@@ -479,6 +460,7 @@ void catalog_check_free(struct catalog_check *check)
     if (check == NULL)
         return;
     metric_counts_fini(&check->metrics);
+    arena_fini(&check->arena);
     free(check->groups);
     free(check->seen);
     free(check);

@@ -1,29 +1,12 @@
-#include "store/export.h"
+#include "store/export_private.h"
 
-#include <stdlib.h>
-
-#include "store/kept.h"
-
-enum { WINDOWS_A_PAGE = 64, SERIES_A_STEP = 4096, SERIES_A_PAGE = 64 * SERIES_A_STEP };
+enum { WINDOWS_A_PAGE = 64 };
 
 #define MINUTE_MS  ((span_ms)MS_PER_MINUTE)
 #define QUARTER_MS (MINUTES_PER_QUARTER * MINUTE_MS)
 #define WINDOW_MS  (MINUTES_PER_WINDOW * MINUTE_MS)
 /* Times beyond are none (store/plan.h). */
 #define TIME_LIMIT (INT64_C(1000000000000) * MINUTE_MS)
-
-struct page {
-    struct read_txn *txn;
-    struct export *export;
-    const struct export_range *range; /* its */
-    struct export_place *place;       /* its */
-    struct arena arena;
-    wall_ms from, to; /* what there is of the range */
-    span_ms width;    /* of the cells of the series that are read, in the window */
-    const struct query_series *series;
-    size_t visited; /* series, those without a cell too */
-    bool full;
-};
 
 static wall_ms floor_to(wall_ms at, span_ms width)
 {
@@ -33,7 +16,7 @@ static wall_ms floor_to(wall_ms at, span_ms width)
 
 /* --- what there is --- */
 
-static void widen(struct page *page, int64_t from, int64_t to, span_ms width)
+static void widen(struct export_page *page, int64_t from, int64_t to, span_ms width)
 {
     if (from < -TIME_LIMIT / width || to > TIME_LIMIT / width)
         return;
@@ -43,7 +26,7 @@ static void widen(struct page *page, int64_t from, int64_t to, span_ms width)
         page->to = to * width;
 }
 
-static bool find_span(struct page *page, struct error *err)
+static bool find_span(struct export_page *page, struct error *err)
 {
     struct run *runs = NULL;
     struct partition *partitions = NULL;
@@ -73,94 +56,26 @@ static bool find_span(struct page *page, struct error *err)
     return true;
 }
 
-/* The width of a window's cells; 0 when neither minutes nor quarters are kept. */
+/* The width of a window's cells; 0 when only days have what was in it. */
 static span_ms width_of(const struct kept *kept, wall_ms window)
 {
-    if (window / MINUTE_MS >= kept->from[LEVEL_MINUTE])
-        return MINUTE_MS;
-    return window / QUARTER_MS >= kept->from[LEVEL_QUARTER] ? QUARTER_MS : 0;
-}
-
-/* --- series --- */
-
-static int order_series(const void *a, const void *b)
-{
-    uint32_t left = ((const struct query_series *)a)->id;
-    uint32_t right = ((const struct query_series *)b)->id;
-    return left < right ? -1 : left > right;
-}
-
-/* Those of the metric, of any kind, from `id` on. */
-static bool select_metric(struct page *page, uint32_t id, struct query_series **out, size_t *count,
-                          struct error *err)
-{
-    struct metric_facts facts;
-    size_t capacity = 0;
-
-    *out = NULL;
-    *count = 0;
-    query_metric(page->txn, page->range->metric, &facts);
-    for (int kind = 1; kind <= METRIC_KIND_MAX; kind++) {
-        const struct selector selector = {.metric = page->range->metric,
-                                          .kind = (enum metric_kind)kind};
-        struct query_series *series = NULL;
-        size_t found = 0;
-        if ((facts.kinds >> kind & 1) == 0)
-            continue;
-        if (!query_series(page->txn, &selector, &page->arena, &series, &found, err))
-            return false;
-        for (size_t i = 0; i < found; i++) {
-            if (series[i].id < id)
-                continue;
-            *out = arena_grow(&page->arena, *out, *count, &capacity, sizeof **out);
-            (*out)[(*count)++] = series[i];
-        }
-    }
-    if (*count > 0)
-        qsort(*out, *count, sizeof **out, order_series);
-    return true;
-}
-
-/* A number of series from `id` on. */
-static bool select_any(struct page *page, uint32_t id, struct query_series **out, size_t *count,
-                       struct error *err)
-{
-    struct store *store = page->txn->store;
-    struct schema_key first = schema_id_key(id);
-    MDB_val key = store_key(&first);
-    MDB_val value;
-    MDB_cursor *cursor = NULL;
-
-    *count = 0;
-    *out = arena_array(&page->arena, SERIES_A_STEP, sizeof **out);
-    int rc = mdb_cursor_open(page->txn->txn, store->databases[DATABASE_SERIES], &cursor);
-    if (rc == 0)
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    while (rc == 0 && *count < SERIES_A_STEP) {
-        struct str row = store_bytes(&value);
-        struct str name = {row.text + 8, row.len < 8 ? 0 : row.len - 8};
-        if (name.len > 0 && series_key_is_valid(name))
-            (*out)[(*count)++] = (struct query_series){schema_id_of(store_bytes(&key)), name};
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-    }
-    mdb_cursor_close(cursor);
-    if (rc != 0 && rc != MDB_NOTFOUND)
-        return store_error(err, rc, "cannot read data directory '%s'", store->path);
-    return true;
+    if (window / QUARTER_MS < kept->from[LEVEL_QUARTER])
+        return 0;
+    return window / MINUTE_MS >= kept->from[LEVEL_MINUTE] ? MINUTE_MS : QUARTER_MS;
 }
 
 /* --- cells --- */
 
 static bool on_query_cell(size_t series, wall_ms from, const struct cell *cell, void *arg)
 {
-    struct page *page = arg;
+    struct export_page *page = arg;
     struct export_place *place = page->place;
     const struct query_series *this = &page->series[series];
 
     if (this->id == place->id && from < place->at)
         return true; /* on the page before */
     const struct export_cell shown = {this->key, from, page->width, cell};
-    if (page->export->on_cell(&shown, page->export->arg))
+    if (page->export->sink->on_cell(&shown, page->export->arg))
         return true;
     place->id = this->id;
     place->at = from;
@@ -169,7 +84,7 @@ static bool on_query_cell(size_t series, wall_ms from, const struct cell *cell, 
 }
 
 /* The window's cells of series of which as much is kept. */
-static bool visit_alike(struct page *page, const struct query_series *series, size_t count,
+static bool visit_alike(struct export_page *page, const struct query_series *series, size_t count,
                         struct error *err)
 {
     const struct export_place *place = page->place;
@@ -186,7 +101,7 @@ static bool visit_alike(struct page *page, const struct query_series *series, si
 }
 
 /* The same of any series, in their order. */
-static bool visit_series(struct page *page, const struct query_series *series, size_t count,
+static bool visit_series(struct export_page *page, const struct query_series *series, size_t count,
                          struct error *err)
 {
     struct kept_groups groups;
@@ -208,55 +123,71 @@ static bool visit_series(struct page *page, const struct query_series *series, s
 }
 
 /* The window's cells of all series from the place on. */
-static bool visit_window(struct page *page, struct error *err)
+static bool visit_window(struct export_page *page, struct error *err)
 {
     struct export_place *place = page->place;
-    bool is_of_metric = page->range->metric.len > 0;
     bool ended = false;
 
     while (!ended && !page->full) {
         struct query_series *series = NULL;
         size_t count = 0;
-        bool ok = is_of_metric ? select_metric(page, place->id, &series, &count, err)
-                               : select_any(page, place->id, &series, &count, err);
-        if (!ok)
+        if (!export_select(page, place->id, EXPORT_SERIES_A_STEP, &series, &count, &ended, err))
             return false;
         if (count == 0)
             return true;
-        ended = is_of_metric || count < SERIES_A_STEP;
         if (!visit_series(page, series, count, err))
             return false;
         if (!page->full)
             *place =
-                (struct export_place){true, place->window, series[count - 1].id + 1, INT64_MIN};
+                (struct export_place){true, 0, place->window, series[count - 1].id + 1, INT64_MIN};
         page->visited += count;
-        page->full = page->full || (!ended && page->visited >= SERIES_A_PAGE);
+        page->full = page->full || (!ended && page->visited >= EXPORT_SERIES_A_PAGE);
     }
     return true;
+}
+
+static bool visit_cells(struct export_page *page, bool *more, struct error *err)
+{
+    struct export_place *place = page->place;
+    bool ok = find_span(page, err);
+
+    /* A place comes from outside: it is not trusted to be in the range. */
+    if (ok && page->from != WALL_NONE &&
+        (!place->is_set || place->window < floor_to(page->from, WINDOW_MS) ||
+         place->window % WINDOW_MS != 0))
+        *place = (struct export_place){true, 0, floor_to(page->from, WINDOW_MS), 0, INT64_MIN};
+    for (int i = 0; ok && page->from != WALL_NONE && place->window < page->to && !page->full; i++) {
+        *more = i == WINDOWS_A_PAGE || page->visited >= EXPORT_SERIES_A_PAGE;
+        if (*more)
+            break;
+        arena_reset(&page->arena);
+        ok = visit_window(page, err);
+        if (ok && !page->full)
+            *place = (struct export_place){true, 0, place->window + WINDOW_MS, 0, INT64_MIN};
+    }
+    *more = *more || page->full;
+    return ok;
 }
 
 bool export_page(struct read_txn *txn, struct export *export, bool *more, struct error *err)
 {
     struct export_place *place = &export->place;
-    struct page page = {.txn = txn, .export = export, .range = &export->range, .place = place};
-    bool ok = find_span(&page, err);
+    struct export_page page = {
+        .txn = txn, .export = export, .range = &export->range, .place = place};
+    bool done = export->sink->on_day == NULL || (place->is_set && place->calendar == 0);
+    bool ok = true;
 
     *more = false;
-    /* A place comes from outside: it is not trusted to be in the range. */
-    if (ok && page.from != WALL_NONE &&
-        (!place->is_set || place->window < floor_to(page.from, WINDOW_MS) ||
-         place->window % WINDOW_MS != 0))
-        *place = (struct export_place){true, floor_to(page.from, WINDOW_MS), 0, INT64_MIN};
-    for (int i = 0; ok && page.from != WALL_NONE && place->window < page.to && !page.full; i++) {
-        *more = i == WINDOWS_A_PAGE || page.visited >= SERIES_A_PAGE;
-        if (*more)
-            break;
-        arena_reset(&page.arena);
-        ok = visit_window(&page, err);
-        if (ok && !page.full)
-            *place = (struct export_place){true, place->window + WINDOW_MS, 0, INT64_MIN};
+    if (!done) {
+        ok = export_days(&page, &done, err);
+        *more = ok && !done;
+        if (ok && done) {
+            *place = (struct export_place){0};
+            page.full = false;
+        }
     }
-    *more = *more || page.full;
+    if (ok && done)
+        ok = visit_cells(&page, more, err);
     arena_fini(&page.arena);
     return ok;
 }

@@ -1,44 +1,89 @@
 /* Walks all that is stored, cell by cell, in pages: for an export of raw cells.
  *
- * In the order of windows of four hours, then series, then time. Where minutes of a metric are kept
- * their cells are visited; where only quarters of an hour are left, these. What only days are kept
- * of is left out: nobody could take it back. A cell has one place in time wherever it is read, but
- * a civil day is one in its own calendar alone; as a cell of one of its minutes it would be right
- * in that calendar, and all hours and all other calendars would be wrong and would not say so. A
- * backup has them. Each page reads the snapshot that it is given. */
+ * First what only days are kept of: of each calendar the days that begin before the quarters of
+ * their metric do. A day that these begin in is told without what they have of it, so that nothing
+ * is told twice, and days and quarters together are what is stored, to the bit (but for sums that
+ * are not exact, which may round differently: series/aggregate.h). Before them it is said which
+ * days of which zones there are, and before the first one of a metric since when its hours are
+ * known: who takes the days has to know both, or would take hours that are gone for hours without
+ * data (store/day_import.h).
+ *
+ * Then the cells, in the order of windows of four hours, then series, then time. Where minutes of a
+ * metric are kept their cells are visited; where only quarters of an hour are left, these. Each
+ * page reads the snapshot that it is given. */
 #pragma once
 
 #include "store/query.h"
 
 struct export_range {
     struct str metric; /* of this one alone; empty: all */
+    struct str zone;   /* of days those of this zone alone; empty: of all calendars */
     wall_ms from, to;  /* half open; WALL_NONE: from the oldest, to the newest. A window that the
-                          range begins or ends in is cut at whole minutes, or quarters */
+                          range begins or ends in is cut at whole minutes, or quarters; of days
+                          those are told that lie in it */
 };
 
-/* The cell that comes next; start from zeros. */
+/* What comes next; start from zeros. */
 struct export_place {
     bool is_set;
-    wall_ms window;
+    uint32_t calendar; /* of its days; 0: a cell */
+    wall_ms window;    /* of days the first one's number */
     uint32_t id;
-    wall_ms at;
+    wall_ms at; /* of days its number */
 };
 
-/* False: the page is full, and the next one begins with this cell. The cell is borrowed. */
+/* Days that follow each other and are told of; in the first page alone. */
+struct export_zone {
+    struct str zone;
+    int64_t first, last; /* since 1970 */
+};
+
+/* Of its days in a zone those that begin earlier hold less than they should, and are left out;
+ * WALL_NONE: none does. */
+struct export_gap {
+    struct str zone;
+    wall_ms whole_from;
+};
+
+/* Once in a page, before the first of its days. */
+struct export_metric {
+    struct str metric;
+    wall_ms hours_from; /* before it has nothing but days */
+    const struct export_gap *gaps;
+    size_t gap_count; /* one for each zone that is told of */
+};
+
+/* What is borrowed is so for the call. */
+struct export_day {
+    struct str key; /* the series' */
+    struct str zone;
+    int64_t day; /* since 1970 */
+    wall_ms from, to;
+    const struct cell *cell;
+};
+
 struct export_cell {
     struct str key; /* the series' */
     wall_ms from;
     span_ms width; /* a minute, or a quarter of an hour */
     const struct cell *cell;
 };
-typedef bool (*export_cell_fn)(const struct export_cell *cell, void *arg);
 
-/* One export: what, how far it has come, and who takes the cells. */
+/* Who takes it. False: the page is full, and the next one begins with this cell or day; one at least
+ * has to be taken of each page. */
+struct export_sink {
+    void (*on_zone)(const struct export_zone *zone, void *arg);
+    void (*on_metric)(const struct export_metric *metric, void *arg);
+    bool (*on_day)(const struct export_day *day, void *arg); /* NULL: days are left out */
+    bool (*on_cell)(const struct export_cell *cell, void *arg);
+};
+
+/* One export: what, how far it has come, and who takes it. */
 struct export
 {
     struct export_range range;
     struct export_place place;
-    export_cell_fn on_cell;
+    const struct export_sink *sink;
     void *arg;
 };
 

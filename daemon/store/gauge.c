@@ -54,6 +54,15 @@ bool gauges_has(const struct gauges *gauges, uint32_t id)
     return word < gauges->word_count && (gauges->words[word] >> id % BITS_PER_WORD & 1) != 0;
 }
 
+void gauges_remove(struct gauges *gauges, const uint32_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t word = ids[i] / BITS_PER_WORD;
+        if (word < gauges->word_count)
+            gauges->words[word] &= ~(UINT64_C(1) << ids[i] % BITS_PER_WORD);
+    }
+}
+
 static bool load(struct gauges *gauges, const struct read_txn *txn, struct error *err)
 {
     MDB_cursor *cursor = NULL;
@@ -97,6 +106,7 @@ static bool read_row(struct str bytes, struct gauge *out)
 static bool find(struct read_txn *txn, uint32_t id, struct gauge *out, struct error *err)
 {
     struct schema_key key = schema_id_key(id);
+    struct coverage coverage = COVERAGE_EMPTY;
     struct level_sample newest = {0};
     struct str bytes;
     bool found = false;
@@ -107,9 +117,9 @@ static bool find(struct read_txn *txn, uint32_t id, struct gauge *out, struct er
         (struct gauge){.id = id, .at = WALL_NONE, .absolute_at = WALL_NONE, .said_at = WALL_NONE};
     if (found && read_row(bytes, out))
         return true;
-    if (!query_level(txn, id, INT64_MAX, &newest, &found, err))
+    if (!query_level(txn, id, INT64_MAX, &newest, &coverage, err))
         return false;
-    if (found) {
+    if (newest.at != WALL_NONE) {
         out->level = newest.value;
         out->at = newest.at;
         out->absolute_at = newest.at;
@@ -162,14 +172,13 @@ static void say(struct gauge *gauge, const struct aggregate *values)
 static bool level_before(const struct gauge *gauge, struct read_txn *txn, wall_ms at, double *out,
                          struct error *err)
 {
+    struct coverage coverage = COVERAGE_EMPTY;
     struct level_sample stored = {.at = WALL_NONE};
-    bool found = false;
 
-    if (!query_level(txn, gauge->id, at, &stored, &found, err))
+    if (!query_level(txn, gauge->id, at, &stored, &coverage, err))
         return false;
-    *out = found ? stored.value : 0;
-    if (gauge->said_at != WALL_NONE && gauge->said_at <= at &&
-        (!found || gauge->said_at >= stored.at))
+    *out = stored.at != WALL_NONE ? stored.value : 0;
+    if (gauge->said_at != WALL_NONE && gauge->said_at <= at && gauge->said_at >= stored.at)
         *out = gauge->said;
     return true;
 }

@@ -27,6 +27,9 @@ struct gauges;
 struct gauges *gauges_new(void);
 void gauges_free(struct gauges *gauges); /* NULL is fine */
 
+/* Forgets gauges whose series are gone for good; between groups. */
+void gauges_remove(struct gauges *gauges, const uint32_t *ids, size_t count);
+
 /* At the beginning of each group: forgets what the last one has met. The first time it reads which
  * gauges there are. */
 bool gauges_begin(struct gauges *gauges, const struct read_txn *txn, struct error *err);

@@ -2,7 +2,13 @@
 
 /* What a transaction may cost, in cells: about 10 ms of CPU. A series that may be new costs as much
  * as some cells. A large delta is not cut for less than a rest. */
-enum { GROUP_CELLS = 1 << 16, NEW_SERIES_CELLS = 3, REST_CELLS = 1 << 12 };
+enum {
+    GROUP_CELLS = 1 << 16,
+    NEW_SERIES_CELLS = 3,
+    TALLY_CELLS = 16, /* of a point that has one */
+    ANNOTATION_CELLS = 32,
+    REST_CELLS = 1 << 12,
+};
 
 static bool may_be_cut(const struct delta *delta)
 {
@@ -11,8 +17,14 @@ static bool may_be_cut(const struct delta *delta)
 
 static size_t cost_of(const struct delta *delta)
 {
-    return delta->cell_count - delta->stored_cells + delta->cumulative_count -
-           delta->stored_cumulatives + NEW_SERIES_CELLS * delta->key_count;
+    return delta->cell_count - delta->stored_cells + delta->point_count - delta->stored_points +
+           NEW_SERIES_CELLS * delta->key_count + ANNOTATION_CELLS * delta->annotation_count +
+           TALLY_CELLS * delta->tally_count;
+}
+
+static size_t point_cost(const struct delta *delta, size_t i)
+{
+    return 1 + (delta->points[i].tally != NULL ? TALLY_CELLS : 0);
 }
 
 static size_t series_cost(const struct delta *delta, uint32_t series)
@@ -27,7 +39,7 @@ static bool cut(const struct delta *delta, size_t budget, struct group *group)
     uint32_t series = UINT32_MAX;
     size_t done = 0;
 
-    group->part_cumulatives_to = delta->stored_cumulatives;
+    group->part_points_to = delta->stored_points;
     for (size_t i = delta->stored_cells; i < delta->cell_count; i++, done++) {
         const struct delta_cell *cell = &delta->cells[i];
         cost += 1 + (cell->series != series ? series_cost(delta, cell->series) : 0);
@@ -37,9 +49,9 @@ static bool cut(const struct delta *delta, size_t budget, struct group *group)
             return true;
     }
     group->part_to = delta->cell_count;
-    for (size_t i = delta->stored_cumulatives; i < delta->cumulative_count; i++, done++) {
-        cost += 1 + series_cost(delta, delta->cumulatives[i].series);
-        group->part_cumulatives_to = i;
+    for (size_t i = delta->stored_points; i < delta->point_count; i++, done++) {
+        cost += point_cost(delta, i) + series_cost(delta, delta->points[i].series);
+        group->part_points_to = i;
         if (cost > budget && done > 0)
             return true;
     }

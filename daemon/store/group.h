@@ -9,7 +9,7 @@ struct group {
     size_t deltas;
     bool has_part;
     size_t part_to;
-    size_t part_cumulatives_to;
+    size_t part_points_to;
     size_t jobs;
     bool is_waited_for; /* one of the deltas */
     bool saves_clock;   /* also when there is nothing else to write */

@@ -206,6 +206,12 @@ bool guard_keeps_more(const struct guard *guard, struct error *why)
     return keeps_more(guard->last.wall, guard->keep_mark, why);
 }
 
+wall_ms store_time(struct read_txn *txn)
+{
+    struct kept_clock kept;
+    return load(txn, &kept) ? kept.keep_mark : WALL_NONE;
+}
+
 bool store_keeps_more(struct read_txn *txn, struct error *why)
 {
     struct kept_clock kept;

@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "store/parts.h"
 
-enum { PLACE_SIZE = 28 };
+enum { VALUE_CUT = 1 }; /* follows what is left of a long value, which has no such byte */
 
 static bool cannot_read(const struct read_txn *txn, int rc, struct error *err)
 {
@@ -17,7 +17,7 @@ static bool cannot_read(const struct read_txn *txn, int rc, struct error *err)
 /* --- keys --- */
 
 /* What of the series is in the first two bits of a key, and the seed of its hash. */
-enum kind { KIND_NAME, KIND_METRIC, KIND_LABEL, KIND_PAIR, KIND_SHIFT = 62 };
+enum kind { KIND_NAME, KIND_METRIC, KIND_VALUE, KIND_SHIFT = 62 };
 
 static struct series_hash key_of(struct series_hash hash, enum kind kind)
 {
@@ -47,40 +47,40 @@ struct series_hash index_metric_key(enum metric_kind kind, struct str metric)
     return hash;
 }
 
-struct series_hash index_label_key(struct str label)
+static struct str cut(struct str value, struct arena *arena)
 {
-    return hash_of(label, KIND_LABEL);
+    XXH128_hash_t hash = XXH3_128bits(value.text, value.len);
+    XXH128_canonical_t bytes;
+    char *text = arena_alloc(arena, INDEX_TEXT_MAX);
+
+    XXH128_canonicalFromHash(&bytes, hash);
+    memcpy(text, value.text, INDEX_VALUE_MAX);
+    text[INDEX_VALUE_MAX] = VALUE_CUT;
+    memcpy(text + INDEX_VALUE_MAX + 1, bytes.digest, INDEX_HASH_SIZE);
+    return (struct str){text, INDEX_TEXT_MAX};
 }
 
-struct series_hash index_pair_key(struct str label, struct str value)
+struct index_key index_value_key(struct str label, struct str value, struct arena *arena)
 {
-    struct buf text = BUF_EMPTY;
-
-    buf_str(&text, label);
-    buf_char(&text, '\x01');
-    buf_str(&text, value);
-    struct series_hash hash = hash_of(buf_view(&text), KIND_PAIR);
-    buf_fini(&text);
-    return hash;
+    return (struct index_key){hash_of(label, KIND_VALUE),
+                              value.len <= INDEX_VALUE_MAX ? value : cut(value, arena)};
 }
 
-size_t index_entries_of(uint32_t id, struct str key, struct index_entry *out)
+size_t index_entries_of(uint32_t id, struct str key, struct arena *arena, struct index_entry *out)
 {
     struct str metric = series_key_metric(key);
     struct label label;
     size_t at = 0;
     size_t count = 0;
 
-    out[count++] = (struct index_entry){index_series_key(series_key_hash(key)), id};
-    /* Kind and metric stand at the key's beginning, a label and its value side by side in it. */
+    out[count++] = (struct index_entry){{index_series_key(series_key_hash(key)), STR_EMPTY}, id};
+    /* Kind and metric stand at the key's beginning. */
     const struct str kind_and_metric = {key.text, 1 + metric.len};
-    out[count++] = (struct index_entry){hash_of(kind_and_metric, KIND_METRIC), id};
-    while (count + 2 <= INDEX_ENTRIES_MAX && series_key_next_label(key, &at, &label)) {
-        if (label.value.len == 0)
-            continue; /* the same as a label that is not there */
-        const struct str pair = {label.name.text, label.name.len + 1 + label.value.len};
-        out[count++] = (struct index_entry){hash_of(label.name, KIND_LABEL), id};
-        out[count++] = (struct index_entry){hash_of(pair, KIND_PAIR), id};
+    out[count++] = (struct index_entry){{hash_of(kind_and_metric, KIND_METRIC), STR_EMPTY}, id};
+    while (count < INDEX_ENTRIES_MAX && series_key_next_label(key, &at, &label)) {
+        if (label.value.len > 0)
+            out[count++] =
+                (struct index_entry){index_value_key(label.name, label.value, arena), id};
     }
     return count;
 }
@@ -183,14 +183,25 @@ bool index_clear(struct write_txn *txn, struct error *err)
 
 /* --- writing a run --- */
 
-static struct schema_key place_key(uint64_t number, struct series_hash key, uint32_t id)
+static void put_place(struct schema_key *place, uint64_t number, struct index_key key)
+{
+    place->len = 0;
+    schema_put_u64(place, number);
+    schema_put_u64(place, key.hash.high);
+    schema_put_u64(place, key.hash.low);
+    if (key.text.len > 0)
+        memcpy(place->bytes + place->len, key.text.text, key.text.len);
+    place->len += key.text.len;
+}
+
+/* No text has the byte that ends it here before its end, but those that were cut, which have one
+ * length: so places have the order of (key, id). */
+static struct schema_key place_key(uint64_t number, struct index_key key, uint32_t id)
 {
     struct schema_key place;
 
-    place.len = 0;
-    schema_put_u64(&place, number);
-    schema_put_u64(&place, key.high);
-    schema_put_u64(&place, key.low);
+    put_place(&place, number, key);
+    schema_put_u8(&place, 0);
     schema_put_u32(&place, id);
     return place;
 }
@@ -207,7 +218,7 @@ bool index_writer_flush(struct index_writer *writer, struct write_txn *txn, stru
     return store_put(txn, DATABASE_INDEX, store_key(&place), bytes, 0, err);
 }
 
-bool index_writer_add(struct index_writer *writer, struct write_txn *txn, struct series_hash key,
+bool index_writer_add(struct index_writer *writer, struct write_txn *txn, struct index_key key,
                       uint32_t id, struct error *err)
 {
     writer->run.entries++;
@@ -227,7 +238,7 @@ bool index_cursor_init(struct index_cursor *cursor, const struct read_txn *txn, 
     cursor->txn = txn;
     cursor->number = number;
     cursor->cursor = NULL;
-    cursor->has = false;
+    cursor->has = cursor->goes_on = cursor->in_place = false;
     int rc = mdb_cursor_open(txn->txn, txn->store->databases[DATABASE_INDEX], &cursor->cursor);
     return rc == 0 || cannot_read(txn, rc, err);
 }
@@ -250,25 +261,33 @@ static bool is_corrupt(const struct index_cursor *cursor, struct error *err)
 static bool is_ours(const struct index_cursor *cursor, const MDB_val *place)
 {
     struct schema_reader reader = schema_reader_of(store_bytes(place));
-    return place->mv_size == PLACE_SIZE && schema_get_u64(&reader) == cursor->number;
+    return schema_get_u64(&reader) == cursor->number && reader.ok;
 }
 
-/* Copied, since pages that are written in this transaction move. */
-static bool load(struct index_cursor *cursor, const MDB_val *value, struct error *err)
+/* Stands at the first key of the chunk that is at a place of the run. */
+static bool enter(struct index_cursor *cursor, const MDB_val *place, const MDB_val *value,
+                  struct error *err)
 {
+    struct str bytes = store_bytes(value);
+
     cursor->has = false;
-    if (value->mv_size > sizeof cursor->bytes)
+    if (bytes.len > sizeof cursor->bytes)
         return is_corrupt(cursor, err);
-    memcpy(cursor->bytes, value->mv_data, value->mv_size);
-    const struct str bytes = {cursor->bytes, value->mv_size};
-    return index_chunk_open(&cursor->chunk, bytes, cursor->number) || is_corrupt(cursor, err);
-}
-
-static void stand_at(struct index_cursor *cursor, size_t group)
-{
-    cursor->group = group;
-    cursor->key = index_chunk_key(&cursor->chunk, group);
+    if (!cursor->in_place) { /* pages that are written in this transaction move */
+        memcpy(cursor->bytes, bytes.text, bytes.len);
+        bytes.text = cursor->bytes;
+    }
+    if (!index_chunk_open(&cursor->chunk, bytes, cursor->number) ||
+        !index_chunk_first(&cursor->chunk, &cursor->place))
+        return is_corrupt(cursor, err);
+    struct schema_key expected =
+        place_key(cursor->number, cursor->place.key, index_chunk_first_id(&cursor->chunk, 0));
+    if (place->mv_size != expected.len || memcmp(place->mv_data, expected.bytes, expected.len) != 0)
+        return is_corrupt(cursor, err);
+    cursor->key = cursor->place.key;
+    cursor->goes_on = false;
     cursor->has = true;
+    return true;
 }
 
 /* To the first key of the chunk that `op` leads to; none is the end. */
@@ -278,40 +297,56 @@ static bool move(struct index_cursor *cursor, MDB_cursor_op op, struct error *er
     MDB_val value;
 
     cursor->has = false;
+    cursor->from_id = 0;
     int rc = mdb_cursor_get(cursor->cursor, &place, &value, op);
     if (rc != 0 && rc != MDB_NOTFOUND)
         return cannot_read(cursor->txn, rc, err);
     if (rc == MDB_NOTFOUND || !is_ours(cursor, &place))
         return true;
-    if (!load(cursor, &value, err))
-        return false;
-    stand_at(cursor, 0);
-    return true;
+    return enter(cursor, &place, &value, err);
 }
 
-/* To the place in the chunk at hand, when it is not before or after it. */
-static bool find_in_chunk(struct index_cursor *cursor, struct series_hash key, uint32_t id)
+/* To the place in the chunk at hand; `has` is false when that is after it. */
+static bool find_in_chunk(struct index_cursor *cursor, struct index_key key, uint32_t id,
+                          struct error *err)
 {
-    size_t group = index_chunk_find(&cursor->chunk, key);
-
-    if (group == cursor->chunk.key_count)
-        return false;
-    stand_at(cursor, group);
+    cursor->has = false;
+    if (!index_chunk_find(&cursor->chunk, key, &cursor->place))
+        return is_corrupt(cursor, err);
+    if (cursor->place.n == cursor->chunk.key_count)
+        return true;
+    cursor->has = true;
+    cursor->goes_on = false;
+    cursor->key = cursor->place.key;
     cursor->from_id = index_key_order(cursor->key, key) == 0 ? id : 0;
     return true;
 }
 
-bool index_cursor_seek(struct index_cursor *cursor, struct series_hash key, uint32_t id,
+/* Whether the chunk at hand has the place: unless the key's ids begin before it or may go on after
+ * it. */
+static bool find_near(struct index_cursor *cursor, struct index_key key, uint32_t id, bool *found,
+                      struct error *err)
+{
+    *found = false;
+    int order = cursor->has ? index_key_order(cursor->key, key) : 1;
+    if (order > 0 || (order == 0 && cursor->place.n == 0))
+        return true;
+    if (!find_in_chunk(cursor, key, id, err))
+        return false;
+    *found = cursor->has && (id == 0 || cursor->place.n + 1 < cursor->chunk.key_count);
+    return true;
+}
+
+bool index_cursor_seek(struct index_cursor *cursor, struct index_key key, uint32_t id,
                        struct error *err)
 {
+    MDB_val value;
+    bool found = false;
+
+    if (!find_near(cursor, key, id, &found, err) || found)
+        return found;
     struct schema_key sought = place_key(cursor->number, key, id);
     MDB_val place = store_key(&sought);
-    MDB_val value;
-
-    /* In the chunk at hand, unless the key's ids begin before it or may go on after it. */
-    if (cursor->has && index_key_order(index_chunk_key(&cursor->chunk, 0), key) < 0 &&
-        find_in_chunk(cursor, key, id) && (id == 0 || cursor->group + 1 < cursor->chunk.key_count))
-        return true;
     cursor->has = false;
     /* The chunk that begins at the place or, mostly, the one before it holds it. */
     int rc = mdb_cursor_get(cursor->cursor, &place, &value, MDB_SET_RANGE);
@@ -319,33 +354,42 @@ bool index_cursor_seek(struct index_cursor *cursor, struct series_hash key, uint
                  memcmp(place.mv_data, sought.bytes, sought.len) == 0;
     if (!exact && (rc == 0 || rc == MDB_NOTFOUND))
         rc = mdb_cursor_get(cursor->cursor, &place, &value, rc == 0 ? MDB_PREV : MDB_LAST);
-    if (rc == MDB_NOTFOUND) { /* nothing before it */
-        cursor->from_id = 0;
+    if (rc == MDB_NOTFOUND) /* nothing before it */
         return move(cursor, MDB_FIRST, err);
-    }
     if (rc != 0)
         return cannot_read(cursor->txn, rc, err);
-    if (is_ours(cursor, &place)) {
-        if (!load(cursor, &value, err))
-            return false;
-        if (find_in_chunk(cursor, key, id))
-            return true;
-    }
-    cursor->from_id = 0;
-    return move(cursor, MDB_NEXT, err);
+    if (!is_ours(cursor, &place))
+        return move(cursor, MDB_NEXT, err);
+    if (!enter(cursor, &place, &value, err) || !find_in_chunk(cursor, key, id, err))
+        return false;
+    return cursor->has || move(cursor, MDB_NEXT, err);
+}
+
+/* From the last key of a chunk to the first one of the next, which may be the same. */
+static bool next_chunk(struct index_cursor *cursor, struct error *err)
+{
+    struct index_place before = cursor->place;
+
+    if (before.key.text.len > 0)
+        before.key.text.text = (const char *)before.bytes + INDEX_HASH_SIZE;
+    if (!move(cursor, MDB_NEXT, err))
+        return false;
+    int order = cursor->has ? index_key_order(before.key, cursor->key) : -1;
+    cursor->goes_on = order == 0;
+    return order <= 0 || is_corrupt(cursor, err);
 }
 
 bool index_cursor_next(struct index_cursor *cursor, struct error *err)
 {
-    struct series_hash before = cursor->key;
-
     cursor->from_id = 0;
-    if (cursor->group + 1 < cursor->chunk.key_count)
-        stand_at(cursor, cursor->group + 1);
-    else if (!move(cursor, MDB_NEXT, err))
-        return false;
-    if (cursor->has && index_key_order(before, cursor->key) > 0)
+    if (cursor->place.n + 1 == cursor->chunk.key_count)
+        return next_chunk(cursor, err);
+    if (!index_chunk_next(&cursor->chunk, &cursor->place)) {
+        cursor->has = false;
         return is_corrupt(cursor, err);
+    }
+    cursor->goes_on = false;
+    cursor->key = cursor->place.key;
     return true;
 }
 
@@ -354,7 +398,7 @@ bool index_cursor_ids(const struct index_cursor *cursor, uint32_t *out, size_t *
 {
     size_t skipped = 0;
 
-    if (!index_chunk_ids(&cursor->chunk, cursor->group, out, count))
+    if (!index_chunk_ids(&cursor->chunk, cursor->place.n, out, count))
         return is_corrupt(cursor, err);
     while (skipped < *count && out[skipped] < cursor->from_id)
         skipped++;
@@ -404,8 +448,18 @@ static bool is_sorted(const struct id_list *list)
     return true;
 }
 
+/* A cursor for what is only read. */
+static bool look_into(struct index_cursor *cursor, const struct read_txn *txn, uint64_t run,
+                      struct error *err)
+{
+    if (!index_cursor_init(cursor, txn, run, err))
+        return false;
+    cursor->in_place = true;
+    return true;
+}
+
 /* The chunks of one key in one run. */
-static bool find_in_run(struct index_cursor *cursor, struct series_hash key, struct id_list *out,
+static bool find_in_run(struct index_cursor *cursor, struct index_key key, struct id_list *out,
                         struct error *err)
 {
     if (!index_cursor_seek(cursor, key, 0, err))
@@ -421,7 +475,7 @@ static bool find_in_run(struct index_cursor *cursor, struct series_hash key, str
     return true;
 }
 
-bool index_find(const struct read_txn *txn, const struct index_runs *runs, struct series_hash key,
+bool index_find(const struct read_txn *txn, const struct index_runs *runs, struct index_key key,
                 struct id_list *out, struct error *err)
 {
     struct index_cursor cursor;
@@ -429,7 +483,7 @@ bool index_find(const struct read_txn *txn, const struct index_runs *runs, struc
 
     out->count = 0;
     for (size_t i = 0; i < runs->count && ok; i++) {
-        ok = index_cursor_init(&cursor, txn, runs->items[i].number, err) &&
+        ok = look_into(&cursor, txn, runs->items[i].number, err) &&
              find_in_run(&cursor, key, out, err);
         index_cursor_fini(&cursor);
     }
@@ -474,7 +528,7 @@ static size_t mark_common(const struct id_list *list, size_t at, const uint32_t 
     return first_not_before(list, at, ids[count - 1] + 1);
 }
 
-static bool mark_in_run(struct index_cursor *cursor, struct series_hash key,
+static bool mark_in_run(struct index_cursor *cursor, struct index_key key,
                         const struct id_list *list, unsigned char *marks, struct error *err)
 {
     uint32_t ids[INDEX_CHUNK_IDS_MAX];
@@ -499,19 +553,116 @@ static bool mark_in_run(struct index_cursor *cursor, struct series_hash key,
     return true;
 }
 
-bool index_mark(const struct read_txn *txn, const struct index_runs *runs, struct series_hash key,
+bool index_mark(const struct read_txn *txn, const struct index_runs *runs, struct index_key key,
                 const struct id_list *list, unsigned char *marks, struct error *err)
 {
     struct index_cursor cursor;
     bool ok = true;
 
     for (size_t i = 0; i < runs->count && ok && list->count > 0; i++) {
-        ok = index_cursor_init(&cursor, txn, runs->items[i].number, err) &&
+        ok = look_into(&cursor, txn, runs->items[i].number, err) &&
              mark_in_run(&cursor, key, list, marks, err);
         index_cursor_fini(&cursor);
     }
     return ok;
 }
+
+/* --- sets --- */
+
+static bool add_from_run(struct index_cursor *cursor, struct index_key key, struct id_set *out,
+                         struct error *err)
+{
+    const struct index_chunk *chunk = &cursor->chunk;
+    const size_t *n = &cursor->place.n;
+    uint64_t end = (uint64_t)out->first + out->count;
+
+    if (!index_cursor_seek(cursor, key, out->first, err))
+        return false;
+    while (cursor->has && index_key_order(cursor->key, key) == 0 &&
+           index_chunk_first_id(chunk, *n) < end) {
+        if (!index_chunk_add_ids(chunk, *n, *n + 1, out))
+            return is_corrupt(cursor, err);
+        if (!index_cursor_next(cursor, err))
+            return false;
+    }
+    return true;
+}
+
+bool index_add(const struct read_txn *txn, const struct index_runs *runs, struct index_key key,
+               struct id_set *out, struct error *err)
+{
+    struct index_cursor cursor;
+    bool ok = true;
+
+    for (size_t i = 0; i < runs->count && ok; i++) {
+        ok = look_into(&cursor, txn, runs->items[i].number, err) &&
+             add_from_run(&cursor, key, out, err);
+        index_cursor_fini(&cursor);
+    }
+    return ok;
+}
+
+static bool starts_with(struct index_key key, struct index_key prefix)
+{
+    return series_hash_equal(key.hash, prefix.hash) && key.text.len >= prefix.text.len &&
+           (prefix.text.len == 0 || memcmp(key.text.text, prefix.text.text, prefix.text.len) == 0);
+}
+
+static bool place_starts_with(const MDB_val *place, const struct schema_key *prefix)
+{
+    return place->mv_size >= prefix->len && memcmp(place->mv_data, prefix->bytes, prefix->len) == 0;
+}
+
+/* Adds what is in the chunk at hand, from the current key on, and goes to the first key of the next
+ * one if that begins with the prefix too: then nothing in between has to be looked at. */
+static bool add_from_chunk(struct index_cursor *cursor, struct index_key prefix, struct id_set *out,
+                           struct error *err)
+{
+    const struct index_chunk *chunk = &cursor->chunk;
+    struct index_place *at = &cursor->place;
+    size_t from = at->n;
+    size_t end = chunk->key_count;
+    struct schema_key first;
+    MDB_val place;
+    MDB_val value;
+
+    put_place(&first, cursor->number, prefix);
+    int rc = mdb_cursor_get(cursor->cursor, &place, &value, MDB_NEXT);
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return cannot_read(cursor->txn, rc, err);
+    bool goes_on = rc == 0 && place_starts_with(&place, &first);
+    while (!goes_on && at->n + 1 < chunk->key_count) {
+        if (!index_chunk_next(chunk, at))
+            return is_corrupt(cursor, err);
+        if (!starts_with(at->key, prefix)) {
+            end = at->n;
+            break;
+        }
+    }
+    if (!index_chunk_add_ids(chunk, from, end, out))
+        return is_corrupt(cursor, err);
+    cursor->has = false;
+    return !goes_on || enter(cursor, &place, &value, err);
+}
+
+bool index_add_prefix(const struct read_txn *txn, const struct index_runs *runs,
+                      const struct index_prefix *prefix, struct id_set *out, struct error *err)
+{
+    const struct index_key key = {hash_of(prefix->label, KIND_VALUE), prefix->prefix};
+    struct index_cursor cursor;
+    bool ok = true;
+
+    for (size_t i = 0; i < runs->count && ok; i++) {
+        ok = look_into(&cursor, txn, runs->items[i].number, err) &&
+             index_cursor_seek(&cursor, key, 0, err);
+        while (ok && cursor.has && starts_with(cursor.key, key))
+            ok = add_from_chunk(&cursor, key, out, err);
+        index_cursor_fini(&cursor);
+    }
+    return ok;
+}
+
+/* --- many names --- */
 
 /* The keys in one run. */
 static bool find_all_in_run(struct index_cursor *cursor, const struct series_hash *keys,
@@ -521,11 +672,12 @@ static bool find_all_in_run(struct index_cursor *cursor, const struct series_has
     size_t found = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (!index_cursor_seek(cursor, keys[i], 0, err))
+        const struct index_key key = {keys[i], STR_EMPTY};
+        if (!index_cursor_seek(cursor, key, 0, err))
             return false;
         if (!cursor->has)
             return true; /* this key and all later ones are after the run's end */
-        while (cursor->has && index_key_order(cursor->key, keys[i]) == 0) {
+        while (cursor->has && index_key_order(cursor->key, key) == 0) {
             if (!index_cursor_ids(cursor, ids, &found, err))
                 return false;
             for (size_t j = 0; j < found; j++) {
@@ -547,7 +699,7 @@ bool index_find_all(const struct read_txn *txn, const struct series_hash *keys, 
     bool ok = index_runs_read(&runs, txn, err);
 
     for (size_t i = 0; i < runs.count && ok; i++) {
-        ok = index_cursor_init(&cursor, txn, runs.items[i].number, err) &&
+        ok = look_into(&cursor, txn, runs.items[i].number, err) &&
              find_all_in_run(&cursor, keys, count, on_id, arg, err);
         index_cursor_fini(&cursor);
     }

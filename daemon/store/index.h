@@ -6,12 +6,15 @@
  * few and found by reading the series themselves. A series that was removed (store/removed.h) is
  * named until its run is merged.
  *
- * What a series is found by: two bits that say what it is and 126 of an XXH3-128.
+ * What a series is found by: two bits that say what it is and 126 of an XXH3-128; a value stands
+ * under its label, by its text.
  *   index_series_key   0, seed 0  the series' key: its name at the interfaces (series/series_key.h)
  *   index_metric_key   1, seed 1  kind (1 byte), metric: all series of it
- *   index_label_key    2, seed 2  label: all series that have it, with a value that is not empty
- *   index_pair_key     3, seed 3  label 0x01 value
- * So the names, which are looked up many at a time, stand together.
+ *   index_value_key    2, seed 2  label; text: the value
+ * So the names, which are looked up many at a time, stand together, and so do the values of a label
+ * that begin alike: a prefix is a range. A value of more than INDEX_VALUE_MAX bytes is cut to as
+ * many, and 0x01 and the 16 bytes of its XXH3-128 follow (no value has this byte). The empty value
+ * is the same as a label that is not there, and not in the index.
  *
  * Private to store/. */
 #pragma once
@@ -20,20 +23,24 @@
 #include "store/store_private.h"
 
 struct index_entry {
-    struct series_hash key;
+    struct index_key key;
     uint32_t id;
 };
 
-enum { INDEX_ENTRIES_MAX = 2 + 2 * LABELS_MAX }; /* of one series */
+enum {
+    INDEX_ENTRIES_MAX = 2 + LABELS_MAX, /* of one series */
+    INDEX_VALUE_MAX = INDEX_TEXT_MAX - 1 - INDEX_HASH_SIZE,
+};
 
 /* All entries of a series, into `out` of INDEX_ENTRIES_MAX; returns how many. The first is that of
- * its name, the second that of its metric. */
-size_t index_entries_of(uint32_t id, struct str key, struct index_entry *out);
+ * its name, the second that of its metric. Their texts point into `key` or the arena. */
+size_t index_entries_of(uint32_t id, struct str key, struct arena *arena, struct index_entry *out);
 
 struct series_hash index_series_key(struct series_hash name);
 struct series_hash index_metric_key(enum metric_kind kind, struct str metric);
-struct series_hash index_label_key(struct str label);
-struct series_hash index_pair_key(struct str label, struct str value);
+
+/* The value is not empty; a long one is cut into the arena. */
+struct index_key index_value_key(struct str label, struct str value, struct arena *arena);
 
 /* --- the list of runs --- */
 
@@ -75,7 +82,7 @@ struct index_writer {
 };
 
 /* In growing order of (key, id). */
-bool index_writer_add(struct index_writer *writer, struct write_txn *txn, struct series_hash key,
+bool index_writer_add(struct index_writer *writer, struct write_txn *txn, struct index_key key,
                       uint32_t id, struct error *err);
 
 /* Writes the chunk that is not full yet: at the end, and before each commit on the way. */
@@ -84,16 +91,18 @@ bool index_writer_flush(struct index_writer *writer, struct write_txn *txn, stru
 /* --- reading a run --- */
 
 /* Goes through a run key by key; a key whose ids span chunks comes once for each. Borrows the
- * transaction, which may write meanwhile. */
+ * transaction, which may write meanwhile. Stays where it is: its key points into it. */
 struct index_cursor {
     const struct read_txn *txn;
     MDB_cursor *cursor;
     uint64_t number;
-    bool has;               /* there is a current key */
-    struct series_hash key; /* the current one */
-    uint32_t from_id;       /* ids before it are not asked for */
+    bool in_place;        /* nothing is written while it is in use: chunks need not be copied */
+    bool has;             /* there is a current key */
+    bool goes_on;         /* it is the same as the one before */
+    struct index_key key; /* the current one */
+    uint32_t from_id;     /* ids before it are not asked for */
     struct index_chunk chunk;
-    size_t group; /* of the chunk */
+    struct index_place place; /* in the chunk */
     char bytes[INDEX_CHUNK_BYTES_MAX];
 };
 
@@ -103,7 +112,7 @@ bool index_cursor_init(struct index_cursor *cursor, const struct read_txn *txn, 
 void index_cursor_fini(struct index_cursor *cursor);
 
 /* To the first place at or after (key, id). Quick when that is in the chunk at hand. */
-bool index_cursor_seek(struct index_cursor *cursor, struct series_hash key, uint32_t id,
+bool index_cursor_seek(struct index_cursor *cursor, struct index_key key, uint32_t id,
                        struct error *err);
 bool index_cursor_next(struct index_cursor *cursor, struct error *err);
 
@@ -112,7 +121,7 @@ bool index_cursor_next(struct index_cursor *cursor, struct error *err);
 bool index_cursor_ids(const struct index_cursor *cursor, uint32_t *out, size_t *count,
                       struct error *err);
 
-/* --- looking up --- */
+/* --- looking up: nothing is written to the index meanwhile --- */
 
 /* Ids in growing order. */
 struct id_list {
@@ -132,15 +141,29 @@ void id_list_add(struct id_list *list, uint32_t id);
 
 /* All ids that the runs have for a key, into `out` over what it held; those of removed series too.
  */
-bool index_find(const struct read_txn *txn, const struct index_runs *runs, struct series_hash key,
+bool index_find(const struct read_txn *txn, const struct index_runs *runs, struct index_key key,
                 struct id_list *out, struct error *err);
 
 /* Sets marks[i] to 1 where the runs have list->ids[i] for the key. Reads no more of what they have
  * than is near to an id of the list. */
-bool index_mark(const struct read_txn *txn, const struct index_runs *runs, struct series_hash key,
+bool index_mark(const struct read_txn *txn, const struct index_runs *runs, struct index_key key,
                 const struct id_list *list, unsigned char *marks, struct error *err);
 
-/* Looks up many keys at once; `keys` grow. Visits what is found; return false to stop. */
+/* Adds to the set what the runs have for a key. Reads no more of it than is near to the set. */
+bool index_add(const struct read_txn *txn, const struct index_runs *runs, struct index_key key,
+               struct id_set *out, struct error *err);
+
+/* The same of all values of a label that begin with `prefix`, of at most INDEX_VALUE_MAX bytes;
+ * with the empty one the series that have the label. */
+struct index_prefix {
+    struct str label;
+    struct str prefix;
+};
+bool index_add_prefix(const struct read_txn *txn, const struct index_runs *runs,
+                      const struct index_prefix *prefix, struct id_set *out, struct error *err);
+
+/* Looks up many keys without texts at once; `keys` grow. Visits what is found; return false to
+ * stop. */
 typedef bool (*index_fn)(size_t key, uint32_t id, void *arg);
 bool index_find_all(const struct read_txn *txn, const struct series_hash *keys, size_t count,
                     index_fn on_id, void *arg, struct error *err);

@@ -1,5 +1,6 @@
 #include "store/indexer.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,13 +20,20 @@ enum {
     RATIO = 4,                 /* runs that follow are merged in when they are a quarter in all */
     MERGE_MAX = 64,            /* runs */
     MERGE_ASK_EVERY = 1 << 12, /* entries */
-    DIGIT_BITS = 11,           /* of a pass of the sort; three passes take the first 33 bits */
+    DIGIT_BITS = 11,           /* of a pass of the sort */
     DIGIT_COUNT = 1 << DIGIT_BITS,
-    PASSES = 3,
+    HASH_BITS = 33,  /* of a key's hash: three passes */
+    SORT_FEW = 1000, /* entries that are sorted by comparing them */
+};
+
+/* An entry and what it is sorted by at the moment: a part of its key. */
+struct sortable {
+    struct index_entry entry;
+    uint64_t part;
 };
 
 struct entries {
-    struct index_entry *items; /* owned */
+    struct sortable *items; /* owned */
     size_t count;
     size_t capacity;
 };
@@ -36,13 +44,15 @@ struct merge {
     size_t count;                       /* 0: there is none */
     struct index_writer writer;
     bool began;
-    struct series_hash key; /* the last place that was read */
+    struct index_key key; /* the last place that was read */
+    char text[INDEX_TEXT_MAX];
     uint32_t id;
 };
 
 struct catalog_indexer {
     struct entries entries;
     struct entries spare;
+    struct arena texts; /* of the entries */
     struct merge merge;
     bool merge_next; /* the last step was for new series: neither keeps the other waiting */
 };
@@ -67,6 +77,7 @@ static void release(struct catalog_indexer *indexer)
     free(indexer->spare.items);
     indexer->entries = (struct entries){0};
     indexer->spare = (struct entries){0};
+    arena_fini(&indexer->texts);
 }
 
 void catalog_indexer_free(struct catalog_indexer *indexer)
@@ -106,70 +117,151 @@ static void reserve(struct entries *entries, size_t more)
     entries->items = memory_grow(entries->items, entries->capacity, sizeof *entries->items);
 }
 
+static void add_entry(struct entries *entries, const struct index_entry *entry)
+{
+    entries->items[entries->count++] =
+        (struct sortable){*entry, entry->key.hash.high >> (64 - HASH_BITS)};
+}
+
 static int compare_entries(const void *a, const void *b)
 {
-    const struct index_entry *one = a;
-    const struct index_entry *other = b;
+    const struct index_entry *one = &((const struct sortable *)a)->entry;
+    const struct index_entry *other = &((const struct sortable *)b)->entry;
     int order = index_key_order(one->key, other->key);
     if (order != 0)
         return order;
     return one->id < other->id ? -1 : one->id > other->id;
 }
 
-/* Sorts by 11 bits of the keys and keeps the order of those that have the same. */
-static void sort_pass(const struct entries *from, struct index_entry *to, unsigned shift)
+/* Sorts by 11 bits of the parts and keeps the order of those that have the same. */
+static void sort_pass(const struct sortable *from, struct sortable *to, size_t count,
+                      unsigned shift)
 {
     size_t starts[DIGIT_COUNT] = {0};
     size_t sum = 0;
 
-    for (size_t i = 0; i < from->count; i++)
-        starts[from->items[i].key.high >> shift & (DIGIT_COUNT - 1)]++;
+    for (size_t i = 0; i < count; i++)
+        starts[from[i].part >> shift & (DIGIT_COUNT - 1)]++;
     for (size_t i = 0; i < DIGIT_COUNT; i++) {
-        size_t count = starts[i];
+        size_t here = starts[i];
         starts[i] = sum;
-        sum += count;
+        sum += here;
     }
-    for (size_t i = 0; i < from->count; i++)
-        to[starts[from->items[i].key.high >> shift & (DIGIT_COUNT - 1)]++] = from->items[i];
+    for (size_t i = 0; i < count; i++)
+        to[starts[from[i].part >> shift & (DIGIT_COUNT - 1)]++] = from[i];
 }
 
-static uint64_t sorted_bits(const struct index_entry *entry)
+/* Sorts by the parts, with room for as many in `spare`; in passes only over the bits that are not
+ * the same in all. */
+static void sort_by_parts(struct sortable *items, struct sortable *spare, size_t count)
 {
-    return entry->key.high >> (64 - PASSES * DIGIT_BITS);
+    struct sortable *from = items;
+    struct sortable *to = spare;
+    uint64_t different = 0;
+
+    for (size_t i = 1; i < count; i++)
+        different |= items[i].part ^ items[0].part;
+    for (unsigned shift = 0; shift < 64; shift += DIGIT_BITS) {
+        if ((different >> shift & (DIGIT_COUNT - 1)) == 0)
+            continue;
+        sort_pass(from, to, count, shift);
+        struct sortable *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != items)
+        memcpy(items, from, count * sizeof *items);
 }
 
-/* Entries that agree in the bits that were sorted by: all of one key mostly, and in order then. */
-static void sort_rest(struct index_entry *items, size_t count)
+/* Eight bytes of a text, those after its end as zeros. */
+static uint64_t part_of(struct str text, size_t at)
 {
+    unsigned char bytes[sizeof(uint64_t)] = {0};
+    uint64_t part = 0;
+
+    if (at < text.len)
+        memcpy(bytes, text.text + at, text.len - at < sizeof part ? text.len - at : sizeof part);
+    memcpy(&part, bytes, sizeof part);
+    return be64toh(part);
+}
+
+/* How many bytes all texts begin with, of which `known` are known. */
+static size_t common_bytes(const struct sortable *items, size_t count, size_t known)
+{
+    struct str first = items[0].entry.key.text;
+    size_t common = first.len;
+
+    for (size_t i = 1; i < count; i++) {
+        struct str text = items[i].entry.key.text;
+        size_t same = known;
+        while (same < common && same < text.len && text.text[same] == first.text[same])
+            same++;
+        common = same < common ? same : common;
+    }
+    return common;
+}
+
+/* Entries that have the same key up to `known` bytes of the text (INDEX_TEXT_MAX: nothing is
+ * known). Most often they are in order, or differ early in their texts. */
+static void sort_alike(struct sortable *items, struct sortable *spare, size_t count, size_t known)
+{
+    bool is_sorted = true;
+
+    for (size_t i = 1; i < count && is_sorted; i++)
+        is_sorted = compare_entries(&items[i - 1], &items[i]) <= 0;
+    if (is_sorted)
+        return;
+    size_t common = count <= SORT_FEW || known >= INDEX_TEXT_MAX
+                        ? INDEX_TEXT_MAX
+                        : common_bytes(items, count, known);
+    if (common < known || common == INDEX_TEXT_MAX) {
+        qsort(items, count, sizeof *items, compare_entries);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        items[i].part = part_of(items[i].entry.key.text, common);
+    sort_by_parts(items, spare, count);
     for (size_t i = 0; i < count;) {
         size_t end = i + 1;
-        bool in_order = true;
-        for (; end < count && sorted_bits(&items[end]) == sorted_bits(&items[i]); end++)
-            in_order = in_order && compare_entries(&items[end - 1], &items[end]) <= 0;
-        if (!in_order)
-            qsort(&items[i], end - i, sizeof *items, compare_entries);
+        while (end < count && items[end].part == items[i].part)
+            end++;
+        sort_alike(items + i, spare, end - i, common + sizeof(uint64_t));
         i = end;
     }
 }
 
-/* The entries come in growing order of ids. */
+/* By the first bits of their hashes, then those that have these in common. */
 static void sort_entries(struct catalog_indexer *indexer)
 {
-    for (unsigned pass = PASSES; pass > 0; pass--) {
-        struct entries *from = &indexer->entries;
-        struct entries *to = &indexer->spare;
-        to->count = 0;
-        reserve(to, from->count);
-        sort_pass(from, to->items, 64 - pass * DIGIT_BITS);
-        to->count = from->count;
-        const struct entries swap = *from;
-        *from = *to;
-        *to = swap;
+    struct entries *entries = &indexer->entries;
+    struct sortable *items = entries->items;
+
+    indexer->spare.count = 0;
+    reserve(&indexer->spare, entries->count);
+    sort_by_parts(items, indexer->spare.items, entries->count);
+    for (size_t i = 0; i < entries->count;) {
+        size_t end = i + 1;
+        bool is_one_hash = true;
+        for (; end < entries->count && items[end].part == items[i].part; end++)
+            is_one_hash = is_one_hash &&
+                          series_hash_equal(items[end].entry.key.hash, items[i].entry.key.hash);
+        sort_alike(items + i, indexer->spare.items, end - i, is_one_hash ? 0 : INDEX_TEXT_MAX);
+        i = end;
     }
-    sort_rest(indexer->entries.items, indexer->entries.count);
 }
 
 /* --- new series --- */
+
+static void add_series(struct catalog_indexer *indexer, uint32_t id, struct str key)
+{
+    struct index_entry entries[INDEX_ENTRIES_MAX];
+    struct str copy = arena_str(&indexer->texts, key);
+    size_t count = index_entries_of(id, copy, &indexer->texts, entries);
+
+    reserve(&indexer->entries, count);
+    for (size_t i = 0; i < count; i++)
+        add_entry(&indexer->entries, &entries[i]);
+}
 
 /* Entries of the series after `after`, as many as a step takes. `*last`: the last one's id. */
 static bool gather_tail(struct step *step, uint32_t after, struct metric_counts *metrics,
@@ -183,14 +275,13 @@ static bool gather_tail(struct step *step, uint32_t after, struct metric_counts 
 
     *last = after;
     entries->count = 0;
+    arena_reset(&step->indexer->texts);
     while (ok && cursor.has) {
         if (cursor.id > *last && cursor.key.len > 0) { /* nothing finds what cannot be read */
             struct metric_count *metric = metric_counts_at(metrics, series_key_metric(cursor.key));
             metric->kinds |= 1U << series_key_kind(cursor.key);
             metric->series++;
-            reserve(entries, INDEX_ENTRIES_MAX);
-            entries->count +=
-                index_entries_of(cursor.id, cursor.key, entries->items + entries->count);
+            add_series(step->indexer, cursor.id, cursor.key);
         }
         *last = cursor.id > *last ? cursor.id : *last;
         if (entries->count + INDEX_ENTRIES_MAX > TAIL_ENTRIES ||
@@ -210,13 +301,18 @@ static bool read_run(struct step *step, const struct index_run *run, struct entr
     uint32_t ids[INDEX_CHUNK_IDS_MAX];
     size_t count = 0;
     bool ok = index_cursor_init(&cursor, &step->txn->reader, run->number, err) &&
-              index_cursor_seek(&cursor, (struct series_hash){0, 0}, 0, err);
+              index_cursor_seek(&cursor, (struct index_key){0}, 0, err);
 
     while (ok && cursor.has) {
+        struct index_entry entry = {.key = cursor.key};
         ok = index_cursor_ids(&cursor, ids, &count, err);
         reserve(out, count);
-        for (size_t i = 0; i < count && ok; i++)
-            out->items[out->count++] = (struct index_entry){cursor.key, ids[i]};
+        if (entry.key.text.len > 0)
+            entry.key.text = arena_str(&step->indexer->texts, entry.key.text);
+        for (size_t i = 0; i < count && ok; i++) {
+            entry.id = ids[i];
+            add_entry(out, &entry);
+        }
         ok = ok && index_cursor_next(&cursor, err);
     }
     index_cursor_fini(&cursor);
@@ -271,7 +367,7 @@ static bool write_entries(struct step *step, struct error *err)
     bool ok = index_next_run(step->txn, &writer->run.number, err);
 
     for (size_t i = 0; i < entries->count && ok; i++) {
-        const struct index_entry *entry = &entries->items[i];
+        const struct index_entry *entry = &entries->items[i].entry;
         if (!removed_has(&step->removed, entry->id))
             ok = index_writer_add(writer, step->txn, entry->key, entry->id, err);
     }
@@ -340,6 +436,16 @@ static bool begin_merge(struct step *step, struct error *err)
     return ok;
 }
 
+static void remember(struct merge *merge, struct index_key key, uint32_t id)
+{
+    merge->began = true;
+    merge->id = id;
+    merge->key.hash = key.hash;
+    if (key.text.len > 0)
+        memcpy(merge->text, key.text.text, key.text.len);
+    merge->key.text = (struct str){merge->text, key.text.len};
+}
+
 /* Writes the ids that a cursor has of its key. */
 static bool merge_ids(struct step *step, struct index_cursor *cursor, size_t *count,
                       struct error *err)
@@ -349,19 +455,19 @@ static bool merge_ids(struct step *step, struct index_cursor *cursor, size_t *co
 
     if (!index_cursor_ids(cursor, ids, count, err))
         return false;
+    if (*count == 0)
+        return true;
+    if (merge->began && ids[0] <= merge->id && index_key_order(merge->key, cursor->key) == 0)
+        return error_set(err, ERROR_CORRUPT,
+                         "index run %llu in data directory '%s' has an id "
+                         "where it does not belong",
+                         (unsigned long long)cursor->number, step->txn->reader.store->path);
     for (size_t i = 0; i < *count; i++) {
-        if (merge->began && series_hash_equal(merge->key, cursor->key) && ids[i] <= merge->id)
-            return error_set(err, ERROR_CORRUPT,
-                             "index run %llu in data directory '%s' has an id "
-                             "where it does not belong",
-                             (unsigned long long)cursor->number, step->txn->reader.store->path);
-        merge->began = true;
-        merge->key = cursor->key;
-        merge->id = ids[i];
         if (!removed_has(&step->removed, ids[i]) &&
             !index_writer_add(&merge->writer, step->txn, cursor->key, ids[i], err))
             return false;
     }
+    remember(merge, cursor->key, ids[*count - 1]);
     return true;
 }
 
@@ -407,7 +513,7 @@ static bool merge_some(struct step *step, struct index_cursor *cursors, bool *ov
 static bool open_inputs(struct step *step, struct index_cursor *cursors, struct error *err)
 {
     const struct merge *merge = &step->indexer->merge;
-    struct series_hash key = merge->began ? merge->key : (struct series_hash){0, 0};
+    struct index_key key = merge->began ? merge->key : (struct index_key){0};
     uint32_t id = merge->began ? merge->id + 1 : 0;
 
     for (size_t i = 0; i < merge->count; i++) {

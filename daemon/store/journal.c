@@ -34,8 +34,7 @@ struct collection {
     struct ages ages;
     struct entry *entries;
     size_t count;
-    struct cumulative *cumulatives;
-    size_t cumulative_count;
+    struct point_list points;
     uint64_t quarter_bits; /* those in which the entries differ */
     uint64_t place_bits;
 };
@@ -145,8 +144,7 @@ static void add_entry(struct collection *all, uint32_t id, const struct delta_ce
 
 static bool is_last_part(const struct journal_part *part)
 {
-    return part->to == part->delta->cell_count &&
-           part->cumulatives_to == part->delta->cumulative_count;
+    return part->to == part->delta->cell_count && part->points_to == part->delta->point_count;
 }
 
 static void widen(size_t series, size_t *from, size_t *to)
@@ -161,14 +159,14 @@ static void find_series(const struct journal_part *part, size_t *from, size_t *t
 {
     const struct delta *delta = part->delta;
 
-    *from = part->from == 0 && part->cumulatives_from == 0 ? 0 : delta->series_count;
+    *from = part->from == 0 && part->points_from == 0 ? 0 : delta->series_count;
     *to = is_last_part(part) ? delta->series_count : 0;
     if (*from == 0 && *to == delta->series_count)
         return;
     for (size_t i = part->from; i < part->to; i++)
         widen(delta->cells[i].series, from, to);
-    for (size_t i = part->cumulatives_from; i < part->cumulatives_to; i++)
-        widen(delta->cumulatives[i].series, from, to);
+    for (size_t i = part->points_from; i < part->points_to; i++)
+        widen(delta->points[i].series, from, to);
     if (*from > *to)
         *from = *to;
 }
@@ -198,19 +196,19 @@ static void collect_cell(const struct journal_group *group, const struct delta_c
     add_entry(all, series->id, cell);
 }
 
-static void collect_cumulative(const struct delta_cumulative *sample, struct journal_part *part,
-                               const struct catalog_series *series, struct collection *all,
-                               struct journal_report *report)
+static void collect_point(const struct delta_point *sent, struct journal_part *part,
+                          const struct catalog_series *series, struct collection *all,
+                          struct journal_report *report)
 {
     if (refuse(series, 1, part, report))
         return;
-    if (sample->at > report->newest)
-        report->newest = sample->at;
-    all->cumulatives[all->cumulative_count++] =
-        (struct cumulative){.id = series->id,
-                            .key = part->delta->series[sample->series].key,
-                            .sample = sample,
-                            .drops = &part->drops};
+    if (sent->at > report->newest)
+        report->newest = sent->at;
+    all->points.items[all->points.count++] =
+        (struct point){.id = series->id,
+                       .key = part->delta->series[sent->series].key,
+                       .sent = sent,
+                       .drops = &part->drops};
 }
 
 static bool collect_part(const struct journal_group *group, struct journal_part *part,
@@ -229,31 +227,33 @@ static bool collect_part(const struct journal_group *group, struct journal_part 
     for (size_t i = part->from; i < part->to; i++)
         collect_cell(group, &delta->cells[i], part, &series[delta->cells[i].series - first], all,
                      report);
-    for (size_t i = part->cumulatives_from; i < part->cumulatives_to; i++)
-        collect_cumulative(&delta->cumulatives[i], part,
-                           &series[delta->cumulatives[i].series - first], all, report);
+    for (size_t i = part->points_from; i < part->points_to; i++)
+        collect_point(&delta->points[i], part, &series[delta->points[i].series - first], all,
+                      report);
     return true;
 }
 
-/* The increments that cumulative samples are. */
-static bool collect_increments(const struct journal_group *group, struct collection *all,
-                               struct error *err)
+/* What points count. */
+static bool collect_counted(const struct journal_group *group, struct collection *all,
+                            struct journal_report *report, struct error *err)
 {
-    size_t count = all->cumulative_count;
+    struct point_list *points = &all->points;
 
-    if (count == 0)
+    if (points->count == 0)
         return true;
-    struct delta_cell *cells = arena_array(group->scratch, count, sizeof *cells);
-    if (!cumulatives_resolve(group->cumulatives, group->txn, all->cumulatives, count, cells, err))
+    points->cells = arena_array(group->scratch, points->count, sizeof *points->cells);
+    if (!points_resolve(group->points, group->txn, group->scratch, points, err))
         return false;
-    for (size_t i = 0; i < count; i++) {
-        const struct cumulative *sample = &all->cumulatives[i];
-        if (holds_nothing(&cells[i].cell))
+    report->mixed = points->mixed;
+    memcpy(report->mixed_metric, points->mixed_metric, sizeof report->mixed_metric);
+    for (size_t i = 0; i < points->count; i++) {
+        const struct point *point = &points->items[i];
+        if (holds_nothing(&points->cells[i].cell))
             continue;
-        if (is_too_old(group, &all->ages, sample->id, cells[i].minute))
-            sample->drops->counts[DROP_too_old]++;
+        if (is_too_old(group, &all->ages, point->id, points->cells[i].minute))
+            point->drops->counts[DROP_too_old]++;
         else
-            add_entry(all, sample->id, &cells[i]);
+            add_entry(all, point->id, &points->cells[i]);
     }
     return true;
 }
@@ -262,7 +262,7 @@ static bool collect(const struct journal_group *group, struct collection *all,
                     struct journal_report *report, struct error *err)
 {
     size_t total = 0;
-    size_t cumulatives = 0;
+    size_t points = 0;
 
     if (!read_ages(group, &all->ages, err))
         return false;
@@ -270,15 +270,15 @@ static bool collect(const struct journal_group *group, struct collection *all,
         struct journal_part *part = &group->parts[i];
         part->drops = (struct ledger_drops){0};
         total += part->to - part->from;
-        cumulatives += part->cumulatives_to - part->cumulatives_from;
+        points += part->points_to - part->points_from;
     }
-    all->entries = arena_array(group->scratch, total + cumulatives + 1, sizeof *all->entries);
-    all->cumulatives = arena_array(group->scratch, cumulatives + 1, sizeof *all->cumulatives);
+    all->entries = arena_array(group->scratch, total + points + 1, sizeof *all->entries);
+    all->points.items = arena_array(group->scratch, points + 1, sizeof *all->points.items);
     for (size_t i = 0; i < group->count; i++) {
         if (!collect_part(group, &group->parts[i], all, report, err))
             return false;
     }
-    return collect_increments(group, all, err);
+    return collect_counted(group, all, report, err);
 }
 
 /* --- sorting --- */
@@ -469,27 +469,34 @@ static bool write_entries(struct writing *writing, const struct collection *all,
            parts_add_run(txn, &writing->run.run, err);
 }
 
+static bool apply(const struct journal_group *group, struct collection *all,
+                  struct journal_report *report, struct error *err)
+{
+    if (!points_begin(group->points, &group->txn->reader, err) ||
+        !gauges_begin(group->gauges, &group->txn->reader, err) || !collect(group, all, report, err))
+        return false;
+    report->cells = all->count;
+    if (all->count == 0)
+        return true;
+    struct writing writing = {.group = group};
+    sort(all, group->scratch);
+    run_writer_init(&writing.run, 0, group->number);
+    writing.run.run.version = group->number;
+    bool ok = write_entries(&writing, all, err);
+    run_writer_fini(&writing.run);
+    return ok;
+}
+
 bool journal_apply(const struct journal_group *group, struct journal_report *report,
                    struct error *err)
 {
     struct collection all = {0};
 
     *report = (struct journal_report){.newest = WALL_NONE};
-    cumulatives_begin(group->cumulatives);
-    if (!gauges_begin(group->gauges, &group->txn->reader, err) ||
-        !collect(group, &all, report, err))
-        return false;
-    report->cells = all.count;
-    if (all.count > 0) {
-        struct writing writing = {.group = group};
-        sort(&all, group->scratch);
-        run_writer_init(&writing.run, 0, group->number);
-        writing.run.run.version = group->number;
-        bool ok = write_entries(&writing, &all, err);
-        run_writer_fini(&writing.run);
-        if (!ok)
-            return false;
-    }
-    report->series_created = catalog_end_group(group->catalog);
-    return true;
+    bool ok = apply(group, &all, report, err);
+    for (size_t i = 0; all.points.cells != NULL && i < all.points.count; i++)
+        cell_fini(&all.points.cells[i].cell);
+    if (ok)
+        report->series_created = catalog_end_group(group->catalog);
+    return ok;
 }

@@ -1,13 +1,13 @@
 /* Deltas become a run of tier 0: what a commit appends. Private to store/.
  *
  * Nothing that is stored is read but the levels of gauges that were changed relatively and the
- * trackers of cumulative counters, so the cost of a commit does not depend on how much there is or
+ * trackers of points in order, so the cost of a commit does not depend on how much there is or
  * how old the samples are. */
 #pragma once
 
 #include "store/catalog.h"
-#include "store/cumulative.h"
 #include "store/gauge.h"
+#include "store/point.h"
 
 struct journal_report {
     uint64_t cells;
@@ -15,15 +15,17 @@ struct journal_report {
     uint64_t collisions; /* cells refused (store/catalog.h) */
     uint64_t unknown;    /* the same */
     wall_ms newest;      /* sample; WALL_NONE without one */
+    uint64_t mixed;      /* points that say of two senders (store/point.h) */
+    char mixed_metric[STR_QUOTED_SIZE];
 };
 
 /* A delta, or a part of it: a large one is committed in several transactions. */
 struct journal_part {
     struct delta *delta;
-    size_t from, to;                         /* cells, half open */
-    size_t cumulatives_from, cumulatives_to; /* the same */
-    struct ledger_drops drops; /* samples of it that were not stored; of a cell as many as it
-                                  counts, so sampled ones with their weight */
+    size_t from, to;               /* cells, half open */
+    size_t points_from, points_to; /* the same */
+    struct ledger_drops drops;     /* samples of it that were not stored; of a cell as many as it
+                                      counts, so sampled ones with their weight */
 };
 
 /* What is applied, and with what. All borrowed. */
@@ -31,7 +33,7 @@ struct journal_group {
     struct catalog *catalog;
     struct gauges *gauges;
     struct write_txn *txn;
-    struct cumulatives *cumulatives;
+    struct points *points;
     struct journal_part *parts;
     size_t count;
     uint64_t number; /* of the commit: the run's */
@@ -42,6 +44,6 @@ struct journal_group {
 /* Appends the merged cells of all parts as one run and lists it; changes of one gauge from several
  * senders apply in the order of time (S7). What no level keeps any more, and what has no series, is
  * not written (design 4.5). Changes nothing in the deltas but sets the parts' drops:
- * after a failure it is called again, and cumulatives_forget and catalog_forget before that. */
+ * after a failure it is called again, and points_forget and catalog_forget before that. */
 bool journal_apply(const struct journal_group *group, struct journal_report *report,
                    struct error *err);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "store/index.h"
 #include "store/plan.h"
 #include "store/run.h"
 
@@ -72,7 +73,7 @@ static bool put_progress(struct write_txn *txn, struct str key, struct error *er
 }
 
 /* The old indexes go; "indexed" is not there, so the new one is made of all series. */
-static bool begin(struct write_txn *txn, struct error *err)
+static bool begin_from_2(struct write_txn *txn, struct error *err)
 {
     MDB_dbi metrics = txn->reader.store->databases[DATABASE_METRICS];
 
@@ -83,7 +84,19 @@ static bool begin(struct write_txn *txn, struct error *err)
     int rc = mdb_drop(txn->reader.txn, metrics, 0);
     if (rc != 0)
         return fail(txn, rc, err);
-    return put_version(txn, err) && put_progress(txn, STR_EMPTY, err);
+    return put_progress(txn, STR_EMPTY, err);
+}
+
+/* `is_end`: there is nothing else to do. */
+static bool begin(struct write_txn *txn, uint32_t from, bool *is_end, struct error *err)
+{
+    bool ok = from == 2 ? begin_from_2(txn, err) : index_clear(txn, err);
+    int rc = mdb_drop(txn->reader.txn, txn->reader.store->databases[DATABASE_TRACKERS], 0);
+
+    if (rc != 0)
+        return fail(txn, rc, err);
+    *is_end = !migrate_is_unfinished(&txn->reader);
+    return ok && put_version(txn, err);
 }
 
 static bool end(struct write_txn *txn, struct error *err)
@@ -186,12 +199,12 @@ static bool read_cells(struct write_txn *txn, struct step *step, struct error *e
 
 /* --- the steps --- */
 
-static bool do_step(struct write_txn *txn, bool is_first, struct step *step, struct error *err)
+static bool do_step(struct write_txn *txn, uint32_t from, struct step *step, struct error *err)
 {
     uint64_t version = store_commit_number(&txn->reader) + 1;
 
-    if (is_first)
-        return begin(txn, err);
+    if (from != STORE_SCHEMA_VERSION)
+        return begin(txn, from, &step->is_end, err);
     bool ok = read_cells(txn, step, err) && write_cells(txn, step, version, err);
     for (size_t i = 0; i < step->count; i++)
         cell_fini(&step->cells[i].cell);
@@ -201,24 +214,25 @@ static bool do_step(struct write_txn *txn, bool is_first, struct step *step, str
                         : put_progress(txn, (struct str){step->last, sizeof step->last}, err);
 }
 
-bool migrate(struct store *store, bool is_first, struct error *err)
+bool migrate(struct store *store, uint32_t from, struct error *err)
 {
     struct step step = {.cells = memory_zero(STEP_CELLS, sizeof *step.cells)};
     uint64_t cells = 0;
     bool ok = true;
 
-    log_info("migrating", "path=%s to_schema=%d", store->path, STORE_SCHEMA_VERSION);
+    log_info("migrating", "path=%s from_schema=%u to_schema=%d", store->path, from,
+             STORE_SCHEMA_VERSION);
     for (uint64_t steps = 1; ok && !step.is_end; steps++) {
         struct write_txn txn;
         ok = write_txn_begin(store, NULL, &txn, err);
         if (!ok)
             break;
-        ok = do_step(&txn, is_first, &step, err);
+        ok = do_step(&txn, from, &step, err);
         if (ok)
             ok = write_txn_commit(&txn, err);
         else
             write_txn_abort(&txn);
-        is_first = false;
+        from = STORE_SCHEMA_VERSION;
         cells += step.count;
         if (ok && steps % STEPS_PER_LINE == 0)
             log_info("migrating", "path=%s cells=%llu", store->path, (unsigned long long)cells);

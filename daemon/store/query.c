@@ -10,7 +10,7 @@
 bool query_series(struct read_txn *txn, const struct selector *selector, struct arena *arena,
                   struct query_series **out, size_t *count, struct error *err)
 {
-    return catalog_select(txn, selector, arena, out, count, err);
+    return catalog_select(txn, selector, arena, out, count, err) && read_txn_check(txn, err);
 }
 
 struct query_series *query_select(struct read_txn *txn, const struct selector *selector,
@@ -45,20 +45,18 @@ bool query_cells(struct read_txn *txn, const struct query *query, query_cell_fn 
 }
 
 bool query_level(struct read_txn *txn, uint32_t series, wall_ms at, struct level_sample *out,
-                 bool *found, struct error *err)
+                 struct coverage *coverage, struct error *err)
 {
     const struct query_series one = {.id = series};
+    const struct query_levels query = {&one, 1, at, INT64_MIN};
 
-    if (!scan_levels(txn, &one, 1, at, out, err))
-        return false;
-    *found = out->at != WALL_NONE;
-    return true;
+    return scan_levels(txn, &query, out, coverage, err);
 }
 
-bool query_levels(struct read_txn *txn, const struct query_series *series, size_t count, wall_ms at,
-                  struct level_sample *out, struct error *err)
+bool query_levels(struct read_txn *txn, const struct query_levels *query, struct level_sample *out,
+                  struct coverage *coverage, struct error *err)
 {
-    return scan_levels(txn, series, count, at, out, err);
+    return scan_levels(txn, query, out, coverage, err);
 }
 
 /* --- what changed --- */
@@ -83,6 +81,8 @@ static bool visit_periods(wall_ms from, wall_ms to, void *arg)
     struct period period =
         calendar_period(calendar, visit->periods->kind, from > visit->done ? from : visit->done);
 
+    if (__builtin_add_overflow(to, visit->periods->reach, &to))
+        to = INT64_MAX;
     while (period.from < to && period.to <= visit->periods->closed_at) {
         if (!visit->on_period(&period, visit->arg))
             return false;
@@ -97,7 +97,18 @@ bool query_changed_periods(struct read_txn *txn, const struct query_changes *cha
                            void *arg, struct error *err)
 {
     struct period_visit visit = {periods, on_period, arg, INT64_MIN};
-    return scan_changed(txn, changes, visit_periods, &visit, err);
+    struct query_changes closed = *changes;
+
+    if (closed.from == closed.to)
+        closed.from = INT64_MIN;
+    if (closed.from == INT64_MIN || closed.to > periods->closed_at)
+        closed.to = periods->closed_at;
+    return closed.from >= closed.to || scan_changed(txn, &closed, visit_periods, &visit, err);
+}
+
+bool query_oldest_change(struct read_txn *txn, uint64_t since, wall_ms *out, struct error *err)
+{
+    return scan_oldest_change(txn, since, out, err);
 }
 
 /* --- metrics and the ledger --- */
@@ -117,7 +128,7 @@ void query_metric(struct read_txn *txn, struct str metric, struct metric_facts *
 }
 
 bool query_metric_times(struct read_txn *txn, struct str metric, wall_ms *first, wall_ms *last,
-                        struct error *err)
+                        struct coverage *coverage, struct error *err)
 {
     struct arena arena = ARENA_EMPTY;
     struct metric_facts facts;
@@ -139,7 +150,10 @@ bool query_metric_times(struct read_txn *txn, struct str metric, wall_ms *first,
             series[count++] = (struct query_series){.id = ids[i]};
         }
     }
-    ok = ok && scan_times(txn, series, count, first, last, err);
+    struct scan_times times = {.series = series, .count = count};
+    times.first = first;
+    times.last = last;
+    ok = ok && scan_times(txn, &times, coverage, err);
     arena_fini(&arena);
     return ok;
 }

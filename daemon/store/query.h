@@ -1,6 +1,7 @@
 /* Reading figures: selector, range and step -> cells, with coverage.
  *
- * Everything here reads one snapshot. Results are in the arena. */
+ * Everything here reads one snapshot, for READ_TXN_MS at most: then it fails with
+ * ERROR_UNAVAILABLE. Results are in the arena. */
 #pragma once
 
 #include "base/calendar.h"
@@ -79,19 +80,30 @@ typedef bool (*query_cell_fn)(size_t series, wall_ms step_from, const struct cel
 bool query_cells(struct read_txn *txn, const struct query *query, query_cell_fn on_cell, void *arg,
                  struct coverage *coverage, struct error *err);
 
-/* The newest sample of a series at or before `at` (FIG-13): a sample at `at` itself counts. False
- * with `*found` untouched means an error; no sample is `*found` false. Cells are of one minute: in
- * the minute of `at` only its first and its last sample are known, those between are not. */
+/* The newest sample of a series at or before `at` (FIG-13): a sample at `at` itself counts. Cells
+ * are of one minute: in the minute of `at` only its first and its last sample are known, those
+ * between are not. */
 struct level_sample {
     double value;
-    wall_ms at;
+    wall_ms at; /* WALL_NONE: there is none */
 };
-bool query_level(struct read_txn *txn, uint32_t series, wall_ms at, struct level_sample *out,
-                 bool *found, struct error *err);
 
-/* The same of many series: `out` takes one for each; its `at` is WALL_NONE where there is none. */
-bool query_levels(struct read_txn *txn, const struct query_series *series, size_t count, wall_ms at,
-                  struct level_sample *out, struct error *err);
+/* The coverage is not complete when there may have been a newer sample than the one that was found,
+ * or one at all: dropped since, or inside the quarter or the day that holds `at`, of which only the
+ * first and the last sample are left. */
+bool query_level(struct read_txn *txn, uint32_t series, wall_ms at, struct level_sample *out,
+                 struct coverage *coverage, struct error *err);
+
+/* The same of many series: `out` takes one for each. */
+struct query_levels {
+    const struct query_series *series;
+    size_t series_count;
+    wall_ms at;
+    wall_ms since; /* what lies before is no matter to the coverage: a level that old counts no more
+                    */
+};
+bool query_levels(struct read_txn *txn, const struct query_levels *query, struct level_sample *out,
+                  struct coverage *coverage, struct error *err);
 
 /* What is known of a metric, whatever the labels. */
 struct metric_facts {
@@ -102,9 +114,10 @@ struct metric_facts {
 void query_metric(struct read_txn *txn, struct str metric, struct metric_facts *out);
 
 /* The times of its first and of its last sample that are kept; WALL_NONE without one. NULL for what
- * is not wanted. Looks at all its series: ask when it is needed. */
+ * is not wanted. Looks at all its series: ask when it is needed. The coverage is not complete when
+ * there may have been an earlier first, or any, that is not kept any more. */
 bool query_metric_times(struct read_txn *txn, struct str metric, wall_ms *first, wall_ms *last,
-                        struct error *err);
+                        struct coverage *coverage, struct error *err);
 
 /* Metric names in order (after 400 bytes that are alike: in any order), for hints and lists; return
  * false to stop. */
@@ -119,11 +132,12 @@ void query_ledgers(struct read_txn *txn, ledger_fn on_ledger, void *arg);
 wall_ms query_newest(struct read_txn *txn);
 
 /* Which of `series` changed, and since which commit (store_commit_number): the commits after that
- * one. */
+ * one; and in which span of time, [from, to), all of it when these are equal. */
 struct query_changes {
     const struct query_series *series;
     size_t series_count;
     uint64_t since;
+    wall_ms from, to;
 };
 
 /* The spans of time in which their cells changed, disjoint, in order and whole quarters of an hour,
@@ -134,12 +148,17 @@ typedef bool (*changed_fn)(wall_ms from, wall_ms to, void *arg);
 bool query_changed(struct read_txn *txn, const struct query_changes *changes, changed_fn on_range,
                    void *arg, struct error *err);
 
+/* Nothing that is older has changed since that commit, of no series; INT64_MAX: nothing has changed
+ * at all. Quick, since only the lists are read: to ask first. */
+bool query_oldest_change(struct read_txn *txn, uint64_t since, wall_ms *out, struct error *err);
+
 /* The civil periods in which they changed and that were over at `closed_at`, each once, in order:
  * what late samples have restated. */
 struct query_periods {
     const struct calendar *calendar;
     enum period_kind kind;
     wall_ms closed_at;
+    span_ms reach; /* a change is one of the time after it too, for so long: of levels (FIG-13) */
 };
 typedef bool (*changed_period_fn)(const struct period *period, void *arg);
 bool query_changed_periods(struct read_txn *txn, const struct query_changes *changes,

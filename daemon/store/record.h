@@ -13,6 +13,7 @@ enum record_table {
     RECORD_HOOK,        /* alert/outbox: hook -> counts and last error */
     RECORD_SCHEDULE,    /* kpi/evaluator: schedule -> last and next run */
     RECORD_DECLARED,    /* kpi/evaluator: metric -> when it was first declared (FIG-11) */
+    RECORD_FIGURE,      /* kpi/period_record: KPI, closed period -> its figure (FIG-30) */
     RECORD_TABLE_COUNT,
 };
 

@@ -74,14 +74,19 @@ static int64_t step_from(const struct scan *scan, int64_t step)
 
 /* --- what there is --- */
 
-static bool read_parts(struct scan *scan, const struct kept *kept, struct group *group,
-                       struct error *err)
+unsigned scan_coverage_of(enum level level)
 {
     static const unsigned bits[LEVEL_COUNT] = {
         [LEVEL_MINUTE] = COVERAGE_MINUTE,
         [LEVEL_QUARTER] = COVERAGE_QUARTER_HOUR,
         [LEVEL_DAY] = COVERAGE_DAY,
     };
+    return bits[level];
+}
+
+static bool read_parts(struct scan *scan, const struct kept *kept, struct group *group,
+                       struct error *err)
+{
     struct plan plan;
 
     if (!plan_read(scan->txn, kept, &scan->range, &scan->arena, &plan, err))
@@ -93,7 +98,7 @@ static bool read_parts(struct scan *scan, const struct kept *kept, struct group 
         const struct plan_segment *segment = &plan.segments[i];
         struct part *part = &group->parts[i];
         part->segment = segment;
-        scan->coverage->levels |= bits[segment->level];
+        scan->coverage->levels |= scan_coverage_of(segment->level);
         if (!parts_partitions(scan->txn,
                               &(const struct bucket_range){segment->level, segment->calendar,
                                                            plan_bucket_from(segment, segment->from),
@@ -491,6 +496,8 @@ bool scan_cells(const struct read_txn *txn, const struct query *query, query_cel
 
     if (query->step < 0 || query->step % MS_PER_MINUTE != 0)
         return error_set(err, ERROR_INVALID, "the step is not a whole number of minutes");
+    if (!read_txn_check(txn, err))
+        return false;
     if (query->from >= query->to)
         return true;
     scan.range.from = plan_minute_of(query->from);

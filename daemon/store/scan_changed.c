@@ -28,7 +28,18 @@ struct changed {
     struct spans spans;
     const struct kept *kept;     /* of the series that are visited */
     struct plan_segment segment; /* the level and days of the partitions that are read */
+    struct span asked;
 };
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t floor_div(int64_t value, int64_t width)
+{
+    return value / width - (value % width < 0);
+}
 
 static int compare_spans(const void *a, const void *b)
 {
@@ -100,22 +111,28 @@ static bool take_series(struct visit *visit, const struct visit_series *series,
     for (size_t i = 0; i < points.count; i++) {
         int64_t from = 0;
         int64_t to = 0;
-        if (plan_bucket_minutes(&changed->segment, points.points[i].bucket, &from, &to))
+        if (plan_bucket_minutes(&changed->segment, points.points[i].bucket, &from, &to) &&
+            from < changed->asked.to && to > changed->asked.from)
             add_span(&changed->spans, from, to);
     }
     return true;
 }
 
-/* `to`: where a finer level says it. */
+/* Of the buckets before `to`: from there on a finer level says it. */
 static bool read_level(struct changed *changed, uint64_t since, int64_t to, struct error *err)
 {
     struct partition *partitions = NULL;
     size_t count = 0;
+    struct bucket_range range = {changed->segment.level, changed->segment.calendar, INT64_MIN, to};
 
-    if (!parts_partitions(changed->txn,
-                          &(const struct bucket_range){changed->segment.level,
-                                                       changed->segment.calendar, INT64_MIN, to},
-                          &changed->arena, &partitions, &count, err))
+    if (changed->segment.level != LEVEL_DAY) { /* the days are only those that were asked for */
+        int64_t width = changed->segment.level == LEVEL_MINUTE ? 1 : MINUTES_PER_QUARTER;
+        range.from = floor_div(changed->asked.from, width);
+        range.to = least(to, floor_div(changed->asked.to - 1, width) + 1);
+    } else {
+        range.from = changed->segment.days[0].day;
+    }
+    if (!parts_partitions(changed->txn, &range, &changed->arena, &partitions, &count, err))
         return false;
     for (size_t i = 0; i < count; i++) {
         if (partitions[i].version > since &&
@@ -130,7 +147,9 @@ static bool read_days(struct changed *changed, uint64_t since, struct error *err
 {
     const struct plan_segment quarters = {.level = LEVEL_QUARTER};
     struct plan_range range = {
-        -PLAN_MINUTE_LIMIT, plan_bucket_start(&quarters, changed->kept->from[LEVEL_QUARTER]), 0, 0};
+        changed->asked.from,
+        least(changed->asked.to, plan_bucket_start(&quarters, changed->kept->from[LEVEL_QUARTER])),
+        0, 0};
     size_t calendars = 0;
 
     if (range.from >= range.to)
@@ -192,8 +211,8 @@ static bool gather_all(struct changed *changed, const struct query_changes *chan
         (void)visit_init(&changed->visit, changed->txn, members.series, members.count, true,
                          &changed->arena);
         changed->visit.arg = changed;
-        changed->visit.from = -PLAN_MINUTE_LIMIT;
-        changed->visit.to = PLAN_MINUTE_LIMIT + 1;
+        changed->visit.from = changed->asked.from;
+        changed->visit.to = changed->asked.to;
         changed->kept = &groups.items[i];
         if (!gather(changed, changes->since, err))
             return false;
@@ -204,9 +223,13 @@ static bool gather_all(struct changed *changed, const struct query_changes *chan
 bool scan_changed(const struct read_txn *txn, const struct query_changes *changes,
                   changed_fn on_range, void *arg, struct error *err)
 {
-    struct changed changed = {.txn = txn};
+    struct changed changed = {.txn = txn, .asked = {-PLAN_MINUTE_LIMIT, PLAN_MINUTE_LIMIT + 1}};
 
-    bool ok = gather_all(&changed, changes, err);
+    if (changes->from < changes->to)
+        changed.asked =
+            (struct span){plan_minute_of(changes->from), plan_minute_of(changes->to - 1) + 1};
+
+    bool ok = read_txn_check(txn, err) && gather_all(&changed, changes, err);
     if (ok)
         join_spans(&changed.spans);
     for (size_t i = 0; ok && i < changed.spans.count; i++) {
@@ -217,5 +240,67 @@ bool scan_changed(const struct read_txn *txn, const struct query_changes *change
     free(changed.spans.items);
     arena_fini(&changed.scratch);
     arena_fini(&changed.arena);
+    return ok;
+}
+
+/* --- the oldest one of all --- */
+
+static int64_t oldest_of_runs(const struct run *runs, size_t count, uint64_t since, int64_t oldest)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (runs[i].version > since)
+            oldest = least(oldest, runs[i].min_minute);
+    }
+    return oldest;
+}
+
+/* The minute where a bucket begins, or one before it. */
+static int64_t minute_before(enum level level, int64_t bucket)
+{
+    const struct plan_segment quarters = {.level = LEVEL_QUARTER};
+
+    if (level == LEVEL_MINUTE)
+        return bucket;
+    if (level == LEVEL_DAY) /* it begins within a day of UTC's (store/parts.h) */
+        bucket = (bucket - 1) * QUARTERS_PER_DAY;
+    return plan_bucket_start(&quarters, bucket);
+}
+
+static bool lower_to_level(const struct read_txn *txn, const struct bucket_range *range,
+                           uint64_t since, int64_t *oldest, struct error *err)
+{
+    struct arena arena = ARENA_EMPTY;
+    struct partition *partitions = NULL;
+    size_t count = 0;
+    bool ok = parts_partitions(txn, range, &arena, &partitions, &count, err);
+
+    for (size_t i = 0; ok && i < count; i++) {
+        if (partitions[i].version > since)
+            *oldest = least(*oldest, minute_before(range->level, partitions[i].from));
+    }
+    arena_fini(&arena);
+    return ok;
+}
+
+bool scan_oldest_change(const struct read_txn *txn, uint64_t since, wall_ms *out, struct error *err)
+{
+    struct arena arena = ARENA_EMPTY;
+    struct run *runs = NULL;
+    size_t count = 0;
+    size_t calendars = 0;
+    int64_t oldest = INT64_MAX;
+    bool ok = read_txn_check(txn, err) && parts_runs(txn, &arena, &runs, &count, err) &&
+              plan_count_calendars(txn, &calendars, err);
+
+    if (ok)
+        oldest = oldest_of_runs(runs, count, since, oldest);
+    for (size_t i = 0; ok && i < 2 + calendars; i++) {
+        const enum level levels[] = {LEVEL_MINUTE, LEVEL_QUARTER, LEVEL_DAY};
+        const struct bucket_range range = {levels[i < 2 ? i : 2], i < 2 ? 0 : (uint32_t)i - 1,
+                                           INT64_MIN, INT64_MAX};
+        ok = lower_to_level(txn, &range, since, &oldest, err);
+    }
+    arena_fini(&arena);
+    *out = oldest == INT64_MAX ? INT64_MAX : oldest * MS_PER_MINUTE;
     return ok;
 }

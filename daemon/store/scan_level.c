@@ -32,6 +32,10 @@ struct search {
     const struct plan_segment *segment;
     int64_t from, to;  /* buckets of the segment that are read */
     uint32_t calendar; /* whose days are read; 0: any so far */
+    struct coverage *coverage;
+    int64_t since; /* minute: gaps before it are no matter */
+    bool has_gap;  /* some minutes that were searched are kept at no level: */
+    int64_t gap;   /* the end of the newest such span, forwards the begin of the oldest one */
 };
 
 static int64_t least(int64_t a, int64_t b)
@@ -49,19 +53,25 @@ struct alike {
     const struct kept *kept;
     const struct query_series *series;
     size_t count;
+    bool merged;   /* one row for all of them */
+    wall_ms since; /* the coverage speaks of what is newer */
 };
 
-/* `merged`: one row for all series. */
 static bool search_init(struct search *search, const struct read_txn *txn,
-                        const struct alike *alike, bool merged, struct error *err)
+                        const struct alike *alike, struct coverage *coverage, struct error *err)
 {
-    *search = (struct search){.txn = txn, .kept = alike->kept, .backwards = true};
+    bool merged = alike->merged;
+
+    *search =
+        (struct search){.txn = txn, .kept = alike->kept, .backwards = true, .coverage = coverage};
+    search->since = plan_minute_of(alike->since);
     search->is_one = merged;
     search->best = arena_array(&search->arena, merged ? 1 : alike->count, sizeof *search->best);
     search->series =
         visit_init(&search->visit, txn, alike->series, alike->count, merged, &search->arena);
     search->visit.arg = search;
-    return parts_runs(txn, &search->arena, &search->runs, &search->run_count, err);
+    return read_txn_check(txn, err) &&
+           parts_runs(txn, &search->arena, &search->runs, &search->run_count, err);
 }
 
 static void search_fini(struct search *search)
@@ -188,6 +198,7 @@ static bool search_segment(struct search *search, const struct plan_segment *seg
     size_t count = 0;
 
     search->segment = segment;
+    search->coverage->levels |= scan_coverage_of(segment->level);
     search->from = plan_bucket_from(segment, segment->from);
     search->to = plan_bucket_from(segment, segment->to);
     if (!parts_partitions(search->txn,
@@ -220,11 +231,93 @@ static bool search_runs(struct search *search, int64_t from, int64_t to, struct 
     return true;
 }
 
+/* --- what is missing --- */
+
+/* Whether all that was ever measured before the oldest day that is built, and before the oldest
+ * quarter where none is, is still there: nothing was. Days are built long before their quarters are
+ * dropped, the silent ones too. */
+static bool is_whole_below(const struct search *search, bool *out, struct error *err)
+{
+    const struct kept *kept = search->kept;
+    size_t calendars = 0;
+
+    *out = kept->from[LEVEL_DAY] == INT64_MIN && kept->from[LEVEL_QUARTER] == INT64_MIN;
+    if (*out || kept->from[LEVEL_DAY] != INT64_MIN)
+        return true;
+    if (!plan_count_calendars(search->txn, &calendars, err))
+        return false;
+    uint32_t calendar = search->calendar == 0 ? 1 : search->calendar;
+    *out = calendars > 0 && kept_whole_days_from(kept, calendar) == INT64_MIN;
+    return true;
+}
+
+static void note_gap(struct search *search, int64_t from, int64_t to)
+{
+    if (!search->has_gap)
+        search->gap = search->backwards ? to : from;
+    else if (search->backwards)
+        search->gap = greatest(search->gap, to);
+    else
+        search->gap = least(search->gap, from);
+    search->has_gap = true;
+}
+
+/* Takes note of what the segments leave out of the range. */
+static bool note_gaps(struct search *search, const struct plan_range *range,
+                      const struct plan *plan, struct error *err)
+{
+    int64_t covered = range->from;
+    bool is_whole = false;
+
+    if (plan->complete && plan->count > 0)
+        return true;
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct plan_segment *segment = &plan->segments[i];
+        if (segment->from > covered && i > 0)
+            note_gap(search, covered, segment->from);
+        covered = segment->to;
+    }
+    if (covered < range->to && plan->count > 0)
+        note_gap(search, covered, range->to);
+    if (!is_whole_below(search, &is_whole, err))
+        return false;
+    if (plan->count == 0 && !is_whole)
+        note_gap(search, range->from, range->to);
+    else if (plan->count > 0 && plan->segments[0].from > range->from && !is_whole)
+        note_gap(search, range->from, plan->segments[0].from);
+    return true;
+}
+
+/* Whether the answer may be another one than it would be if everything was kept. */
+static bool is_doubtful(const struct search *search, const struct aggregate *best)
+{
+    if (!search->has_gap || (search->backwards && search->gap <= search->since))
+        return false;
+    if (best->count == 0)
+        return true;
+    return search->backwards ? plan_minute_of(best->last_at) < search->gap
+                             : plan_minute_of(best->first_at) >= search->gap;
+}
+
+/* Adds what a search has found to the coverage. */
+static void cover(struct search *search, const struct aggregate *best)
+{
+    struct coverage *coverage = search->coverage;
+    wall_ms at = search->backwards ? best->last_at : best->first_at;
+
+    if (best->count > 0 && at > coverage->newest)
+        coverage->newest = at;
+    if (is_doubtful(search, best))
+        coverage->complete = false;
+}
+
+/* --- all of a range --- */
+
 /* Finds the outermost sample of each series that has one in the range. */
 static bool search_plan(struct search *search, const struct plan_range *range,
                         const struct plan *plan, struct error *err)
 {
-    if (!search_runs(search, range->from, range->to, err))
+    if (!note_gaps(search, range, plan, err) || !search_runs(search, range->from, range->to, err))
         return false;
     for (size_t i = 0; i < plan->count && search->visit.count > 0; i++) {
         size_t at = search->backwards ? plan->count - 1 - i : i;
@@ -329,12 +422,16 @@ static bool search_bucket(struct search *search, wall_ms at, int64_t *from, stru
     if (!find_bucket(search, plan_minute_of(at), &bucket, &plan, err))
         return false;
     *from = bucket.from;
+    if (plan.count == 0 && !note_gaps(search, &bucket, &plan, err))
+        return false;
     if (plan.count > 0 && !search_plan(search, &bucket, &plan, err))
         return false;
     for (size_t i = 0; i < search->visit.count; i++) {
         struct aggregate *best = &search->best[search->visit.series[i].row];
         if (best->count == 0 || best->last_at <= at)
             continue;
+        if (best->first_at <= at && bucket.to - bucket.from > 1)
+            search->coverage->complete = false; /* there may be one in between */
         best->last = best->first;
         best->last_at = best->first_at;
         if (best->first_at > at)
@@ -344,19 +441,25 @@ static bool search_bucket(struct search *search, wall_ms at, int64_t *from, stru
     return true;
 }
 
-/* `places`: where the answer of each series goes. */
-static bool levels_together(const struct read_txn *txn, const struct alike *alike,
-                            const size_t *places, wall_ms at, struct level_sample *out,
+/* Where the answer of each series goes. */
+struct level_places {
+    struct level_sample *out;
+    const size_t *at;
+};
+
+static bool levels_together(const struct read_txn *txn, const struct alike *alike, wall_ms at,
+                            const struct level_places *places, struct coverage *coverage,
                             struct error *err)
 {
     struct search search;
     int64_t start = 0;
-    bool ok = search_init(&search, txn, alike, false, err) &&
+    bool ok = search_init(&search, txn, alike, coverage, err) &&
               search_bucket(&search, at, &start, err) && search_from(&search, start, err);
 
     for (size_t i = 0; ok && i < alike->count; i++) {
         const struct aggregate *best = &search.best[i];
-        struct level_sample *place = &out[places[i]];
+        struct level_sample *place = &places->out[places->at[i]];
+        cover(&search, best);
         *place = (struct level_sample){.at = WALL_NONE};
         if (best->count > 0)
             *place = (struct level_sample){best->last, best->last_at};
@@ -365,21 +468,25 @@ static bool levels_together(const struct read_txn *txn, const struct alike *alik
     return ok;
 }
 
-bool scan_levels(const struct read_txn *txn, const struct query_series *series, size_t count,
-                 wall_ms at, struct level_sample *out, struct error *err)
+bool scan_levels(const struct read_txn *txn, const struct query_levels *query,
+                 struct level_sample *out, struct coverage *coverage, struct error *err)
 {
     struct arena arena = ARENA_EMPTY;
     struct kept_groups groups;
-    bool ok = kept_group(txn, series, count, &arena, &groups, err);
+    size_t count = query->series_count;
+    bool ok = kept_group(txn, query->series, count, &arena, &groups, err);
 
     for (size_t group = 0; ok && group < groups.count; group++) {
         struct kept_members members;
-        kept_members_of(&groups, group, series, count, &arena, &members);
+        kept_members_of(&groups, group, query->series, count, &arena, &members);
         for (size_t i = 0; ok && i < members.count; i += LEVELS_TOGETHER) {
             size_t left = members.count - i;
-            const struct alike alike = {&groups.items[group], members.series + i,
-                                        left < LEVELS_TOGETHER ? left : LEVELS_TOGETHER};
-            ok = levels_together(txn, &alike, members.at + i, at, out, err);
+            const struct alike alike = {.kept = &groups.items[group],
+                                        .series = members.series + i,
+                                        .count = left < LEVELS_TOGETHER ? left : LEVELS_TOGETHER,
+                                        .since = query->since};
+            const struct level_places places = {out, members.at + i};
+            ok = levels_together(txn, &alike, query->at, &places, coverage, err);
         }
     }
     arena_fini(&arena);
@@ -387,6 +494,11 @@ bool scan_levels(const struct read_txn *txn, const struct query_series *series, 
 }
 
 /* --- times --- */
+
+struct wanted_time {
+    wall_ms *out; /* NULL: it is not wanted */
+    bool newest;  /* else the oldest */
+};
 
 static int compare_newest(const void *a, const void *b)
 {
@@ -468,11 +580,11 @@ static int64_t find_end(const struct search *search)
 
 /* The newest sample, or the oldest one. */
 static bool find_outermost(const struct read_txn *txn, const struct alike *alike, bool newest,
-                           wall_ms *out, struct error *err)
+                           wall_ms *out, struct coverage *coverage, struct error *err)
 {
     struct search search;
     int64_t start = 0;
-    bool ok = search_init(&search, txn, alike, true, err);
+    bool ok = search_init(&search, txn, alike, coverage, err);
 
     search.backwards = newest;
     if (ok && search.run_count > 0)
@@ -484,44 +596,68 @@ static bool find_outermost(const struct read_txn *txn, const struct alike *alike
         ok = ok && find_start(&search, &start, err);
     ok = ok && search_from(&search, start, err);
     *out = WALL_NONE;
+    if (ok)
+        cover(&search, search.best);
     if (ok && search.best->count > 0)
         *out = newest ? search.best->last_at : search.best->first_at;
     search_fini(&search);
     return ok;
 }
 
+/* The first sample of all is found at once, but there may have been an earlier one. */
+static bool cover_below(const struct read_txn *txn, const struct alike *alike,
+                        struct coverage *coverage, struct error *err)
+{
+    const struct search search = {.txn = txn, .kept = alike->kept};
+    bool is_whole = false;
+
+    if (!is_whole_below(&search, &is_whole, err))
+        return false;
+    coverage->complete = coverage->complete && is_whole;
+    return true;
+}
+
 /* The same of all groups. */
 static bool find_of_all(const struct read_txn *txn, const struct alike *all, size_t count,
-                        bool newest, wall_ms *out, struct error *err)
+                        const struct wanted_time *wanted, struct coverage *coverage,
+                        struct error *err)
 {
+    wall_ms *out = wanted->out;
+
+    if (out == NULL)
+        return true;
     *out = WALL_NONE;
     for (size_t i = 0; i < count; i++) {
         wall_ms found = WALL_NONE;
-        if (!find_outermost(txn, &all[i], newest, &found, err))
+        if (!find_outermost(txn, &all[i], wanted->newest, &found, coverage, err) ||
+            (!wanted->newest && !cover_below(txn, &all[i], coverage, err)))
             return false;
-        if (found != WALL_NONE && (*out == WALL_NONE || (newest ? found > *out : found < *out)))
+        if (found != WALL_NONE &&
+            (*out == WALL_NONE || (wanted->newest ? found > *out : found < *out)))
             *out = found;
     }
     return true;
 }
 
-bool scan_times(const struct read_txn *txn, const struct query_series *series, size_t count,
-                wall_ms *first, wall_ms *last, struct error *err)
+bool scan_times(const struct read_txn *txn, const struct scan_times *times,
+                struct coverage *coverage, struct error *err)
 {
     struct arena arena = ARENA_EMPTY;
     struct kept_groups groups;
     struct alike *all = NULL;
-    bool ok = kept_group(txn, series, count, &arena, &groups, err);
+    const struct wanted_time first = {times->first, false};
+    const struct wanted_time last = {times->last, true};
+    bool ok = kept_group(txn, times->series, times->count, &arena, &groups, err);
 
     if (ok)
         all = arena_array(&arena, groups.count, sizeof *all);
     for (size_t i = 0; ok && i < groups.count; i++) {
         struct kept_members members;
-        kept_members_of(&groups, i, series, count, &arena, &members);
-        all[i] = (struct alike){&groups.items[i], members.series, members.count};
+        kept_members_of(&groups, i, times->series, times->count, &arena, &members);
+        all[i] = (struct alike){&groups.items[i], members.series, members.count, true, INT64_MIN};
     }
-    ok = ok && (first == NULL || find_of_all(txn, all, groups.count, false, first, err)) &&
-         (last == NULL || find_of_all(txn, all, groups.count, true, last, err));
+    ok = ok && find_of_all(txn, all, groups.count, &first, coverage, err) &&
+         find_of_all(txn, all, groups.count, &last, coverage, err);
     arena_fini(&arena);
     return ok;
 }

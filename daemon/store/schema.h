@@ -31,6 +31,7 @@
  *                              unless a migration was cut short (store/migrate.h)
  *             "indexed"     -> u64, series up to this id are in the index
  *             "index_run"   -> u64, the newest number given to an index run
+ *             "annotation"  -> u64, the newest number given to an annotation
  *             "clock"       -> i64 high-water mark (wall_ms), i64 CLOCK_BOOTTIME then (ms),
  *                              16 bytes boot id, i64 retention's mark (store/guard.h)
  * runs        u8 tier, u64 number                     -> run record (store/parts.h)
@@ -56,19 +57,24 @@
  * removed     u32 id / 8192                           -> 1024 bytes, one bit an id, the low ones
  *             first: ids that were given and are gone (store/removed.h)
  * index_runs  u64 number                              -> u64 entries, u64 bytes
- * index       u64 number, 16 bytes key, u32 id        -> chunk (store/index_chunk.h): sorted
- *             (key, id), where key names a series, a label, a label's value or a metric
- *             (store/index.h); key and id are those of its first entry
+ * index       u64 number, 16 bytes hash, text, u8 0, u32 id
+ *                                                     -> chunk (store/index_chunk.h): sorted
+ *             (key, id), where key is a hash and a text and names a series, a metric or a value of
+ *             a label (store/index.h); key and id are those of its first entry
  * metrics     NAME of the metric                      -> u32 kinds (bits, 1 << metric_kind),
  *             u64 series, the name: of indexed series
  * gauges      u32 id                                  -> double level, i64 at, u64 arrival,
  *             i64 absolute_at (store/gauge.h): only gauges that were ever changed relatively
- * trackers    u32 id                                  -> store/tracker.h: cumulative counters
+ * trackers    u64 number                              -> store/tracker.h: the last points of series
+ *             that their senders keep in order, as a log
+ * mixed       NAME of the metric                      -> store/mixed.h: when it had two senders
  * identities  16 bytes                                -> store/identity.h: producers and keys
  * identity_ages  i64 wall_ms of the last use, 16 bytes -> - : the oldest first
  * ledger      name of the listener (NAME)             -> u32 bytes of the name, the name,
  *             u64 received, u64 stored, u32 n, n u64 rejected, u32 m, m u64 dropped
  *             (in the order of series/ledger.h, which is append only)
+ * annotations i64 time (wall_ms), u64 number          -> u8 1, u8 kind, u8 flags (1: low priority),
+ *             blocks: title, text, host, key, source, tags (store/annotation.h)
  *
  * Records, encoded by the modules that are named (store/record.h). Integers are little-endian as
  * base/buf.h writes them, sequences in keys big-endian; `block` is u32 length and bytes.
@@ -77,12 +83,19 @@
  *              i64 period_from, f64 value, u64 fingerprint, block alert_id, block hooks
  * outbox       hook's id, u8 0, u64 sequence (alert/outbox) -> u8 2, u8 state, u32 attempts,
  *              i64 queued_at, i64 tried_at, i64 next_try, block last_error, block event
- * event        u64 sequence (alert/outbox) -> u8 1, u8 type, i64 at, i64 period_from,
- *              i64 period_to, u8 flags, f64 value, f64 target, block id, 17 blocks of text
+ * event        u64 sequence (alert/outbox) -> u8 2, u8 type, i64 at, i64 period_from,
+ *              i64 period_to, u8 flags, f64 value, f64 target, block id, 17 blocks of text,
+ *              f64 old value, 2 blocks of text (alert/event.h)
  * hook         hook's id (alert/outbox) -> u8 2, u64 pending, u64 dead, u64 sent, i64 sent_at,
  *              i64 paused_at, i64 paused_until, block last_error
  * schedule     schedule's id (kpi/evaluator) -> i64 last_run, i64 next_run
  * declared     metric's name, cut to 400 bytes (kpi/evaluator) -> i64 first declared (FIG-11)
+ * figures      KPI's id, u8 0, u8 1 + period kind (enum period_kind), i64 from (kpi/period_record)
+ *              -> u8 1, i64 to, u8 flags, u8 null reason, f64 value, u64 fingerprint, u64 commit,
+ *              i64 evaluated_at, u32 n, n times: block target's id, u64 fingerprint, u8 status: a
+ *              closed period as it was said last
+ *              KPI's id, u8 0 -> u8 1, u64 since, u64 until, u8 kind, i64 next: the commit up to
+ *              which late samples were looked for
  *
  * NAME: the name itself up to SCHEMA_NAME_MAX bytes; of a longer one that many bytes and the
  * 16 bytes of its hash, so that a key always fits into LMDB's 511 bytes. */
@@ -92,7 +105,7 @@
 #include "series/series_key.h"
 
 /* Raised by every change of what is written above. */
-enum { STORE_SCHEMA_VERSION = 3 };
+enum { STORE_SCHEMA_VERSION = 4 };
 
 /*       constant     name in LMDB */
 #define DATABASES(X)                                                                               \
@@ -114,16 +127,19 @@ enum { STORE_SCHEMA_VERSION = 3 };
     X(INDEX_RUNS, "index_runs")                                                                    \
     X(INDEX, "index")                                                                              \
     X(TRACKERS, "trackers")                                                                        \
+    X(MIXED, "mixed")                                                                              \
     X(IDENTITIES, "identities")                                                                    \
     X(IDENTITY_AGES, "identity_ages")                                                              \
     X(GAUGES, "gauges")                                                                            \
     X(LEDGER, "ledger")                                                                            \
+    X(ANNOTATIONS, "annotations")                                                                  \
     X(ALERT_STATE, "alert_state")                                                                  \
     X(OUTBOX, "outbox")                                                                            \
     X(EVENT, "event")                                                                              \
     X(HOOK, "hook")                                                                                \
     X(SCHEDULE, "schedule")                                                                        \
-    X(DECLARED, "declared")
+    X(DECLARED, "declared")                                                                        \
+    X(FIGURES, "figures")
 
 enum database {
 #define DATABASES_CONSTANT(constant, name) DATABASE_##constant,

@@ -11,6 +11,8 @@
 
 enum {
     FEW = 256,           /* candidates whose keys are read rather than more lists */
+    SOME = 2048,         /* and rather than the lists of all values that begin alike */
+    DENSE = 64,          /* one candidate in so many ids */
     SMALL_METRIC = 4096, /* series of a metric that are a good place to begin */
 };
 
@@ -58,89 +60,136 @@ struct selection {
     const struct selector *selector;
     struct index_runs runs;
     struct removed removed;
+    struct arena arena;   /* for long values */
     struct id_list ids;   /* candidates */
-    unsigned char *marks; /* one for each of them at the beginning, and as many again */
+    unsigned char *marks; /* of each candidate: 0 or 1; all 0 in between */
     bool read_keys;       /* the lists alone do not say it */
 };
 
-static bool mark(struct selection *selection, struct series_hash key, unsigned char *marks,
-                 struct error *err)
+/* Whether it is quicker to gather what a key has than to look for the candidates among it. */
+static bool is_dense(const struct id_list *list)
 {
-    return index_mark(selection->txn, &selection->runs, key, &selection->ids, marks, err);
+    return (list->ids[list->count - 1] - list->ids[0]) / DENSE < list->count;
 }
 
-/* Keeps the candidates whose mark is `kept`. */
-static void keep(struct selection *selection, const unsigned char *marks, unsigned char kept)
+static void mark_set(struct selection *selection, const struct id_set *set)
+{
+    const struct id_list *list = &selection->ids;
+
+    for (size_t i = 0; i < list->count; i++)
+        selection->marks[i] |= id_set_has(set, list->ids[i]);
+}
+
+/* Marks the candidates that one of the keys has. */
+static bool mark_keys(struct selection *selection, const struct index_key *keys, size_t count,
+                      struct error *err)
+{
+    const struct id_list *list = &selection->ids;
+    struct id_set set;
+    bool ok = true;
+
+    if (list->count == 0)
+        return true;
+    if (!is_dense(list)) {
+        for (size_t i = 0; i < count && ok; i++)
+            ok = index_mark(selection->txn, &selection->runs, keys[i], list, selection->marks, err);
+        return ok;
+    }
+    id_set_init(&set, list->ids[0], list->ids[list->count - 1]);
+    for (size_t i = 0; i < count && ok; i++)
+        ok = index_add(selection->txn, &selection->runs, keys[i], &set, err);
+    mark_set(selection, &set);
+    id_set_fini(&set);
+    return ok;
+}
+
+/* Those that have the label with a value that begins like this. */
+static bool mark_prefix(struct selection *selection, struct str label, struct str prefix,
+                        struct error *err)
+{
+    const struct id_list *list = &selection->ids;
+    const struct index_prefix range = {label, prefix};
+    struct id_set set;
+
+    if (list->count == 0)
+        return true;
+    id_set_init(&set, list->ids[0], list->ids[list->count - 1]);
+    bool ok = index_add_prefix(selection->txn, &selection->runs, &range, &set, err);
+    mark_set(selection, &set);
+    id_set_fini(&set);
+    return ok;
+}
+
+/* Those that have one of the match's values, of which the empty one stands for: without the label.
+ */
+static bool mark_values(struct selection *selection, const struct label_match *match,
+                        struct error *err)
+{
+    size_t value_count = match->op == MATCH_IN ? match->value_count : 1;
+    struct index_key *keys = arena_array(&selection->arena, value_count, sizeof *keys);
+    size_t count = 0;
+    bool has_empty = false;
+
+    for (size_t i = 0; i < value_count; i++) {
+        if (match->values[i].len == 0)
+            has_empty = true;
+        else
+            keys[count++] = index_value_key(match->label, match->values[i], &selection->arena);
+    }
+    if (has_empty) {
+        if (!mark_prefix(selection, match->label, STR_EMPTY, err))
+            return false;
+        for (size_t i = 0; i < selection->ids.count; i++)
+            selection->marks[i] ^= 1;
+    }
+    return mark_keys(selection, keys, count, err);
+}
+
+/* Keeps the candidates that are marked, or those that are not, and clears the marks. */
+static void keep(struct selection *selection, bool marked)
 {
     struct id_list *list = &selection->ids;
     size_t count = 0;
 
     for (size_t i = 0; i < list->count; i++) {
         list->ids[count] = list->ids[i];
-        count += marks[i] == kept;
+        count += selection->marks[i] == marked;
     }
+    memset(selection->marks, 0, list->count);
     list->count = count;
-}
-
-static bool keep_marked(struct selection *selection, struct series_hash key, bool marked,
-                        struct error *err)
-{
-    memset(selection->marks, 0, selection->ids.count);
-    if (!mark(selection, key, selection->marks, err))
-        return false;
-    keep(selection, selection->marks, marked ? 1 : 0);
-    return true;
-}
-
-/* One of several values, of which the empty one stands for: not in the list of the label. */
-static bool keep_in(struct selection *selection, const struct label_match *match, struct error *err)
-{
-    size_t count = selection->ids.count;
-    unsigned char *marks = selection->marks;
-    unsigned char *labelled = marks + count;
-    bool has_empty = false;
-
-    memset(marks, 0, 2 * count);
-    for (size_t i = 0; i < match->value_count; i++) {
-        if (match->values[i].len == 0)
-            has_empty = true;
-        else if (!mark(selection, index_pair_key(match->label, match->values[i]), marks, err))
-            return false;
-    }
-    if (has_empty) {
-        if (!mark(selection, index_label_key(match->label), labelled, err))
-            return false;
-        for (size_t i = 0; i < count; i++)
-            marks[i] |= labelled[i] ^ 1;
-    }
-    keep(selection, marks, 1);
-    return true;
 }
 
 static bool narrow(struct selection *selection, const struct label_match *match, struct error *err)
 {
     struct str value = match->value_count > 0 ? match->values[0] : STR_EMPTY;
-    bool is_not = match->op == MATCH_NOT_EQUAL;
 
     if (match->value_count == 0) {
         selection->ids.count = 0;
         return true;
     }
-    switch (match->op) {
-    case MATCH_EQUAL:
-    case MATCH_NOT_EQUAL:
-        if (value.len == 0)
-            return keep_marked(selection, index_label_key(match->label), is_not, err);
-        return keep_marked(selection, index_pair_key(match->label, value), !is_not, err);
-    case MATCH_IN:
-        return keep_in(selection, match, err);
-    case MATCH_PREFIX:
-        if (value.len == 0)
-            return true;
-        selection->read_keys = true;
-        return keep_marked(selection, index_label_key(match->label), true, err);
+    if (match->op != MATCH_PREFIX) {
+        if (!mark_values(selection, match, err))
+            return false;
+    } else if (value.len > 0) {
+        selection->read_keys = selection->read_keys || value.len > INDEX_VALUE_MAX;
+        value.len = value.len < INDEX_VALUE_MAX ? value.len : INDEX_VALUE_MAX;
+        if (!mark_prefix(selection, match->label, value, err))
+            return false;
+    } else {
+        return true;
     }
+    keep(selection, match->op != MATCH_NOT_EQUAL);
     return true;
+}
+
+/* Whether all values of the label, or those that begin alike, are asked for. */
+static bool is_range(const struct label_match *match)
+{
+    bool has_empty = false;
+
+    for (size_t i = 0; i < match->value_count; i++)
+        has_empty = has_empty || match->values[i].len == 0;
+    return match->op == MATCH_PREFIX || has_empty;
 }
 
 /* A match whose own list is all that it names. */
@@ -154,7 +203,7 @@ static bool is_lookup(const struct label_match *match)
 static bool first_list(struct selection *selection, size_t *begun, struct error *err)
 {
     const struct selector *selector = selection->selector;
-    struct series_hash key = index_metric_key(selector->kind, selector->metric);
+    struct index_key key = {index_metric_key(selector->kind, selector->metric), STR_EMPTY};
     struct metric_count metric;
     bool found = false;
 
@@ -165,25 +214,38 @@ static bool first_list(struct selection *selection, size_t *begun, struct error 
         if (!is_lookup(&selector->matches[i]))
             continue;
         *begun = i;
-        key = index_pair_key(selector->matches[i].label, selector->matches[i].values[0]);
+        key = index_value_key(selector->matches[i].label, selector->matches[i].values[0],
+                              &selection->arena);
         break;
     }
     return index_find(selection->txn, &selection->runs, key, &selection->ids, err);
 }
 
+/* Ranges come last, since they cost the same for few candidates as for many. */
 static bool narrow_all(struct selection *selection, struct error *err)
 {
     const struct selector *selector = selection->selector;
+    const struct index_key metric = {index_metric_key(selector->kind, selector->metric), STR_EMPTY};
     size_t begun = 0;
 
     if (!first_list(selection, &begun, err))
         return false;
-    selection->marks = memory_alloc(2 * selection->ids.count + 1);
-    if (begun < selector->match_count && selection->ids.count > FEW &&
-        !keep_marked(selection, index_metric_key(selector->kind, selector->metric), true, err))
-        return false;
-    for (size_t i = 0; i < selector->match_count && selection->ids.count > FEW; i++) {
-        if (i != begun && !narrow(selection, &selector->matches[i], err))
+    selection->marks = memory_zero(selection->ids.count, 1);
+    if (begun < selector->match_count && selection->ids.count > FEW) {
+        if (!mark_keys(selection, &metric, 1, err))
+            return false;
+        keep(selection, true);
+    }
+    for (size_t i = 0; i < 2 * selector->match_count; i++) {
+        bool for_ranges = i >= selector->match_count;
+        size_t at = i % selector->match_count;
+        if (at == begun || is_range(&selector->matches[at]) != for_ranges)
+            continue;
+        if (selection->ids.count <= (for_ranges ? SOME : FEW)) {
+            selection->read_keys = true;
+            return true;
+        }
+        if (!narrow(selection, &selector->matches[at], err))
             return false;
     }
     selection->read_keys = selection->read_keys || selection->ids.count <= FEW;
@@ -272,6 +334,7 @@ static void selection_fini(struct selection *selection)
     index_runs_fini(&selection->runs);
     removed_fini(&selection->removed);
     id_list_fini(&selection->ids);
+    arena_fini(&selection->arena);
     free(selection->marks);
 }
 

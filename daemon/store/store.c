@@ -166,13 +166,17 @@ static int take_lock(const char *path, struct error *err)
 static bool other_version(const struct store *store, uint32_t found, struct error *err)
 {
     bool is_newer = found > STORE_SCHEMA_VERSION;
+    const char *hint = "move it away or start with an empty directory";
 
     (void)error_set(err, ERROR_CONFLICT,
                     "data directory '%s' was written by %s version of kpid (schema %u, this one "
                     "reads %d)",
                     store->path, is_newer ? "a newer" : "an old", found, STORE_SCHEMA_VERSION);
-    return error_hint(err, is_newer ? "start that version, or another directory with this one"
-                                    : "move it away or start with an empty directory");
+    if (is_newer)
+        hint = "start that version, or another directory with this one";
+    else if (found >= MIGRATE_OLDEST_VERSION)
+        hint = "start kpid with it once";
+    return error_hint(err, "%s", hint);
 }
 
 /* Before anything is written: whether this is a database of ours, of a version that can be read.
@@ -202,7 +206,7 @@ static bool check_schema(struct store *store, MDB_txn *txn, uint32_t *version, s
         return store_error(err, rc, "cannot read data directory '%s'", store->path);
     struct reader reader = reader_of(store_bytes(&value));
     *version = read_u32(&reader);
-    if (*version != STORE_SCHEMA_VERSION && *version != MIGRATE_FROM_VERSION)
+    if (*version < MIGRATE_OLDEST_VERSION || *version > STORE_SCHEMA_VERSION)
         return other_version(store, *version, err);
     return true;
 }
@@ -248,12 +252,12 @@ static bool open_databases(struct store *store, struct error *err)
         mdb_txn_abort(txn.reader.txn);
         return false;
     }
-    bool is_old = version == MIGRATE_FROM_VERSION;
+    bool is_old = version != 0 && version != STORE_SCHEMA_VERSION;
     bool is_unfinished = migrate_is_unfinished(&txn.reader);
     rc = mdb_txn_commit(txn.reader.txn);
     if (rc != 0)
         return store_error(err, rc, "cannot write to data directory '%s'", store->path);
-    return !(is_old || is_unfinished) || migrate(store, is_old, err);
+    return !(is_old || is_unfinished) || migrate(store, version, err);
 }
 
 /* A file that ends within LMDB's two first pages holds nothing yet: its making was cut short, and
@@ -282,7 +286,8 @@ static void remove_unfinished(const struct store *store)
         (void)unlink(file);
 }
 
-/* The databases as they are, for reading alone: a whole store had them before. */
+/* The databases as they are, for reading alone: a whole store had them before. One of an older
+ * version would have to be brought to this one first. */
 static bool open_databases_to_read(struct store *store, struct error *err)
 {
     MDB_txn *txn = NULL;
@@ -291,7 +296,8 @@ static bool open_databases_to_read(struct store *store, struct error *err)
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     if (rc != 0)
         return store_error(err, rc, "cannot read data directory '%s'", store->path);
-    if (!check_schema(store, txn, &version, err)) {
+    if (!check_schema(store, txn, &version, err) ||
+        (version != 0 && version != STORE_SCHEMA_VERSION && !other_version(store, version, err))) {
         mdb_txn_abort(txn);
         return false;
     }
@@ -484,8 +490,39 @@ struct read_txn *read_txn_begin(struct store *store, struct error *err)
         return NULL;
     }
     struct read_txn *reader = memory_alloc(sizeof *reader);
-    *reader = (struct read_txn){store, txn};
+    *reader = (struct read_txn){store, txn, clock_mono() + READ_TXN_MS};
     return reader;
+}
+
+bool read_txn_refresh(struct read_txn *txn, struct error *err)
+{
+    mono_ms now = clock_mono();
+
+    if (now < txn->deadline - READ_TXN_MS + READ_TXN_REFRESH_MS)
+        return true;
+    mdb_txn_reset(txn->txn);
+    if ((atomic_load(&txn->store->gate) & STORE_GATE_CLOSED) != 0) /* it waits for this one */
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "data directory '%s' is being reopened after an input/output error",
+                         txn->store->path);
+    int rc = mdb_txn_renew(txn->txn);
+    if (rc != 0)
+        return store_error(err, rc, "cannot read data directory '%s'", txn->store->path);
+    txn->deadline = now + READ_TXN_MS;
+    return true;
+}
+
+bool read_txn_is_over(const struct read_txn *txn)
+{
+    return txn->deadline != 0 && clock_mono() >= txn->deadline;
+}
+
+bool read_txn_check(const struct read_txn *txn, struct error *err)
+{
+    return !read_txn_is_over(txn) ||
+           error_set(err, ERROR_UNAVAILABLE,
+                     "reading data directory '%s' takes longer than %d seconds", txn->store->path,
+                     READ_TXN_MS / MS_PER_SECOND);
 }
 
 void read_txn_end(struct read_txn *txn)

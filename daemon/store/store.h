@@ -28,8 +28,19 @@ struct store_options {
 struct store *store_open(const struct store_options *options, struct error *err);
 void store_close(struct store *store); /* NULL is fine */
 
+/* What is freed while a snapshot lives cannot be used again, so none lives for over 5 s: after
+ * READ_TXN_MS whoever reads figures from it (store/query.h) gets ERROR_UNAVAILABLE and ends it. */
+enum { READ_TXN_MS = 4000, READ_TXN_REFRESH_MS = 1000 };
 struct read_txn *read_txn_begin(struct store *store, struct error *err);
 void read_txn_end(struct read_txn *txn); /* NULL is fine */
+
+/* Between two figures that need not be of one snapshot: takes the newest one, with all its time, in
+ * the place of one that is older than READ_TXN_REFRESH_MS. Nothing that was read is valid then.
+ * False: it can only be ended. */
+bool read_txn_refresh(struct read_txn *txn, struct error *err);
+
+/* Whether its time is over: why a read has failed. */
+bool read_txn_is_over(const struct read_txn *txn);
 
 /* Reading inside a write transaction sees what it has written so far. Valid as long as `txn`. */
 struct read_txn *write_txn_reader(struct write_txn *txn);
@@ -68,6 +79,10 @@ struct upkeep_options {
     bool (*is_named)(struct str metric, void *arg); /* NULL: none is; on the writer's thread */
     void *is_named_arg;
 };
+
+/* The time that retention counts from (store/guard.h), as of a minute or two ago: a clock that
+ * jumps ahead does not move it. WALL_NONE: none is known yet. */
+wall_ms store_time(struct read_txn *txn);
 
 /* True while retention counts from an older time than the clock's, which only a person can change
  * (store/guard.h); `why` gets the sentence and what to do. As of the newest commit that said so, a

@@ -31,6 +31,7 @@ struct store {
 struct read_txn {
     struct store *store;
     MDB_txn *txn;
+    mono_ms deadline; /* for what a client makes long; 0: none, inside of a write transaction */
 };
 
 struct write_txn {
@@ -60,6 +61,10 @@ static inline int64_t minute_of(wall_ms at)
     int64_t minute = at / MS_PER_MINUTE;
     return at % MS_PER_MINUTE < 0 ? minute - 1 : minute;
 }
+
+/* False, with words, when the snapshot's time is over. Whatever reads for as long as it likes asks
+ * each few hundred microseconds. */
+bool read_txn_check(const struct read_txn *txn, struct error *err);
 
 /* Sets `err` to `what` and the words for an answer of LMDB; returns false. */
 __attribute__((format(printf, 3, 4))) bool store_error(struct error *err, int rc,

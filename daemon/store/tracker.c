@@ -1,264 +1,709 @@
 #include "store/tracker.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "base/memory.h"
-#include "series/slots.h"
+#include "store/removed.h"
+#include "store/tracker_private.h"
+#include "store/walk.h"
 
-enum { RECORD_VERSION = 1, LIST_MIN = 64 };
+enum {
+    PAGE_TRACKERS = 32,
+    LIST_MIN = 64,
+    OLD_KEPT = 1 << 12, /* room for so many stays */
+    PREFETCH_AHEAD = 12,
+    ROW_BYTES_MAX = 4080,  /* a page less LMDB's header, as store/chunk.h */
+    ENTRIES_SPARED = 4096, /* that the log may have beyond twice the trackers */
+    CLEAN_AT_LEAST = 1024, /* entries looked at in a transaction that appends few */
+};
 
-struct tracker {
+/* Of the numbers of rows. */
+#define ROW_MASK ((UINT64_C(1) << 48) - 1)
+
+struct page {
+    uint32_t count; /* of those there are */
+    struct tracker items[PAGE_TRACKERS];
+};
+
+/* A tracker as it was before the transaction under way. */
+struct old {
+    struct tracker tracker;
     uint32_t id;
-    uint32_t reset_ages[TRACKER_RESETS];
-    wall_ms start;
-    wall_ms at;   /* WALL_NONE: the series was never seen */
-    double value; /* not a number: the store knows */
-    wall_ms mixed_at;
+};
+
+/* What the log looks like. */
+struct extent {
+    uint64_t first_row, next_row;
+    uint64_t entries;
 };
 
 struct tracker_set {
-    struct tracker *items;
-    size_t count, capacity;
-    struct slots slots; /* hash of the id -> index into `items`, + 1 */
-    uint32_t *taken;    /* indexes, some more than once */
-    size_t taken_count, taken_capacity;
+    struct page **pages; /* by id / PAGE_TRACKERS; NULL: none of them is there */
+    size_t page_count;
+    size_t pages_held;
+    size_t count;
+    size_t more_bytes;
+    struct extent log;
+    struct extent old_log;
+    uint64_t saved_row; /* the last row that the newest transaction has appended; 0: none */
+    struct old *old;    /* of the newest transaction */
+    size_t old_count, old_capacity;
+    struct buf tally; /* the point's, encoded */
+    bool is_read;
+    bool has_strangers; /* rows with other keys: ours are not the last ones */
+    bool is_in_doubt;   /* whether the newest transaction holds */
 };
 
-/* --- life --- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 struct tracker_set *tracker_set_new(void)
 {
     return memory_zero(1, sizeof(struct tracker_set));
 }
 
+static void free_old(struct tracker_set *set);
+
 void tracker_set_free(struct tracker_set *set)
 {
     if (set == NULL)
         return;
-    free(set->items);
-    free(set->taken);
-    slots_fini(&set->slots);
+    free_old(set);
+    for (size_t i = 0; i < set->page_count; i++) {
+        for (size_t j = 0; set->pages[i] != NULL && j < PAGE_TRACKERS; j++)
+            free(set->pages[i]->items[j].more);
+        free(set->pages[i]);
+    }
+    free(set->pages);
+    free(set->old);
+    buf_fini(&set->tally);
     free(set);
 }
 
-void tracker_set_begin(struct tracker_set *set)
+size_t tracker_set_count(const struct tracker_set *set)
 {
-    set->taken_count = 0;
-}
-
-void tracker_set_forget(struct tracker_set *set)
-{
-    for (size_t i = 0; i < set->taken_count; i++)
-        set->items[set->taken[i]].value = NAN;
-    set->taken_count = 0;
+    return set->count;
 }
 
 size_t tracker_set_size_bytes(const struct tracker_set *set)
 {
-    return set->capacity * sizeof *set->items + set->taken_capacity * sizeof *set->taken +
-           slots_size_bytes(&set->slots);
+    return sizeof *set + set->page_count * sizeof(struct page *) +
+           set->pages_held * sizeof(struct page) + set->more_bytes +
+           set->old_capacity * sizeof *set->old + set->tally.capacity;
 }
 
-/* Room for one more item of a list. */
-static void *grow(void *items, size_t count, size_t *capacity, size_t size)
+/* --- by id ------------------------------------------------------------------------------------ */
+
+/* NULL when there is no page for it. */
+static struct tracker *place_of(const struct tracker_set *set, uint32_t id)
 {
-    if (count < *capacity)
-        return items;
-    *capacity = count + count / 2 + LIST_MIN;
-    return memory_grow(items, *capacity, size);
+    size_t page = id / PAGE_TRACKERS;
+    return page < set->page_count && set->pages[page] != NULL
+               ? &set->pages[page]->items[id % PAGE_TRACKERS]
+               : NULL;
 }
 
-/* --- in the store --- */
-
-static void encode(const struct tracker *tracker, struct buf *out)
+static const struct tracker *find(const struct tracker_set *set, uint32_t id)
 {
-    buf_u8(out, RECORD_VERSION);
-    buf_i64(out, tracker->start);
-    buf_i64(out, tracker->at);
-    buf_double(out, tracker->value);
-    for (int i = 0; i < TRACKER_RESETS; i++)
-        buf_u32(out, tracker->reset_ages[i]);
-    buf_i64(out, tracker->mixed_at);
+    const struct tracker *tracker = place_of(set, id);
+    return tracker != NULL && tracker->form != 0 ? tracker : NULL;
 }
 
-static bool decode(struct str bytes, struct tracker *out)
+/* Its place, made when there is none. */
+static struct tracker *make_place(struct tracker_set *set, uint32_t id)
 {
-    struct reader reader = reader_of(bytes);
-    uint8_t version = read_u8(&reader);
+    size_t page = id / PAGE_TRACKERS;
 
-    out->start = read_i64(&reader);
-    out->at = read_i64(&reader);
-    out->value = read_double(&reader);
-    for (int i = 0; i < TRACKER_RESETS; i++)
-        out->reset_ages[i] = read_u32(&reader);
-    out->mixed_at = read_i64(&reader);
-    return reader.ok && reader.left == 0 && version == RECORD_VERSION && out->at != WALL_NONE &&
-           isfinite(out->value) && out->value >= 0;
-}
-
-static bool load(const struct read_txn *txn, struct tracker *tracker, struct error *err)
-{
-    struct schema_key key = schema_id_key(tracker->id);
-    struct tracker stored = {.id = tracker->id};
-    struct str bytes;
-    bool found = false;
-
-    if (!store_find(txn, DATABASE_TRACKERS, store_key(&key), &bytes, &found, err))
-        return false;
-    if (!found || !decode(bytes, &stored)) {
-        stored = (struct tracker){
-            .id = tracker->id, .start = WALL_NONE, .at = WALL_NONE, .mixed_at = WALL_NONE};
-        for (int i = 0; i < TRACKER_RESETS; i++)
-            stored.reset_ages[i] = UINT32_MAX;
+    if (page >= set->page_count) {
+        size_t count = page + page / 2 + LIST_MIN;
+        set->pages = memory_grow(set->pages, count, sizeof(struct page *));
+        memset(set->pages + set->page_count, 0, (count - set->page_count) * sizeof(struct page *));
+        set->page_count = count;
     }
-    *tracker = stored;
+    if (set->pages[page] == NULL) {
+        set->pages[page] = memory_zero(1, sizeof(struct page));
+        set->pages_held++;
+    }
+    return &set->pages[page]->items[id % PAGE_TRACKERS];
+}
+
+/* Its place, which was empty, is taken. */
+static void count_in(struct tracker_set *set, uint32_t id)
+{
+    set->pages[id / PAGE_TRACKERS]->count++;
+    set->count++;
+}
+
+/* It is empty again; its page may be gone. */
+static void count_out(struct tracker_set *set, uint32_t id)
+{
+    struct page *page = set->pages[id / PAGE_TRACKERS];
+
+    set->count--;
+    if (--page->count > 0)
+        return;
+    free(page);
+    set->pages[id / PAGE_TRACKERS] = NULL;
+    set->pages_held--;
+}
+
+static size_t size_of_more(const struct tracker_more *more)
+{
+    return more == NULL ? 0 : sizeof *more + more->len;
+}
+
+static void free_more(struct tracker_set *set, struct tracker_more *more)
+{
+    set->more_bytes -= size_of_more(more);
+    free(more);
+}
+
+/* --- what may be taken back --------------------------------------------------------------------
+ */
+
+/* Before a tracker changes. */
+static void keep_old(struct tracker_set *set, uint32_t id, struct tracker *tracker)
+{
+    if (tracker->is_taken)
+        return;
+    if (set->old_count == set->old_capacity) {
+        set->old_capacity = set->old_capacity + set->old_capacity / 2 + LIST_MIN;
+        set->old = memory_grow(set->old, set->old_capacity, sizeof *set->old);
+    }
+    set->old[set->old_count++] = (struct old){*tracker, id};
+    tracker->is_taken = 1;
+}
+
+/* The transaction holds: what was before is not needed. */
+static void free_old(struct tracker_set *set)
+{
+    for (size_t i = 0; i < set->old_count; i++) {
+        const struct old *old = &set->old[i];
+        struct tracker *tracker = place_of(set, old->id);
+        if (i + PREFETCH_AHEAD < set->old_count)
+            tracker_prefetch(set, set->old[i + PREFETCH_AHEAD].id);
+        if (tracker->more != old->tracker.more)
+            free_more(set, old->tracker.more);
+        tracker->is_taken = 0;
+        tracker->more_is_new = 0;
+        if (tracker->form == 0)
+            count_out(set, old->id);
+    }
+    set->old_count = 0;
+    if (set->old_capacity <= OLD_KEPT)
+        return;
+    free(set->old);
+    set->old = NULL;
+    set->old_capacity = 0;
+}
+
+/* It does not. */
+static void take_back(struct tracker_set *set)
+{
+    for (size_t i = 0; i < set->old_count; i++) {
+        const struct old *old = &set->old[i];
+        struct tracker *tracker = place_of(set, old->id);
+        if (tracker->more_is_new)
+            free_more(set, tracker->more);
+        *tracker = old->tracker;
+        if (tracker->form == 0)
+            count_out(set, old->id);
+    }
+    set->old_count = 0;
+    set->log = set->old_log;
+}
+
+/* Takes `more` over. */
+static void set_more(struct tracker_set *set, struct tracker *tracker, struct tracker_more *more)
+{
+    if (tracker->more_is_new)
+        free_more(set, tracker->more);
+    tracker->more = more;
+    tracker->more_is_new = 1;
+    set->more_bytes += size_of_more(more);
+}
+
+/* --- reading the log --------------------------------------------------------------------------
+ */
+
+static struct schema_key row_key(uint64_t row)
+{
+    struct schema_key key = SCHEMA_KEY_EMPTY;
+    schema_put_u64(&key, row);
+    return key;
+}
+
+static void read_row(struct tracker_set *set, const struct removed *removed, uint64_t number,
+                     struct str bytes)
+{
+    struct tracker_row_reader reader;
+    struct tracker read;
+
+    if (!tracker_row_open(&reader, bytes))
+        return;
+    while (tracker_row_next(&reader, &read)) {
+        set->log.entries++;
+        set->more_bytes += size_of_more(read.more);
+        if (removed_has(removed, reader.id)) {
+            free_more(set, read.more);
+            continue;
+        }
+        struct tracker *tracker = make_place(set, reader.id);
+        if (tracker->form == 0)
+            count_in(set, reader.id);
+        free_more(set, tracker->more);
+        *tracker = read;
+        tracker->row = number & ROW_MASK;
+    }
+}
+
+static bool number_of(const struct walk *walk, uint64_t *out)
+{
+    struct schema_reader reader = schema_reader_of(store_bytes(&walk->key));
+    *out = schema_get_u64(&reader);
+    return reader.ok && reader.left == 0 && *out < ROW_MASK;
+}
+
+static bool read_log(struct tracker_set *set, const struct read_txn *txn, struct error *err)
+{
+    struct schema_key from = SCHEMA_KEY_EMPTY;
+    struct removed removed = {0};
+    struct walk walk = {0};
+    uint64_t number = 0;
+
+    set->log = (struct extent){.first_row = 1, .next_row = 1};
+    bool ok =
+        removed_init(&removed, txn, err) && walk_begin(&walk, txn, DATABASE_TRACKERS, &from, err);
+    while (ok && walk.found) {
+        bool is_row = number_of(&walk, &number);
+        set->has_strangers = set->has_strangers || !is_row;
+        if (is_row) {
+            if (set->log.next_row == 1)
+                set->log.first_row = number;
+            read_row(set, &removed, number, store_bytes(&walk.value));
+            set->log.next_row = number + 1;
+        }
+        ok = walk_next(&walk, err);
+    }
+    walk_end(&walk);
+    removed_fini(&removed);
+    set->is_read = ok;
+    return ok;
+}
+
+/* Whether the last transaction's rows are there. */
+static bool is_saved(const struct tracker_set *set, const struct read_txn *txn, bool *out,
+                     struct error *err)
+{
+    struct schema_key key = row_key(set->saved_row);
+    struct str bytes;
+
+    *out = false;
+    return set->saved_row == 0 ||
+           store_find(txn, DATABASE_TRACKERS, store_key(&key), &bytes, out, err);
+}
+
+bool tracker_set_begin(struct tracker_set *set, const struct read_txn *txn, struct error *err)
+{
+    bool holds = true;
+
+    if (!set->is_read && !read_log(set, txn, err))
+        return false;
+    if (set->is_in_doubt && !is_saved(set, txn, &holds, err))
+        return false;
+    if (holds)
+        free_old(set);
+    else
+        take_back(set);
+    set->is_in_doubt = false;
+    set->old_log = set->log;
+    set->saved_row = 0;
     return true;
 }
 
-/* The index of a series' tracker, as it is known now. */
-static bool find(struct tracker_set *set, const struct read_txn *txn, uint32_t id, uint32_t *out,
-                 struct error *err)
+void tracker_set_forget(struct tracker_set *set)
 {
-    uint32_t hash = id * UINT32_C(2654435769); /* spreads ids that follow each other */
-    uint32_t at = slots_home(&set->slots, hash);
-    uint32_t place = 0;
-
-    do
-        place = slots_next(&set->slots, hash, &at);
-    while (place != 0 && set->items[place - 1].id != id);
-    if (place == 0) {
-        set->items = grow(set->items, set->count, &set->capacity, sizeof *set->items);
-        set->items[set->count++] = (struct tracker){.id = id, .value = NAN};
-        place = (uint32_t)set->count;
-        slots_add(&set->slots, hash, place);
-    }
-    *out = place - 1;
-    struct tracker *tracker = &set->items[*out];
-    return !isnan(tracker->value) || load(txn, tracker, err);
+    set->is_in_doubt = set->old_count > 0;
 }
 
-static int compare_indexes(const void *a, const void *b, void *arg)
+void tracker_set_remove(struct tracker_set *set, const uint32_t *ids, size_t count)
 {
-    const struct tracker *items = arg;
-    uint32_t left = items[*(const uint32_t *)a].id;
-    uint32_t right = items[*(const uint32_t *)b].id;
-    return left < right ? -1 : left > right;
+    if (!set->is_in_doubt)
+        free_old(set);
+    for (size_t i = 0; i < count; i++) {
+        struct tracker *tracker = place_of(set, ids[i]);
+        if (tracker == NULL || tracker->form == 0 || tracker->is_taken)
+            continue; /* what is in doubt goes when its row does */
+        free_more(set, tracker->more);
+        *tracker = (struct tracker){.form = 0};
+        count_out(set, ids[i]);
+    }
+}
+
+/* --- writing it -------------------------------------------------------------------------------
+ */
+
+static int compare_old(const void *a, const void *b)
+{
+    const struct old *left = a;
+    const struct old *right = b;
+    return left->id < right->id ? -1 : left->id > right->id;
+}
+
+static void sort_old(struct tracker_set *set)
+{
+    size_t i = 1;
+
+    while (i < set->old_count && set->old[i - 1].id < set->old[i].id)
+        i++;
+    if (i < set->old_count)
+        qsort(set->old, set->old_count, sizeof *set->old, compare_old);
+}
+
+/* What only this row has is written anew, unless its series is gone. Returns its entries. */
+static uint64_t rescue_row(struct tracker_set *set, const struct removed *removed, uint64_t number,
+                           struct str bytes)
+{
+    struct tracker_row_reader reader;
+    struct tracker read;
+    uint64_t entries = 0;
+
+    if (!tracker_row_open(&reader, bytes))
+        return 0;
+    for (; tracker_row_next(&reader, &read); entries++) {
+        struct tracker *tracker = place_of(set, reader.id);
+        free(read.more);
+        if (tracker == NULL || tracker->form == 0 || tracker->row != number || tracker->is_taken)
+            continue;
+        keep_old(set, reader.id, tracker);
+        if (!removed_has(removed, reader.id))
+            continue;
+        set_more(set, tracker, NULL);
+        tracker->form = 0;
+    }
+    return entries;
+}
+
+static bool clean_row(struct tracker_set *set, struct write_txn *txn, const struct removed *removed,
+                      uint64_t *entries, struct error *err)
+{
+    struct schema_key key = row_key(set->log.first_row);
+    struct str bytes;
+    bool found = false;
+
+    if (!store_find(&txn->reader, DATABASE_TRACKERS, store_key(&key), &bytes, &found, err))
+        return false;
+    *entries = found ? rescue_row(set, removed, set->log.first_row, bytes) : 0;
+    set->log.first_row++;
+    set->log.entries -= *entries < set->log.entries ? *entries : set->log.entries;
+    return !found || store_remove(txn, DATABASE_TRACKERS, store_key(&key), err);
+}
+
+/* Takes the oldest rows away, as many as it takes in the long run. */
+static bool clean(struct tracker_set *set, struct write_txn *txn, struct error *err)
+{
+    uint64_t budget = 2 * set->old_count + CLEAN_AT_LEAST;
+    struct removed removed = {0};
+    bool ok = true;
+
+    if (set->log.entries + set->old_count <= 2 * set->count + ENTRIES_SPARED)
+        return true;
+    ok = removed_init(&removed, &txn->reader, err);
+    while (ok && budget > 0 && set->log.first_row < set->log.next_row &&
+           set->log.entries + set->old_count > 2 * set->count + ENTRIES_SPARED) {
+        uint64_t entries = 0;
+        ok = clean_row(set, txn, &removed, &entries, err);
+        budget -= entries + 1 < budget ? entries + 1 : budget;
+    }
+    removed_fini(&removed);
+    return ok;
+}
+
+static bool put_row(struct tracker_set *set, struct write_txn *txn,
+                    struct tracker_row_writer *writer, struct error *err)
+{
+    struct schema_key key = row_key(set->log.next_row);
+
+    set->saved_row = set->log.next_row++;
+    return store_put(txn, DATABASE_TRACKERS, store_key(&key), buf_view(&writer->bytes),
+                     set->has_strangers ? 0 : MDB_APPEND, err);
 }
 
 bool tracker_set_save(struct tracker_set *set, struct write_txn *txn, struct error *err)
 {
-    struct buf bytes = BUF_EMPTY;
-    bool ok = true;
+    struct tracker_row_writer writer = {.bytes = BUF_EMPTY};
+    bool is_empty = true;
 
-    if (set->taken_count > 0)
-        qsort_r(set->taken, set->taken_count, sizeof *set->taken, compare_indexes, set->items);
-    for (size_t i = 0; i < set->taken_count && ok; i++) {
-        const struct tracker *tracker = &set->items[set->taken[i]];
-        if (i > 0 && set->taken[i] == set->taken[i - 1])
+    if (set->old_count == 0)
+        return true;
+    bool ok = clean(set, txn, err);
+    sort_old(set);
+    for (size_t i = 0; i < set->old_count && ok; i++) {
+        struct tracker *tracker = place_of(set, set->old[i].id);
+        if (i + PREFETCH_AHEAD < set->old_count)
+            tracker_prefetch(set, set->old[i + PREFETCH_AHEAD].id);
+        if (tracker->form == 0)
             continue;
-        struct schema_key key = schema_id_key(tracker->id);
-        buf_clear(&bytes);
-        encode(tracker, &bytes);
-        ok = store_put(txn, DATABASE_TRACKERS, store_key(&key), buf_view(&bytes), 0, err);
+        if (!is_empty && writer.bytes.len + tracker_row_room(tracker) > ROW_BYTES_MAX) {
+            ok = put_row(set, txn, &writer, err);
+            is_empty = true;
+        }
+        if (is_empty)
+            tracker_row_begin(&writer);
+        tracker_row_add(&writer, set->old[i].id, tracker);
+        tracker->row = set->log.next_row & ROW_MASK;
+        set->log.entries++;
+        is_empty = false;
     }
-    buf_fini(&bytes);
+    ok = ok && (is_empty || put_row(set, txn, &writer, err));
+    buf_fini(&writer.bytes);
     return ok;
 }
 
-/* --- counting --- */
-
-static uint32_t age_of(uint64_t ms)
-{
-    return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
-}
-
-/* `at` is later than the tracker's. */
-static void grow_older(struct tracker *tracker, wall_ms at)
-{
-    uint64_t passed = (uint64_t)at - (uint64_t)tracker->at;
-    for (int i = 0; i < TRACKER_RESETS; i++) {
-        uint64_t age = tracker->reset_ages[i];
-        tracker->reset_ages[i] = passed > UINT32_MAX ? UINT32_MAX : age_of(age + passed);
-    }
-}
-
-/* Takes note of a reset at the tracker's time; whether it is one too many. */
-static bool note_reset(struct tracker *tracker, wall_ms at)
-{
-    bool mixed = tracker->reset_ages[TRACKER_RESETS - 1] <= TRACKER_MIXED_MS;
-
-    for (int i = TRACKER_RESETS - 1; i > 0; i--)
-        tracker->reset_ages[i] = tracker->reset_ages[i - 1];
-    tracker->reset_ages[0] = 0;
-    if (mixed)
-        tracker->mixed_at = at;
-    return mixed;
-}
+/* --- counting --------------------------------------------------------------------------------- */
 
 /* A counter that begins as it is reported says nothing of what was before: OTLP's way to say that
- * the start is not known. */
-static bool counts_whole(const struct tracker_sample *sample)
+ * the start is not known (O10). */
+static bool counts_whole(const struct tracker_point *point)
 {
-    return sample->start == WALL_NONE || sample->start < sample->at;
+    return point->start == WALL_NONE || point->start < point->at;
 }
 
-static bool is_reset(const struct tracker *tracker, const struct tracker_sample *sample)
+static bool is_same_kind(const struct tracker *tracker, const struct tracker_point *point)
 {
-    if (sample->value < tracker->value)
-        return true;
-    if (sample->start == WALL_NONE)
-        return false;
-    /* A sender that begins to say its start has not begun anew, unless it did so since. */
+    return tracker->form == 1U + (unsigned)point->form &&
+           tracker->has_tally == (point->tally != NULL);
+}
+
+/* A newer start (P16). A sender that begins to say its start has not begun anew, unless it did so
+ * since. */
+static bool has_newer_start(const struct tracker *tracker, const struct tracker_point *point)
+{
     wall_ms before = tracker->start == WALL_NONE ? tracker->at : tracker->start;
-    return sample->start > before;
+    return point->start != WALL_NONE && point->start > before;
 }
 
-static void count_first(const struct tracker_sample *sample, struct tracker_answer *out)
+/* FIG-23; after points of another form it counts whole when it began after those. */
+static bool first_counts(const struct tracker *tracker, const struct tracker_point *point)
 {
-    if (sample->start != WALL_NONE && sample->metric_first_at != WALL_NONE &&
-        sample->start > sample->metric_first_at && counts_whole(sample))
-        out->increase = sample->value;
+    if (point->start == WALL_NONE || !counts_whole(point))
+        return false;
+    if (tracker->form != 0)
+        return point->start >= tracker->at;
+    return point->metric_first_at != WALL_NONE && point->start > point->metric_first_at;
 }
 
-static void count_next(struct tracker *tracker, const struct tracker_sample *sample,
-                       struct tracker_answer *out)
+static struct tally *tally_of(const unsigned char *bytes, size_t len)
 {
-    grow_older(tracker, sample->at);
-    if (!is_reset(tracker, sample)) {
-        out->since = tracker->at;
-        out->increase = sample->value - tracker->value;
+    struct reader reader = reader_of((struct str){(const char *)bytes, len});
+    struct tally *tally = tally_decode(&reader);
+
+    if (tally != NULL && reader.left == 0)
+        return tally;
+    tally_free(tally);
+    return NULL;
+}
+
+/* What was counted since the tracker's point; false when it began anew. */
+static bool count_since(struct tracker_set *set, const struct tracker *tracker,
+                        const struct tracker_point *point, struct tracker_answer *out)
+{
+    bool ok = !has_newer_start(tracker, point);
+
+    if (point->tally == NULL) {
+        out->value = point->value - tracker->last.value;
+        return ok && point->value >= tracker->last.value;
+    }
+    struct tally *before =
+        tracker->more == NULL ? NULL : tally_of(tracker->more->tally, tracker->more->len);
+    out->counted = tally_of((const unsigned char *)set->tally.bytes, set->tally.len);
+    ok = ok && before != NULL && out->counted != NULL && tally_subtract(out->counted, before);
+    tally_free(before);
+    if (ok)
+        return true;
+    tally_free(out->counted);
+    out->counted = NULL;
+    return false;
+}
+
+static void count_whole(const struct tracker_set *set, const struct tracker_point *point,
+                        struct tracker_answer *out)
+{
+    if (point->tally == NULL)
+        out->value = point->value;
+    else
+        out->counted = tally_of((const unsigned char *)set->tally.bytes, set->tally.len);
+}
+
+static void take_note_of_reset(struct tracker *tracker, wall_ms at, wall_ms resets[TRACKER_RESETS],
+                               struct tracker_answer *out)
+{
+    wall_ms oldest = WALL_NONE;
+
+    for (int i = TRACKER_RESETS - 1; i >= 0; i--) {
+        wall_ms before = tracker->more == NULL ? WALL_NONE : tracker->more->reset_at[i];
+        if (i == TRACKER_RESETS - 1)
+            oldest = before;
+        else
+            resets[i + 1] = before;
+    }
+    resets[0] = at;
+    out->reset = true;
+    if (oldest == WALL_NONE || (uint64_t)at - (uint64_t)oldest > TRACKER_MIXED_MS)
+        return;
+    out->mixed = true;
+    out->mixed_from = oldest;
+}
+
+/* Resets are forgotten when they do not matter any more. */
+static void keep_resets(const struct tracker *tracker, wall_ms at, wall_ms resets[TRACKER_RESETS])
+{
+    const struct tracker_more *more = tracker->more;
+
+    for (int i = 0; i < TRACKER_RESETS; i++) {
+        bool matters = more != NULL && more->reset_at[0] != WALL_NONE &&
+                       (uint64_t)at - (uint64_t)more->reset_at[0] <= TRACKER_MIXED_MS;
+        resets[i] = matters ? more->reset_at[i] : WALL_NONE;
+    }
+}
+
+static void renew_more(struct tracker_set *set, struct tracker *tracker,
+                       const struct tracker_point *point, const wall_ms resets[TRACKER_RESETS])
+{
+    size_t len = point->tally == NULL ? 0 : set->tally.len;
+
+    if (len == 0 && resets[0] == WALL_NONE) {
+        if (tracker->more != NULL)
+            set_more(set, tracker, NULL);
         return;
     }
-    out->reset = true;
-    out->mixed = note_reset(tracker, sample->at);
-    out->increase = counts_whole(sample) ? sample->value : 0;
+    if (len == 0 && tracker->more != NULL && tracker->more->len == 0 &&
+        memcmp(tracker->more->reset_at, resets, sizeof tracker->more->reset_at) == 0)
+        return;
+    struct tracker_more *more = memory_alloc(sizeof *more + len);
+    memcpy(more->reset_at, resets, sizeof more->reset_at);
+    more->len = len;
+    if (len > 0)
+        memcpy(more->tally, set->tally.bytes, len);
+    set_more(set, tracker, more);
 }
 
-bool tracker_take(struct tracker_set *set, const struct read_txn *txn,
-                  const struct tracker_sample *sample, struct tracker_answer *out,
-                  struct error *err)
+static void take_cumulative(struct tracker_set *set, struct tracker *tracker,
+                            const struct tracker_point *point, struct tracker_answer *out)
 {
-    uint32_t index = 0;
+    wall_ms resets[TRACKER_RESETS] = {WALL_NONE, WALL_NONE, WALL_NONE};
 
-    *out = (struct tracker_answer){.verdict = TRACKER_COUNTED, .since = WALL_NONE};
-    if (!find(set, txn, sample->id, &index, err))
-        return false;
-    struct tracker *tracker = &set->items[index];
-    if (tracker->at != WALL_NONE && sample->at <= tracker->at) {
-        bool differs = sample->at == tracker->at && sample->value != tracker->value;
-        out->verdict = differs ? TRACKER_CONFLICT : TRACKER_DUPLICATE;
-        return true;
+    if (!is_same_kind(tracker, point)) {
+        if (first_counts(tracker, point))
+            count_whole(set, point, out);
+    } else if (count_since(set, tracker, point, out)) {
+        out->since = tracker->at;
+        keep_resets(tracker, point->at, resets);
+    } else {
+        out->value = 0;
+        take_note_of_reset(tracker, point->at, resets, out);
+        if (counts_whole(point))
+            count_whole(set, point, out);
     }
-    if (tracker->at == WALL_NONE)
-        count_first(sample, out);
+    renew_more(set, tracker, point, resets);
+    tracker->last.value = point->tally == NULL ? point->value + 0.0 : 0;
+    if (point->start != WALL_NONE || !is_same_kind(tracker, point))
+        tracker->start = point->start;
+}
+
+static uint64_t hash_of_tally(const struct tracker_set *set)
+{
+    return XXH3_64bits(set->tally.bytes, set->tally.len);
+}
+
+/* Windows of one sender do not overlap (O11). */
+static void take_increment(struct tracker_set *set, struct tracker *tracker,
+                           const struct tracker_point *point, struct tracker_answer *out)
+{
+    if (tracker->form != 0 && tracker->form != 1 + POINT_LEVEL && point->start != WALL_NONE &&
+        point->start < tracker->at) {
+        out->mixed = true;
+        out->mixed_from = point->start;
+    }
+    count_whole(set, point, out);
+    out->since = point->start;
+    if (tracker->more != NULL)
+        set_more(set, tracker, NULL);
+    if (point->tally == NULL)
+        tracker->last.value = point->value + 0.0;
     else
-        count_next(tracker, sample, out);
-    tracker->at = sample->at;
-    tracker->value = sample->value;
-    if (sample->start != WALL_NONE)
-        tracker->start = sample->start;
-    set->taken = grow(set->taken, set->taken_count, &set->taken_capacity, sizeof *set->taken);
-    set->taken[set->taken_count++] = index;
-    return true;
+        tracker->last.bits = hash_of_tally(set);
+    tracker->start = point->start;
+}
+
+static void take_level(struct tracker_set *set, struct tracker *tracker,
+                       const struct tracker_point *point, struct tracker_answer *out)
+{
+    out->value = point->value;
+    if (tracker->more != NULL)
+        set_more(set, tracker, NULL);
+    tracker->last.value = point->value + 0.0;
+    tracker->start = WALL_NONE;
+}
+
+/* Whether a point of the same time is the same. */
+static bool is_repeated(const struct tracker_set *set, const struct tracker *tracker,
+                        const struct tracker_point *point)
+{
+    if (!is_same_kind(tracker, point))
+        return false;
+    if (point->form == POINT_INCREMENT && point->start != tracker->start)
+        return false;
+    if (point->tally == NULL)
+        return point->value == tracker->last.value;
+    if (point->form == POINT_INCREMENT)
+        return hash_of_tally(set) == tracker->last.bits;
+    return tracker->more != NULL && tracker->more->len == set->tally.len &&
+           memcmp(tracker->more->tally, set->tally.bytes, set->tally.len) == 0;
+}
+
+void tracker_prefetch(const struct tracker_set *set, uint32_t id)
+{
+    const struct tracker *tracker = place_of(set, id);
+    if (tracker != NULL)
+        __builtin_prefetch(tracker);
+}
+
+bool tracker_has(const struct tracker_set *set, uint32_t id, enum delta_point_form form)
+{
+    const struct tracker *tracker = find(set, id);
+    return tracker != NULL && tracker->form == 1U + (unsigned)form;
+}
+
+void tracker_take(struct tracker_set *set, const struct tracker_point *point,
+                  struct tracker_answer *out)
+{
+    struct tracker *tracker = make_place(set, point->id);
+
+    *out = (struct tracker_answer){
+        .verdict = TRACKER_COUNTED, .since = WALL_NONE, .mixed_from = WALL_NONE};
+    buf_clear(&set->tally);
+    if (point->tally != NULL)
+        tally_encode(point->tally, &set->tally);
+    if (tracker->form != 0 && point->at <= tracker->at) {
+        bool differs = point->at == tracker->at && !is_repeated(set, tracker, point);
+        out->verdict = differs ? TRACKER_CONFLICT : TRACKER_DUPLICATE;
+        return;
+    }
+    keep_old(set, point->id, tracker);
+    if (tracker->form == 0)
+        count_in(set, point->id);
+    if (point->form == POINT_CUMULATIVE)
+        take_cumulative(set, tracker, point, out);
+    else if (point->form == POINT_INCREMENT)
+        take_increment(set, tracker, point, out);
+    else
+        take_level(set, tracker, point, out);
+    tracker->at = point->at;
+    tracker->form = (1U + (unsigned)point->form) & 3;
+    tracker->has_tally = point->tally != NULL;
 }

@@ -1,14 +1,29 @@
-/* Cumulative counters (FIG-23): the last point of each, from which the next one counts. Private to
- * store/.
+/* The last point of each series whose sender keeps it in order (series/delta.h), from which the
+ * next one counts. Private to store/.
  *
- * A tracker is read when its series first comes, kept in memory and written in the transaction that
- * stores what it counted, so both hold or neither does. Of the writer's thread.
+ * All trackers are in memory (40 bytes each, in pages by id) and in a log: each commit appends
+ * those that it changed, some bytes each, and nothing is ever looked for in it. It is read whole
+ * when the first point comes. Each commit also takes the oldest rows away, writing anew what is not
+ * in a later one, so that the log never holds more than twice as many entries as there are
+ * trackers, and some; where all series go on there is nothing left to write anew. A tracker of a
+ * series that is gone (store/removed.h) is left out then, and when the log is read.
  *
- * trackers: u32 id -> u8 1, i64 start (WALL_NONE: not said), i64 at, double value,
- *           3 times u32: how long before `at` (ms) the counter began anew, the newest first
- *           (UINT32_MAX: longer, or never), i64 mixed_at (WALL_NONE: never) */
+ * What is appended is in the transaction that stores what it counted, so both hold or neither does.
+ * Of the writer's thread.
+ *
+ * trackers: u64 number, growing -> u8 1, then entries, by id:
+ *           varint   id, less the one before
+ *           u8       bits 0-1: 1 + enum delta_point_form; bit 2: the start is said; bit 3: a whole
+ *                    value; bit 4: it began anew a short time ago; bit 5: it has a tally
+ *           varint   time, less the one before (the first: itself), zigzag
+ *           varint   start, if said: less the last one that was, zigzag
+ *           the value: varint, zigzag, of a whole one; else u64 (a double; of an increment with
+ *                    tally the hash of that)
+ *           varints  how long before (ms) it began anew, + 1, the newest first; 0: no more than
+ * that varint   length, and a tally (series/tally.h), of a cumulative one */
 #pragma once
 
+#include "series/delta.h"
 #include "store/store_private.h"
 
 /* FIG-24: more resets than this within TRACKER_MIXED_MS are two senders under one series. */
@@ -20,44 +35,61 @@ struct tracker_set;
 struct tracker_set *tracker_set_new(void);
 void tracker_set_free(struct tracker_set *set); /* NULL is fine */
 
-/* At the beginning of each transaction, when the one before was committed. */
-void tracker_set_begin(struct tracker_set *set);
+/* At the beginning of each transaction. The first one reads the log. */
+bool tracker_set_begin(struct tracker_set *set, const struct read_txn *txn, struct error *err);
 
-/* After a transaction that was not: what it took is read again from the store. */
+/* After a transaction that was not, or may not have been: whether it was is looked up when the next
+ * one begins. */
 void tracker_set_forget(struct tracker_set *set);
 
-struct tracker_sample {
+/* Forgets series that are gone for good, between transactions. */
+void tracker_set_remove(struct tracker_set *set, const uint32_t *ids, size_t count);
+
+struct tracker_point {
     uint32_t id;
+    enum delta_point_form form;
     wall_ms at;
-    wall_ms start;           /* when the counter began; WALL_NONE: not said */
-    double value;            /* finite, not negative */
-    wall_ms metric_first_at; /* the first sample of the metric in kpid, of any series;
-                                WALL_NONE: there is none yet */
+    wall_ms start;             /* WALL_NONE: not said */
+    double value;              /* finite */
+    const struct tally *tally; /* of a distribution, instead of the value; else NULL */
+    wall_ms metric_first_at;   /* of a cumulative one whose series tracker_has not: the first sample
+                                  of the metric in kpid, of any series; WALL_NONE: none yet */
 };
 
 enum tracker_verdict {
     TRACKER_COUNTED,
     TRACKER_DUPLICATE, /* not newer than the last point: it counts nothing */
-    TRACKER_CONFLICT,  /* as old as the last point with another value: the first one stays */
+    TRACKER_CONFLICT,  /* as old as the last point and not the same: the first one stays */
 };
 
 struct tracker_answer {
     enum tracker_verdict verdict;
-    double increase; /* of TRACKER_COUNTED: what to add at the sample's time; 0 of a first point
-                        that says nothing, which is a sample all the same */
-    wall_ms since;   /* the point it counts from; WALL_NONE: none, or it began anew */
-    bool reset;      /* it began anew */
-    bool mixed;      /* and too often: two senders (FIG-24) */
+    double value;          /* of TRACKER_COUNTED without tally: what the sample says. 0 of a first
+                              point that says nothing, which is a sample all the same */
+    struct tally *counted; /* with tally: what came, the caller's; NULL: nothing */
+    wall_ms since;         /* the point it counts from; WALL_NONE: none, or it began anew */
+    bool reset;            /* it began anew */
+    bool mixed;            /* two senders: it did so too often (FIG-24), or counts what was counted
+                              before (O11) */
+    wall_ms mixed_from;    /* since when they are seen */
 };
 
-/* The points of a series come in the order of their time, also of several senders in one
- * transaction. What is stored and cannot be read is a series that was never seen. False: LMDB
- * failed. */
-bool tracker_take(struct tracker_set *set, const struct read_txn *txn,
-                  const struct tracker_sample *sample, struct tracker_answer *out,
-                  struct error *err);
+/* Fetches what tracker_take will look at. */
+void tracker_prefetch(const struct tracker_set *set, uint32_t id);
 
-/* Writes what was taken since tracker_set_begin, in the order of the ids. */
+/* Whether there is a point of this form before. */
+bool tracker_has(const struct tracker_set *set, uint32_t id, enum delta_point_form form);
+
+/* The points of a series come in the order of their time, also of several senders in one
+ * transaction. What is stored and cannot be read is a series that was never seen. */
+void tracker_take(struct tracker_set *set, const struct tracker_point *point,
+                  struct tracker_answer *out);
+
+/* Appends what was taken since tracker_set_begin; once, at the end. */
 bool tracker_set_save(struct tracker_set *set, struct write_txn *txn, struct error *err);
 
+size_t tracker_set_count(const struct tracker_set *set);
 size_t tracker_set_size_bytes(const struct tracker_set *set);
+
+/* For who looks after the store: each id of a row, in order. False when it is none. */
+bool tracker_row_each(struct str row, void (*on_id)(uint32_t id, void *arg), void *arg);

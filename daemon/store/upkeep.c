@@ -34,7 +34,7 @@ static void forget_seen(struct upkeep *upkeep)
     upkeep->scans = memory_zero(upkeep->options->calendar_count + 1, sizeof *upkeep->scans);
 }
 
-static void drop_jobs(struct upkeep *upkeep)
+void upkeep_drop_jobs(struct upkeep *upkeep)
 {
     tier_job_free(upkeep->tier);
     fold_job_free(upkeep->fold);
@@ -61,6 +61,7 @@ struct upkeep *upkeep_new(struct store *store, const struct upkeep_options *opti
     upkeep->quiet_cells = UPKEEP_QUIET_CELLS;
     upkeep->indexer = catalog_indexer_new();
     upkeep->identities_seen = INT64_MIN;
+    upkeep->annotations_seen = INT64_MIN;
     upkeep->churn_day = INT64_MIN;
     upkeep->fold_again = true; /* who knows what the last process has left */
     forget_seen(upkeep);
@@ -71,7 +72,7 @@ void upkeep_free(struct upkeep *upkeep)
 {
     if (upkeep == NULL)
         return;
-    drop_jobs(upkeep);
+    upkeep_drop_jobs(upkeep);
     catalog_indexer_free(upkeep->indexer);
     free(upkeep->scans);
     free(upkeep);
@@ -89,6 +90,12 @@ void upkeep_set_options(struct upkeep *upkeep, const struct upkeep_options *opti
 void upkeep_set_catalog(struct upkeep *upkeep, struct catalog *catalog)
 {
     upkeep->catalog = catalog;
+}
+
+void upkeep_on_removed(struct upkeep *upkeep, upkeep_removed_fn on_removed, void *arg)
+{
+    upkeep->on_removed = on_removed;
+    upkeep->on_removed_arg = arg;
 }
 
 void upkeep_counts(const struct upkeep *upkeep, struct upkeep_counts *out)
@@ -180,12 +187,19 @@ static const struct {
     upkeep_fn work;
     enum upkeep_kind kind;
 } ORDER[] = {
-    {collect_much, UPKEEP_ALWAYS},      {upkeep_tier_go_on, UPKEEP_TIER},
-    {upkeep_fold_begin, UPKEEP_FOLD},   {upkeep_tier_begin, UPKEEP_TIER},
-    {upkeep_index, UPKEEP_ALWAYS},      {upkeep_fold_go_on, UPKEEP_FOLD},
-    {upkeep_build_go_on, UPKEEP_BUILD}, {upkeep_combine_begin, UPKEEP_COMBINE},
-    {upkeep_days_begin, UPKEEP_DAYS},   {upkeep_expire_begin, UPKEEP_EXPIRE},
-    {collect, UPKEEP_ALWAYS},           {upkeep_identities, UPKEEP_ALWAYS},
+    {collect_much, UPKEEP_ALWAYS},
+    {upkeep_tier_go_on, UPKEEP_TIER},
+    {upkeep_fold_begin, UPKEEP_FOLD},
+    {upkeep_tier_begin, UPKEEP_TIER},
+    {upkeep_index, UPKEEP_ALWAYS},
+    {upkeep_fold_go_on, UPKEEP_FOLD},
+    {upkeep_build_go_on, UPKEEP_BUILD},
+    {upkeep_combine_begin, UPKEEP_COMBINE},
+    {upkeep_days_begin, UPKEEP_DAYS},
+    {upkeep_expire_begin, UPKEEP_EXPIRE},
+    {collect, UPKEEP_ALWAYS},
+    {upkeep_identities, UPKEEP_ALWAYS},
+    {upkeep_annotations, UPKEEP_ALWAYS},
     {upkeep_churn, UPKEEP_CHURN},
 };
 
@@ -277,8 +291,10 @@ bool upkeep_step(struct upkeep *upkeep, const struct guard *clock, bool *more, s
     bool ok = run(&step, more, err);
     if (ok && *more)
         count(upkeep, &step);
+    if (ok && step.removed_count > 0 && upkeep->on_removed != NULL)
+        upkeep->on_removed(step.removed, step.removed_count, upkeep->on_removed_arg);
     if (!ok) {
-        drop_jobs(upkeep);
+        upkeep_drop_jobs(upkeep);
         if (step.used_catalog)
             catalog_forget(upkeep->catalog);
     }

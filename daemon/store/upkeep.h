@@ -50,6 +50,11 @@ void upkeep_set_options(struct upkeep *upkeep, const struct upkeep_options *opti
 struct catalog;
 void upkeep_set_catalog(struct upkeep *upkeep, struct catalog *catalog);
 
+/* After a step that has taken series away for good: whoever remembers something of them by their ids
+ * forgets it. On the thread that calls the steps. */
+typedef void (*upkeep_removed_fn)(const uint32_t *ids, size_t count, void *arg);
+void upkeep_on_removed(struct upkeep *upkeep, upkeep_removed_fn on_removed, void *arg);
+
 /* Does one step of the most urgent work. `*more`: there was some, call again soon. False: the store
  * could not be read or written; the job is dropped and begun anew later. `clock` says up to when
  * minutes may be closed and data may be dropped. */

@@ -490,8 +490,7 @@ static bool switch_parts(struct upkeep_step *step, struct error *err)
         struct churn_part *part = &job->parts[i];
         if (!part->is_built)
             continue;
-        part->built.version = step->version;           /* to `__other__` its cells are new */
-        part->built.version = part->partition.version; /* nothing new is in it */
+        part->built.version = step->version; /* to `__other__` its cells are new */
         const struct upkeep_output output = {.writer.partition = part->built,
                                              .pruned = part->partition.pruned};
         if (!upkeep_output_list(step, &output, err) ||
@@ -516,8 +515,7 @@ static bool switch_parts(struct upkeep_step *step, struct error *err)
 static bool remove_rows(struct write_txn *txn, uint32_t id, struct error *err)
 {
     struct schema_key key = schema_id_key(id);
-    return store_remove(txn, DATABASE_TRACKERS, store_key(&key), err) &&
-           store_remove(txn, DATABASE_GAUGES, store_key(&key), err);
+    return store_remove(txn, DATABASE_GAUGES, store_key(&key), err);
 }
 
 static void finish(struct upkeep *upkeep)
@@ -542,6 +540,9 @@ static bool remove_some(struct upkeep_step *step, struct error *err)
         if (!remove_rows(step->txn, id, err))
             return false;
         ids[count++] = id;
+        step->removed = arena_grow(&step->arena, step->removed, step->removed_count,
+                                   &step->removed_capacity, sizeof *step->removed);
+        step->removed[step->removed_count++] = id;
     }
     step->used_catalog = true;
     if (!catalog_remove_series(step->upkeep->catalog, step->txn, ids, count, err))

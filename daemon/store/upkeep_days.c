@@ -34,6 +34,15 @@ bool upkeep_calendar_count(const struct read_txn *txn, uint32_t *out, struct err
     return true;
 }
 
+const struct calendar *upkeep_calendar_of_zone(const struct upkeep *upkeep, struct str zone)
+{
+    for (size_t i = 0; i < upkeep->options->calendar_count; i++) {
+        if (str_is(zone, calendar_zone(upkeep->options->calendars[i])))
+            return upkeep->options->calendars[i];
+    }
+    return NULL;
+}
+
 /* Zones whose offset was no multiple of a quarter of an hour (before 1980) round alike at both ends
  * of each day, so that days still tile. */
 static int64_t quarter_of(wall_ms at)

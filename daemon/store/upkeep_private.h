@@ -32,6 +32,8 @@ struct upkeep_step {
     bool is_over;
     bool used_catalog; /* which has to forget it when the step does not hold */
     uint64_t created;  /* series */
+    uint32_t *removed; /* series that are gone when the step holds; in the arena */
+    size_t removed_count, removed_capacity;
 };
 
 /* Does something, or begins a job, and says so. */
@@ -194,6 +196,7 @@ struct garbage_item *churn_job_building(const struct churn_job *job, struct aren
 
 bool upkeep_index(struct upkeep_step *step, bool *did, struct error *err);
 bool upkeep_identities(struct upkeep_step *step, bool *did, struct error *err);
+bool upkeep_annotations(struct upkeep_step *step, bool *did, struct error *err);
 
 /* --- retention --- */
 
@@ -254,6 +257,8 @@ struct upkeep {
     struct build_job *build;
     struct churn_job *churn;
     struct catalog *catalog;  /* the writer's; NULL: series are never removed */
+    upkeep_removed_fn on_removed; /* NULL: nobody remembers them */
+    void *on_removed_arg;
     struct upkeep_kept *kept; /* NULL: not read yet */
     struct catalog_indexer *indexer;
     bool fold_again;        /* the last one left something for the next */
@@ -264,9 +269,10 @@ struct upkeep {
      * not looked through again: the value of then, 0 never. */
     uint64_t changes;
     uint64_t combine_seen, days_seen, expire_seen;
-    int64_t expire_mark;     /* the guarded clock, in windows, when `expire_seen` was set */
-    int64_t identities_seen; /* minute of the guarded clock */
-    struct day_scan *scans;  /* one for each calendar of the options */
+    int64_t expire_mark;      /* the guarded clock, in windows, when `expire_seen` was set */
+    int64_t identities_seen;  /* minute of the guarded clock */
+    int64_t annotations_seen; /* the same */
+    struct day_scan *scans;   /* one for each calendar of the options */
     uint32_t
         cleared_calendar; /* no partition has cells of its day `cleared_day` any more; 0: none */
     int64_t cleared_day;
@@ -276,6 +282,12 @@ struct upkeep {
 
     struct upkeep_counts counts;
 };
+
+/* Gives up all that is under way, so that lists and marks may be changed beside it. */
+void upkeep_drop_jobs(struct upkeep *upkeep);
+
+/* The options' calendar of a zone; NULL: none has it. */
+const struct calendar *upkeep_calendar_of_zone(const struct upkeep *upkeep, struct str zone);
 
 static inline int64_t floor_to(int64_t value, int64_t width)
 {

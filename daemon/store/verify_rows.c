@@ -3,14 +3,17 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "store/annotation.h"
 #include "store/catalog.h"
 #include "store/kept.h"
 #include "store/ledger_table.h"
+#include "store/mixed.h"
+#include "store/removed.h"
+#include "store/tracker.h"
 #include "store/verify_private.h"
 
 enum {
-    GAUGE_BYTES = 32,   /* store/schema.h */
-    TRACKER_BYTES = 45, /* store/tracker.h */
+    GAUGE_BYTES = 32, /* store/schema.h */
     IDENTITY_NAME_BYTES = 16,
     IDENTITY_PRODUCER_BYTES = 153, /* store/identity.h */
     ROW_PRODUCER = 1,
@@ -289,12 +292,60 @@ static bool check_gauge(struct verify *verify, struct verify_rows_state *state,
     return check_by_id(verify, row, GAUGE_BYTES, err);
 }
 
+struct tracker_ids {
+    struct verify *verify;
+    struct removed removed;
+    struct error *err;
+    bool ok;
+};
+
+static void check_tracker_id(uint32_t id, void *arg)
+{
+    struct tracker_ids *ids = arg;
+    bool found = false;
+
+    /* Those of a series that is gone stay until their row is taken away. */
+    if (!ids->ok || removed_has(&ids->removed, id))
+        return;
+    ids->ok = verify_has_series(ids->verify, id, &found, ids->err);
+    if (ids->ok && !found)
+        verify_report(ids->verify, "series", "the series %u is not in the catalogue", id);
+}
+
 static bool check_tracker(struct verify *verify, struct verify_rows_state *state,
                           const struct walk *row, struct error *err)
 {
+    struct schema_reader key = schema_reader_of(store_bytes(&row->key));
+    struct tracker_ids ids = {.verify = verify, .err = err};
+
     (void)state;
-    verify_at(verify, "the tracker of series %u", schema_id_of(store_bytes(&row->key)));
-    return check_by_id(verify, row, TRACKER_BYTES, err);
+    verify_at(verify, "row %llu of the trackers", (unsigned long long)schema_get_u64(&key));
+    ids.ok = removed_init(&ids.removed, verify->txn, err);
+    if (ids.ok && (!key.ok || key.left > 0 ||
+                   !tracker_row_each(store_bytes(&row->value), check_tracker_id, &ids)))
+        verify_report(verify, "series", "its row is damaged");
+    removed_fini(&ids.removed);
+    return ids.ok;
+}
+
+static bool check_mixed(struct verify *verify, struct verify_rows_state *state,
+                        const struct walk *row, struct error *err)
+{
+    struct mixed mixed;
+    struct str metric;
+
+    (void)state;
+    (void)err;
+    verify_at(verify, "a mark of two senders");
+    if (!mixed_decode(store_bytes(&row->value), &metric, &mixed)) {
+        verify_report(verify, "series", "its row is damaged");
+        return true;
+    }
+    const struct schema_key key = schema_name_key(metric);
+    if (key.len != row->key.mv_size || memcmp(key.bytes, row->key.mv_data, key.len) != 0)
+        verify_report(verify, "series", "its row is that of '%.*s'",
+                      (int)(metric.len < 80 ? metric.len : 80), metric.text);
+    return true;
 }
 
 /* Names are shown by their first bytes. */
@@ -369,16 +420,35 @@ static bool check_age(struct verify *verify, struct verify_rows_state *state,
     return true;
 }
 
+static bool check_annotation(struct verify *verify, struct verify_rows_state *state,
+                             const struct walk *row, struct error *err)
+{
+    struct annotation_place place;
+    struct annotation annotation;
+    (void)state;
+    (void)err;
+
+    bool is_whole =
+        annotation_row_of(store_bytes(&row->key), store_bytes(&row->value), &place, &annotation);
+    verify_at(verify, "annotation %llu", (unsigned long long)place.number);
+    if (!is_whole)
+        verify_report(verify, "annotation", "its row is damaged");
+    else if (place.number > meta_get(verify->txn, "annotation", 0))
+        verify_report(verify, "annotation", "its number was never given");
+    return true;
+}
+
 struct row_table {
     enum database database;
     row_fn check;
 };
 
 static const struct row_table TABLES[] = {
-    {DATABASE_CALENDARS, check_calendar}, {DATABASE_DAY_BOUNDS, check_day},
-    {DATABASE_LEDGER, check_ledger},      {DATABASE_GAUGES, check_gauge},
-    {DATABASE_TRACKERS, check_tracker},   {DATABASE_IDENTITIES, check_identity},
-    {DATABASE_IDENTITY_AGES, check_age},  {DATABASE_KEPT, check_kept},
+    {DATABASE_CALENDARS, check_calendar},  {DATABASE_DAY_BOUNDS, check_day},
+    {DATABASE_LEDGER, check_ledger},       {DATABASE_GAUGES, check_gauge},
+    {DATABASE_TRACKERS, check_tracker},    {DATABASE_MIXED, check_mixed},
+    {DATABASE_IDENTITIES, check_identity}, {DATABASE_IDENTITY_AGES, check_age},
+    {DATABASE_KEPT, check_kept},           {DATABASE_ANNOTATIONS, check_annotation},
 };
 
 bool verify_rows(struct verify *verify, union verify_state *all, bool *done, struct error *err)

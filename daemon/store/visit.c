@@ -6,6 +6,9 @@
  */
 enum { NEAR_IDS = 4 };
 
+/* How many cells of a run, or series of a partition, are read before the time is looked at. */
+enum { CHECK_CELLS = 1024, CHECK_SERIES = 32 };
+
 static int compare_series(const void *a, const void *b)
 {
     const struct visit_series *one = a;
@@ -64,6 +67,18 @@ static bool visit_cell(struct visit *visit, size_t at, const struct run_cell *ce
     return true;
 }
 
+/* To the next cell that may be of a series: `at` is the first one that is not before the cell's. */
+static bool skip_to_series(const struct visit *visit, struct run_cursor *cursor, int64_t quarter,
+                           size_t at, struct error *err)
+{
+    int64_t first = quarter * MINUTES_PER_QUARTER;
+
+    if (at == visit->count) /* the next quarter */
+        return run_cursor_seek(cursor, visit->series[0].id, first + MINUTES_PER_QUARTER, err);
+    return run_cursor_seek(cursor, visit->series[at].id, first < visit->from ? visit->from : first,
+                           err);
+}
+
 bool visit_run(struct visit *visit, const struct run *run, visit_cell_fn on_cell, struct error *err)
 {
     struct run_cursor cursor;
@@ -74,7 +89,7 @@ bool visit_run(struct visit *visit, const struct run *run, visit_cell_fn on_cell
     int64_t quarter = quarter_of_minute(visit->from);
     bool ok = run_cursor_init(&cursor, visit->txn, run, err) &&
               run_cursor_seek(&cursor, visit->series[0].id, visit->from, err);
-    while (ok && cursor.has_cell && !visit->stopped) {
+    for (size_t i = 0; ok && cursor.has_cell && !visit->stopped; i++) {
         const struct run_cell *cell = &cursor.cell;
         int64_t found = quarter_of_minute(cell->minute);
         if (found * MINUTES_PER_QUARTER >= visit->to)
@@ -84,18 +99,15 @@ bool visit_run(struct visit *visit, const struct run *run, visit_cell_fn on_cell
             at = 0;
         }
         at = series_from(visit, at, cell->id);
-        if (at == visit->count) { /* the next quarter */
-            ok = run_cursor_seek(&cursor, visit->series[0].id, (quarter + 1) * MINUTES_PER_QUARTER,
-                                 err);
-        } else if (visit->series[at].id != cell->id) {
-            int64_t first = quarter * MINUTES_PER_QUARTER;
-            ok = run_cursor_seek(&cursor, visit->series[at].id,
-                                 first < visit->from ? visit->from : first, err);
+        if (at == visit->count || visit->series[at].id != cell->id) {
+            ok = skip_to_series(visit, &cursor, quarter, at, err);
         } else {
             if (cell->minute >= visit->from && cell->minute < visit->to)
                 ok = visit_cell(visit, at, cell, on_cell, err);
             ok = ok && run_cursor_next(&cursor, err);
         }
+        if (i % CHECK_CELLS == 0)
+            ok = ok && read_txn_check(visit->txn, err);
     }
     run_cursor_fini(&cursor);
     return ok;
@@ -123,7 +135,11 @@ bool visit_partition(struct visit *visit, const struct partition *partition,
         return true;
     bool ok = partition_cursor_init(&cursor, visit->txn, partition, err) &&
               partition_cursor_seek(&cursor, visit->series[0].id, err);
-    while (ok && cursor.id != 0 && !visit->stopped) {
+    for (size_t i = 0; ok && cursor.id != 0 && !visit->stopped; i++) {
+        if (i % CHECK_SERIES == 0 && !read_txn_check(visit->txn, err)) {
+            ok = false;
+            break;
+        }
         at = series_from(visit, at, cursor.id);
         if (at == visit->count)
             break;

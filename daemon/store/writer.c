@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "store/annotation.h"
+#include "store/day_import_private.h"
 #include "store/group.h"
 #include "store/identity.h"
 #include "store/journal.h"
@@ -63,7 +65,7 @@ struct writer {
     struct queue jobs;
     struct catalog *catalog;
     struct gauges *gauges;
-    struct cumulatives *cumulatives;
+    struct points *points;
     struct arena scratch;
     bool stuck;              /* wait for the retry timer before the next try */
     bool is_full;            /* deltas wait until there is room */
@@ -87,11 +89,13 @@ struct writer {
     uint64_t unreadable;          /* the same: entries of the ledger */
     bool wrote;                   /* the newest try had something to commit */
     bool saved_guard;             /* the newest try holds the clock's marks */
+    bool has_group;              /* the catalogue's group is that of the newest try */
 
     unsigned ticks;
     struct log_repeat commit_failures;
     struct log_repeat upkeep_failures;
     struct log_repeat refused_cells;
+    struct log_repeat mixed_sources;
     struct log_repeat unreadable_log;
 };
 
@@ -161,7 +165,7 @@ static void finish_group(struct writer *writer, const struct group *group)
     if (group->has_part) {
         struct delta *delta = (struct delta *)writer->deltas.first;
         delta->stored_cells = group->part_to;
-        delta->stored_cumulatives = group->part_cumulatives_to;
+        delta->stored_points = group->part_points_to;
     }
 }
 
@@ -243,26 +247,30 @@ static bool choose_parts(struct writer *writer, struct write_txn *txn, const str
             parts[(*count)++] = (struct journal_part){.delta = delta,
                                                       .from = delta->stored_cells,
                                                       .to = delta->cell_count,
-                                                      .cumulatives_from = delta->stored_cumulatives,
-                                                      .cumulatives_to = delta->cumulative_count};
+                                                      .points_from = delta->stored_points,
+                                                      .points_to = delta->point_count};
     }
     if (group->has_part) {
         struct delta *delta = (struct delta *)message;
         parts[(*count)++] = (struct journal_part){.delta = delta,
                                                   .from = delta->stored_cells,
                                                   .to = group->part_to,
-                                                  .cumulatives_from = delta->stored_cumulatives,
-                                                  .cumulatives_to = group->part_cumulatives_to};
+                                                  .points_from = delta->stored_points,
+                                                  .points_to = group->part_points_to};
     }
     return true;
 }
 
-/* The counts of a delta go with its first part, so that they never say less than what is stored. */
+/* The counts of a delta go with its first part, so that they never say less than what is stored,
+ * and so do its annotations. */
 static bool count_delta(struct writer *writer, struct write_txn *txn, const struct delta *delta,
                         const struct ledger_drops *drops, struct error *err)
 {
-    if (delta->stored_cells + delta->stored_cumulatives > 0)
+    if (delta->stored_cells + delta->stored_points > 0)
         return ledger_table_drop(txn, delta, drops, &writer->unreadable, err);
+    if (delta->outcome == DELTA_STORED &&
+        !annotations_add(txn, delta->annotations, delta->annotation_count, err))
+        return false;
     return ledger_table_add(txn, delta, drops, &writer->unreadable, err);
 }
 
@@ -274,7 +282,7 @@ static bool apply_deltas(struct writer *writer, struct write_txn *txn, const str
         arena_array(&writer->scratch, group->deltas + 1, sizeof(struct journal_part));
     struct journal_group journal = {.catalog = writer->catalog,
                                     .gauges = writer->gauges,
-                                    .cumulatives = writer->cumulatives,
+                                    .points = writer->points,
                                     .txn = txn,
                                     .parts = parts,
                                     .number = number,
@@ -320,6 +328,7 @@ static bool fill(struct writer *writer, struct write_txn *txn, const struct grou
                  uint64_t *number, struct error *err)
 {
     *number = store_commit_number(&txn->reader) + 1;
+    writer->has_group = group->deltas > 0 || group->has_part;
     if (group->deltas > 0 || group->has_part) {
         if (!apply_deltas(writer, txn, group, *number, err))
             return false;
@@ -390,6 +399,10 @@ static void count_commit(struct writer *writer)
         log_repeated(&writer->refused_cells, clock_mono(), "cells_refused",
                      report->collisions + report->unknown, "collisions=%llu unknown=%llu",
                      (unsigned long long)report->collisions, (unsigned long long)report->unknown);
+    COUNTER_ADD(mixed_points, report->mixed);
+    if (report->mixed > 0)
+        log_repeated(&writer->mixed_sources, clock_mono(), "mixed_sources", report->mixed,
+                     "metric=\"%s\"", report->mixed_metric);
     if (writer->unreadable > 0)
         log_repeated(&writer->unreadable_log, clock_mono(), "stored_value_unreadable",
                      writer->unreadable, "action=\"begun anew\"");
@@ -405,7 +418,7 @@ static bool try_group(struct writer *writer, const struct group *group, struct e
 
     if (!holds) {
         catalog_forget(writer->catalog);
-        cumulatives_forget(writer->cumulatives);
+        points_forget(writer->points);
         (void)settle(writer, &holds, &unsettled);
         COUNTER_ADD(commit_failures, 1);
     }
@@ -673,6 +686,7 @@ static void on_tick(evutil_socket_t fd, short events, void *arg)
     log_repeat_tick(&writer->commit_failures, now);
     log_repeat_tick(&writer->upkeep_failures, now);
     log_repeat_tick(&writer->refused_cells, now);
+    log_repeat_tick(&writer->mixed_sources, now);
     log_repeat_tick(&writer->unreadable_log, now);
     if (++writer->ticks % LET_GO_TICKS == 0)
         store_let_go_of_pages(writer->store);
@@ -680,6 +694,21 @@ static void on_tick(evutil_socket_t fd, short events, void *arg)
 }
 
 /* --- life --- */
+
+static void on_series_removed(const uint32_t *ids, size_t count, void *arg)
+{
+    struct writer *writer = arg;
+
+    points_remove(writer->points, ids, count);
+    gauges_remove(writer->gauges, ids, count);
+}
+
+static void make_upkeep(struct writer *writer, const struct upkeep_options *options)
+{
+    writer->upkeep = upkeep_new(writer->store, options);
+    upkeep_set_catalog(writer->upkeep, writer->catalog);
+    upkeep_on_removed(writer->upkeep, on_series_removed, writer);
+}
 
 struct writer *writer_new(struct store *store, const struct writer_options *options)
 {
@@ -696,11 +725,9 @@ struct writer *writer_new(struct store *store, const struct writer_options *opti
     queue_init(&writer->jobs);
     writer->catalog = catalog_new();
     writer->gauges = gauges_new();
-    writer->cumulatives = cumulatives_new();
-    if (options->upkeep != NULL) {
-        writer->upkeep = upkeep_new(store, options->upkeep);
-        upkeep_set_catalog(writer->upkeep, writer->catalog);
-    }
+    writer->points = points_new();
+    if (options->upkeep != NULL)
+        make_upkeep(writer, options->upkeep);
     atomic_init(&writer->flush_interval, FLUSH_MIN_MS);
     COUNTER_SET(loss_window_milliseconds, FLUSH_MIN_MS);
     writer->flush_began = clock_mono();
@@ -797,7 +824,7 @@ void writer_free(struct writer *writer)
     thread_free(writer->thread);
     give_up(writer);
     upkeep_free(writer->upkeep);
-    cumulatives_free(writer->cumulatives);
+    points_free(writer->points);
     gauges_free(writer->gauges);
     catalog_free(writer->catalog);
     arena_fini(&writer->scratch);
@@ -866,12 +893,22 @@ bool writer_accept_clock(struct writer *writer, struct write_txn *txn, struct er
     return guard_save(&writer->guard, txn, err);
 }
 
+bool writer_import_days(struct writer *writer, struct write_txn *txn, struct day_import *import,
+                        struct error *err)
+{
+    const struct day_import_into into = {writer->upkeep, writer->catalog, &writer->has_group, txn,
+                                         clock_wall()};
+
+    if (writer->upkeep == NULL)
+        return error_set(err, ERROR_UNAVAILABLE, "no calendars are known yet");
+    return day_import_apply(&into, import, err);
+}
+
 void writer_set_upkeep(struct writer *writer, const struct upkeep_options *options)
 {
     if (writer->upkeep != NULL) {
         upkeep_set_options(writer->upkeep, options);
         return;
     }
-    writer->upkeep = upkeep_new(writer->store, options);
-    upkeep_set_catalog(writer->upkeep, writer->catalog);
+    make_upkeep(writer, options);
 }

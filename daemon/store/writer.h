@@ -61,6 +61,11 @@ bool writer_clock_is_suspect(struct writer *writer, struct error *why);
 /* A person says that the clock is right. In a job (writer_post_job). */
 bool writer_accept_clock(struct writer *writer, struct write_txn *txn, struct error *err);
 
+/* Takes days of another store (store/day_import.h). In a job. */
+struct day_import;
+bool writer_import_days(struct writer *writer, struct write_txn *txn, struct day_import *import,
+                        struct error *err);
+
 /* A reload: the options are borrowed until the next call. On the writer's thread (thread_call). */
 void writer_set_upkeep(struct writer *writer, const struct upkeep_options *options);
 

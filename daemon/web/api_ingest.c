@@ -3,10 +3,10 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "web/push.h"
+#include "ingest/push.h"
 #include "web/web_private.h"
 
-enum { LISTENERS_MAX = 1024 };
+enum { LISTENERS_MAX = 1024, CLIENTS_SHOWN_MAX = 1024 };
 
 struct lines {
     struct listener_line *items;
@@ -41,6 +41,19 @@ static bool on_ledger(struct str name, const struct ledger *ledger, void *arg)
     return true;
 }
 
+/* Each listener gets all clients, of which write_clients shows its own. */
+static void add_clients(struct web *web, const struct lines *lines)
+{
+    if (web->options.clients == NULL)
+        return;
+    struct web_client *clients = arena_array(lines->arena, CLIENTS_SHOWN_MAX, sizeof *clients);
+    size_t count = web->options.clients(clients, CLIENTS_SHOWN_MAX, web->options.arg);
+    for (size_t i = 0; i < lines->count; i++) {
+        lines->items[i].clients = clients;
+        lines->items[i].client_count = count;
+    }
+}
+
 struct listener_line *listener_lines(struct web *web, struct read_txn *txn, struct arena *arena,
                                      size_t *count)
 {
@@ -58,8 +71,29 @@ struct listener_line *listener_lines(struct web *web, struct read_txn *txn, stru
         line->kernel_drops = facts[i].kernel_drops;
     }
     query_ledgers(txn, on_ledger, &lines);
+    add_clients(web, &lines);
     *count = lines.count;
     return lines.items;
+}
+
+static void write_clients(struct json *json, const struct listener_line *line)
+{
+    json_key(json, "client_drops");
+    json_open(json, '[');
+    for (size_t i = 0; i < line->client_count; i++) {
+        const struct web_client *client = &line->clients[i];
+        if (!str_is(line->name, client->listener))
+            continue;
+        json_open(json, '{');
+        json_field_text(json, "client", client->name);
+        json_field_text(json, "version", client->version);
+        json_field_text(json, "transport", client->transport);
+        json_field_u64(json, "packets", client->packets);
+        json_field_u64(json, "bytes", client->bytes);
+        json_field_u64(json, "metrics", client->metrics);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
 }
 
 static void write_line(struct json *json, const struct listener_line *line)
@@ -85,6 +119,7 @@ static void write_line(struct json *json, const struct listener_line *line)
     json_close(json, '}');
     json_field_u64(json, "pending", line->pending);
     json_field_u64(json, "kernel_drops", line->kernel_drops);
+    write_clients(json, line);
     json_close(json, '}');
 }
 
@@ -188,15 +223,19 @@ static bool parse(struct web *web, struct http_request *request, struct read_txn
 
     if (now_us > 0 && (uint64_t)now_us > arrival)
         arrival = (uint64_t)now_us;
-    const struct push_rules rules = {.metrics = web->config.kpis->metrics,
+    /* Names are a client's and could be made to collide with a seed that is guessed;
+     * PUSH_SAMPLES_MAX bounds what that costs. */
+    const struct batch_rules batch_rules = {.metrics = web->config.kpis->metrics,
+                                            .series_max = PUSH_SAMPLES_MAX,
+                                            .max_future = web->config.max_future,
+                                            .max_past = web->config.max_past,
+                                            .seed = arrival};
+    const struct push_rules rules = {.batch = &batch_rules,
                                      .kind_of = known_kind,
                                      .kind_arg = txn,
                                      .calendar = web->config.calendar,
-                                     .max_future = web->config.max_future,
-                                     .max_past = web->config.max_past,
-                                     .now = clock_wall(),
-                                     .arrival = arrival};
-    if (!push_parse(http_request_body(request), &rules, out, err)) {
+                                     .now = clock_wall()};
+    if (!push_parse(http_request_body(request), &rules, arrival, out, err)) {
         count_refused(web, out->reason);
         return false;
     }

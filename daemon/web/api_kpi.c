@@ -84,7 +84,8 @@ bool api_status(struct web *web, struct http_request *request, struct error *err
     json_open(&answer.json, '[');
     for (size_t i = 0; i < kpis->count; i++) {
         struct kpi_status status;
-        if (!kpi_evaluate(&kpis->kpis[i], &inputs, arena, &status, err))
+        if (!read_txn_refresh(answer.txn, err) ||
+            !kpi_evaluate(&kpis->kpis[i], &inputs, arena, &status, err))
             return answer_drop(&answer);
         write_status(&answer.json, &status);
         json_close(&answer.json, '}');

@@ -5,9 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/calendar.h"
 #include "base/json.h"
 
+enum { ZONE_MAX = 255, ZONES_MAX = 1000, DATE_LENGTH = 10 };
+
 #define QUARTER_MS (INT64_C(15) * MS_PER_MINUTE)
+#define WINDOW_MS  (16 * QUARTER_MS) /* hours are known from the begin of one */
 /* 9999-12-31, and as long before 1970. */
 #define TIME_LIMIT INT64_C(253402300800000)
 
@@ -150,31 +154,102 @@ static void put_aggregate(struct json *json, const struct aggregate *aggregate)
     put_u64(json, "last_arrival", aggregate->last_arrival);
 }
 
-void cell_line_write(struct buf *out, struct str key, wall_ms from, span_ms width,
-                     const struct cell *cell)
+static void put_cell(struct json *json, const struct cell *cell)
 {
-    struct json json = json_to(out);
     struct buf sketch = BUF_EMPTY;
 
-    json_open(&json, '{');
-    put_key(&json, key);
-    json_field_text(&json, "level", width == MS_PER_MINUTE ? "1m" : "15m");
-    put_i64(&json, "from_ms", from);
-    put_aggregate(&json, &cell->aggregate);
+    put_aggregate(json, &cell->aggregate);
     if (cell->counts_values)
-        json_field_bool(&json, "counts_values", true);
+        json_field_bool(json, "counts_values", true);
     if (cell->histogram != NULL) {
         histogram_encode(cell->histogram, &sketch);
-        put_base64(&json, "histogram", buf_view(&sketch));
+        put_base64(json, "histogram", buf_view(&sketch));
         buf_clear(&sketch);
     }
     if (cell->distinct != NULL) {
         distinct_encode(cell->distinct, &sketch);
-        put_base64(&json, "distinct", buf_view(&sketch));
+        put_base64(json, "distinct", buf_view(&sketch));
+    }
+    buf_fini(&sketch);
+}
+
+static struct json begin_line(struct buf *out)
+{
+    struct json json = json_to(out);
+    json_open(&json, '{');
+    return json;
+}
+
+static void end_line(struct json *json)
+{
+    json_close(json, '}');
+    buf_char(json->out, '\n');
+}
+
+void cell_line_write(struct buf *out, const struct export_cell *cell)
+{
+    struct json json = begin_line(out);
+
+    put_key(&json, cell->key);
+    json_field_text(&json, "level", cell->width == MS_PER_MINUTE ? "1m" : "15m");
+    put_i64(&json, "from_ms", cell->from);
+    put_cell(&json, cell->cell);
+    end_line(&json);
+}
+
+static void put_date(struct json *json, const char *name, int64_t day)
+{
+    const struct civil date = civil_of_days(day);
+    char text[40];
+
+    (void)snprintf(text, sizeof text, "%04d-%02d-%02d", date.year, date.month, date.day);
+    json_field_text(json, name, text);
+}
+
+void cell_line_write_day(struct buf *out, const struct export_day *day)
+{
+    struct json json = begin_line(out);
+
+    put_key(&json, day->key);
+    json_field_text(&json, "level", "day");
+    json_field_str(&json, "zone", day->zone);
+    put_date(&json, "day", day->day);
+    put_i64(&json, "from_ms", day->from);
+    put_i64(&json, "to_ms", day->to);
+    put_cell(&json, day->cell);
+    end_line(&json);
+}
+
+void cell_line_write_zone(struct buf *out, const struct export_zone *zone)
+{
+    struct json json = begin_line(out);
+
+    json_field_str(&json, "zone", zone->zone);
+    put_date(&json, "first_day", zone->first);
+    put_date(&json, "last_day", zone->last);
+    end_line(&json);
+}
+
+void cell_line_write_metric(struct buf *out, const struct export_metric *metric)
+{
+    struct json json = begin_line(out);
+
+    if (str_is_utf8(metric->metric))
+        json_field_str(&json, "metric", metric->metric);
+    else
+        put_base64(&json, "metric_base64", metric->metric);
+    put_i64(&json, "hours_from_ms", metric->hours_from);
+    json_key(&json, "zones");
+    json_open(&json, '{');
+    for (size_t i = 0; i < metric->gap_count; i++) {
+        json_key_str(&json, metric->gaps[i].zone);
+        if (metric->gaps[i].whole_from == WALL_NONE)
+            json_put_null(&json);
+        else
+            json_i64(&json, metric->gaps[i].whole_from);
     }
     json_close(&json, '}');
-    buf_char(out, '\n');
-    buf_fini(&sketch);
+    end_line(&json);
 }
 
 /* --- reading --- */
@@ -291,25 +366,97 @@ static bool get_key(const json_t *object, struct buf *out, struct error *err)
     return true;
 }
 
+/* A time on a multiple of `width`. */
+static bool get_time(const json_t *object, const char *name, span_ms width, wall_ms *out,
+                     struct error *err)
+{
+    if (!get_i64(object, name, out, err))
+        return false;
+    if (*out < -TIME_LIMIT || *out > TIME_LIMIT || *out % width != 0)
+        return wrong(err, "'%s' is not where a bucket begins", name);
+    return true;
+}
+
+static bool are_samples_in(const struct cell *cell, wall_ms from, wall_ms to, struct error *err)
+{
+    const struct aggregate *aggregate = &cell->aggregate;
+
+    if (aggregate->count > 0 && (aggregate->first_at < from || aggregate->last_at >= to))
+        return wrong(err, "its samples are not in its bucket");
+    return true;
+}
+
+/* "2024-05-01". */
+static bool get_date(const json_t *object, const char *name, int64_t *out, struct error *err)
+{
+    struct str rest = text_of(json_object_get(object, name));
+    struct str whole = rest;
+    char again[40];
+    uint64_t year = 0;
+    uint64_t month = 0;
+    uint64_t day = 0;
+
+    if (rest.len != DATE_LENGTH || !str_parse_u64(str_split(&rest, '-'), &year) ||
+        !str_parse_u64(str_split(&rest, '-'), &month) || !str_parse_u64(rest, &day) || year == 0 ||
+        year > 9999 || month > 12 || day > 31)
+        return wrong(err, "'%s' is not a date", name);
+    const struct civil date = {.year = (int)year, .month = (int)month, .day = (int)day};
+    *out = civil_days(&date);
+    const struct civil same = civil_of_days(*out);
+    (void)snprintf(again, sizeof again, "%04d-%02d-%02d", same.year, same.month, same.day);
+    return str_is(whole, again) || wrong(err, "'%s' is not a date", name);
+}
+
+static bool is_zone(struct str zone)
+{
+    return zone.len > 0 && zone.len <= ZONE_MAX && memchr(zone.text, '\0', zone.len) == NULL;
+}
+
+static bool get_zone(const json_t *object, struct arena *arena, struct str *out, struct error *err)
+{
+    struct str zone = text_of(json_object_get(object, "zone"));
+
+    if (!is_zone(zone))
+        return wrong(err, "'zone' is not the name of one");
+    *out = arena_str(arena, zone);
+    return true;
+}
+
+/* A day of any zone begins within a day of UTC's and is at most two long. */
+static bool get_day(const json_t *object, struct cell_line *out, struct error *err)
+{
+    struct export_day *day = &out->day;
+
+    if (!get_zone(object, &out->arena, &day->zone, err) ||
+        !get_date(object, "day", &day->day, err) ||
+        !get_time(object, "from_ms", QUARTER_MS, &day->from, err) ||
+        !get_time(object, "to_ms", QUARTER_MS, &day->to, err))
+        return false;
+    wall_ms utc = day->day * MS_PER_DAY;
+    if (day->from < utc - MS_PER_DAY || day->from > utc + MS_PER_DAY || day->to <= day->from ||
+        day->to > day->from + 2 * MS_PER_DAY)
+        return wrong(err, "that is not where its day begins and ends");
+    out->kind = CELL_LINE_DAY;
+    return are_samples_in(&out->cell, day->from, day->to, err);
+}
+
 static bool get_place(const json_t *object, struct cell_line *out, struct error *err)
 {
-    const char *level = json_string_value(json_object_get(object, "level"));
-    int64_t from = 0;
+    struct str level = text_of(json_object_get(object, "level"));
     span_ms width = MS_PER_MINUTE;
+    wall_ms from = 0;
 
-    if (level != NULL && strcmp(level, "15m") == 0)
+    if (str_is(level, "day"))
+        return get_day(object, out, err);
+    if (str_is(level, "15m"))
         width = QUARTER_MS;
-    else if (level == NULL || strcmp(level, "1m") != 0)
-        return wrong(err, "'level' is not 1m or 15m");
-    if (!get_i64(object, "from_ms", &from, err))
+    else if (!str_is(level, "1m"))
+        return wrong(err, "'level' is not 1m, 15m or day");
+    if (!get_time(object, "from_ms", width, &from, err))
         return false;
-    if (from < -TIME_LIMIT || from > TIME_LIMIT || from % width != 0)
-        return wrong(err, "'from_ms' is not where a bucket begins");
-    const struct aggregate *aggregate = &out->cell.aggregate;
-    if (aggregate->count > 0 && (aggregate->first_at < from || aggregate->last_at >= from + width))
-        return wrong(err, "its samples are not in its bucket");
     out->minute = from / MS_PER_MINUTE;
-    return true;
+    return are_samples_in(&out->cell, from, from + (from % QUARTER_MS == 0 ? QUARTER_MS : width),
+                          err);
 }
 
 static bool get_aggregate(const json_t *object, struct aggregate *out, struct error *err)
@@ -364,25 +511,91 @@ static bool is_sound(const struct cell *cell)
     return ok;
 }
 
+static bool read_cell(const json_t *object, struct cell_line *out, struct error *err)
+{
+    return get_key(object, &out->key, err) && get_aggregate(object, &out->cell.aggregate, err) &&
+           get_place(object, out, err) && get_sketches(object, &out->cell, err) &&
+           (is_sound(&out->cell) || wrong(err, "its numbers cannot be"));
+}
+
+static bool read_zone(const json_t *object, struct cell_line *out, struct error *err)
+{
+    struct export_zone *zone = &out->zone;
+
+    out->kind = CELL_LINE_ZONE;
+    if (!get_zone(object, &out->arena, &zone->zone, err) ||
+        !get_date(object, "first_day", &zone->first, err) ||
+        !get_date(object, "last_day", &zone->last, err))
+        return false;
+    return zone->first <= zone->last || wrong(err, "'last_day' is before 'first_day'");
+}
+
+static bool get_gaps(json_t *zones, struct cell_line *out, struct error *err)
+{
+    struct export_gap *gaps = NULL;
+    const char *zone = NULL;
+    json_t *from = NULL;
+
+    if (!json_is_object(zones) || json_object_size(zones) > ZONES_MAX)
+        return wrong(err, "'zones' is not an object of at most %d", ZONES_MAX);
+    gaps = arena_array(&out->arena, json_object_size(zones), sizeof *gaps);
+    json_object_foreach(zones, zone, from)
+    {
+        struct export_gap *gap = &gaps[out->metric.gap_count++];
+        *gap = (struct export_gap){arena_str(&out->arena, str_of(zone)), WALL_NONE};
+        if (!is_zone(gap->zone))
+            return wrong(err, "a key of 'zones' is not the name of one");
+        if (!json_is_null(from) && !get_time(zones, zone, QUARTER_MS, &gap->whole_from, err))
+            return false;
+    }
+    out->metric.gaps = gaps;
+    return true;
+}
+
+static bool read_metric(const json_t *object, struct cell_line *out, struct error *err)
+{
+    struct export_metric *metric = &out->metric;
+    struct buf bytes = BUF_EMPTY;
+
+    out->kind = CELL_LINE_METRIC;
+    if (!get_bytes(object, "metric_base64", &bytes, err)) {
+        buf_fini(&bytes);
+        return false;
+    }
+    metric->metric = arena_str(
+        &out->arena, bytes.len > 0 ? buf_view(&bytes) : text_of(json_object_get(object, "metric")));
+    buf_fini(&bytes);
+    if (!metric_name_is_valid(metric->metric))
+        return wrong(err, "'metric' is not the name of one");
+    return get_time(object, "hours_from_ms", WINDOW_MS, &metric->hours_from, err) &&
+           get_gaps(json_object_get(object, "zones"), out, err);
+}
+
 bool cell_line_read(struct str line, struct cell_line *out, struct error *err)
 {
     json_error_t mistake;
     json_t *object =
         json_loadb(line.text == NULL ? "" : line.text, line.len, JSON_REJECT_DUPLICATES, &mistake);
+    bool ok = false;
 
     *out = (struct cell_line){.key = BUF_EMPTY, .cell = CELL_EMPTY};
     if (!json_is_object(object)) {
         json_decref(object);
         return wrong(err, "%s", object == NULL ? mistake.text : "it is not an object");
     }
-    bool ok = get_key(object, &out->key, err) && get_aggregate(object, &out->cell.aggregate, err) &&
-              get_place(object, out, err) && get_sketches(object, &out->cell, err);
+    if (json_object_get(object, "hours_from_ms") != NULL)
+        ok = read_metric(object, out, err);
+    else if (json_object_get(object, "first_day") != NULL)
+        ok = read_zone(object, out, err);
+    else
+        ok = read_cell(object, out, err);
     json_decref(object);
-    return ok && (is_sound(&out->cell) || wrong(err, "its numbers cannot be"));
+    return ok;
 }
 
 void cell_line_fini(struct cell_line *line)
 {
     buf_fini(&line->key);
     cell_fini(&line->cell);
+    arena_fini(&line->arena);
 }

@@ -14,6 +14,8 @@ const struct route ROUTES[] = {
     {"GET", "/api/v1/ingest", api_ingest, false},
     {"GET", "/api/v1/alerts", api_alerts, false},
     {"GET", "/api/v1/hooks", api_hooks, false},
+    {"GET", "/api/v1/annotations", api_annotations, false},
+    {"POST", "/api/v1/annotations", api_annotate, true},
     {"POST", "/api/v1/push", api_push, true},
     {"POST", "/api/v1/store/backup", api_backup, true},
     {"POST", "/api/v1/store/verify", api_verify, true},

@@ -1,7 +1,7 @@
 /* The control interface: HTTP over a Unix socket, for kpictl and probes.
  *
- * GET /healthz /readyz /metrics, /api/v1/status kpis/ID query ingest alerts hooks store/task
- * store/export store/clock; POST /api/v1/push store/backup store/verify store/import store/clock.
+ * GET /healthz /readyz /metrics, /api/v1/status kpis/ID query ingest annotations alerts hooks store/task
+ * store/export store/clock; POST /api/v1/push annotations store/backup store/verify store/import store/clock.
  * Figures are computed when asked, from the newest commit. An optional loopback address serves the
  * same but for what writes. Every error is {"error":{"kind","message","hint"}}.
  * To add a call: a line in router.c's table and its handler in an api_*.c. */
@@ -25,6 +25,15 @@ struct web_listener {
     uint64_t kernel_drops;
 };
 
+/* What a client of a listener says that it dropped itself, since start. */
+struct web_client {
+    char listener[256]; /* its name in the ledger */
+    char name[32];
+    char version[32];
+    char transport[32];
+    uint64_t packets, bytes, metrics;
+};
+
 /* Part of a configuration, borrowed until web_reload returns. */
 struct web_config {
     const struct kpi_set *kpis;
@@ -42,6 +51,7 @@ struct web_options {
     struct writer *writer;
     /* Up to `max` listeners into `out`; returns how many there are. Called on the web thread. */
     size_t (*listeners)(struct web_listener *out, size_t max, void *arg);
+    size_t (*clients)(struct web_client *out, size_t max, void *arg); /* the same; NULL: none */
     /* Whether all threads turn and the store commits; else false and why. */
     bool (*is_ready)(struct error *why, void *arg);
     void *arg;

@@ -37,6 +37,8 @@ bool api_status(struct web *web, struct http_request *request, struct error *err
 bool api_kpi(struct web *web, struct http_request *request, struct error *err);
 bool api_query(struct web *web, struct http_request *request, struct error *err);
 bool api_ingest(struct web *web, struct http_request *request, struct error *err);
+bool api_annotations(struct web *web, struct http_request *request, struct error *err);
+bool api_annotate(struct web *web, struct http_request *request, struct error *err);
 bool api_push(struct web *web, struct http_request *request, struct error *err);
 bool api_alerts(struct web *web, struct http_request *request, struct error *err);
 bool api_hooks(struct web *web, struct http_request *request, struct error *err);
@@ -88,6 +90,8 @@ struct listener_line {
     struct ledger counts;
     uint64_t pending;
     uint64_t kernel_drops;
+    const struct web_client *clients; /* of all listeners, in the arena */
+    size_t client_count;
 };
 struct listener_line *listener_lines(struct web *web, struct read_txn *txn, struct arena *arena,
                                      size_t *count);

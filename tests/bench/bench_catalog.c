@@ -262,8 +262,15 @@ static void print_selectors(struct bench *bench)
     static const struct str production = {"production", 10};
     static const struct str dc3 = {"dc3", 3};
     static const struct str some[] = {{"dc1", 3}, {"dc4", 3}, {"dc6", 3}};
-    static const struct str h1 = {"h1", 2};
     static const struct str one = {"i0500000", 8};
+    static const struct str none = {"", 0};
+    static const struct str p = {"p", 1};
+    static const struct str h = {"h", 1};
+    static const struct str h1 = {"h1", 2};
+    static const struct str h12 = {"h12", 3};
+    static const struct str i0 = {"i0", 2};
+    static const struct str i00 = {"i00", 3};
+    static const struct str every = {"i", 1};
     static const struct {
         const char *what;
         const char *metric;
@@ -278,15 +285,47 @@ static void print_selectors(struct bench *bench)
          1},
         {"series by metric, dc!=", "shop.orders", {{{"dc", 2}, MATCH_NOT_EQUAL, &dc3, 1}}, 1},
         {"series by metric, dc in 3", "shop.orders", {{{"dc", 2}, MATCH_IN, some, 3}}, 1},
-        {"series by metric, env=, host prefix",
-         "shop.orders",
-         {{{"env", 3}, MATCH_EQUAL, &production, 1}, {{"host", 4}, MATCH_PREFIX, &h1, 1}},
-         2},
         {"series by metric, instance=",
          "shop.orders",
          {{{"instance", 8}, MATCH_EQUAL, &one, 1}},
          1},
+        {"series by metric, without instance",
+         "shop.orders",
+         {{{"instance", 8}, MATCH_EQUAL, &none, 1}},
+         1},
         {"series by small metric, dc=", "shop.requests.3", {{{"dc", 2}, MATCH_EQUAL, &dc3, 1}}, 1},
+        {"series by metric, prefix: 1 value",
+         "shop.orders",
+         {{{"env", 3}, MATCH_PREFIX, &p, 1}},
+         1},
+        {"series by metric, prefix: 10 values",
+         "shop.orders",
+         {{{"host", 4}, MATCH_PREFIX, &h12, 1}},
+         1},
+        {"series by metric, prefix: 100 values",
+         "shop.orders",
+         {{{"host", 4}, MATCH_PREFIX, &h1, 1}},
+         1},
+        {"series by metric, prefix: 1,000 values",
+         "shop.orders",
+         {{{"host", 4}, MATCH_PREFIX, &h, 1}},
+         1},
+        {"series by metric, prefix: 7 % of values",
+         "shop.orders",
+         {{{"instance", 8}, MATCH_PREFIX, &i00, 1}},
+         1},
+        {"series by metric, prefix: 67 % of values",
+         "shop.orders",
+         {{{"instance", 8}, MATCH_PREFIX, &i0, 1}},
+         1},
+        {"series by metric, prefix: all values",
+         "shop.orders",
+         {{{"instance", 8}, MATCH_PREFIX, &every, 1}},
+         1},
+        {"series by metric, env=, host prefix",
+         "shop.orders",
+         {{{"env", 3}, MATCH_EQUAL, &production, 1}, {{"host", 4}, MATCH_PREFIX, &h1, 1}},
+         2},
     };
 
     (void)printf("\n");

@@ -55,20 +55,23 @@ static size_t take(struct str text)
     const struct batch_rules rules = {
         .series_max = 1000 * 1000, .max_future = MS_PER_HOUR, .max_past = MS_PER_DAY, .seed = 42};
     uint64_t arrival = 0;
-    const struct influx_request request = {.rules = &rules,
-                                           .line_bytes_max = 64 * 1024,
-                                           .precision = INFLUX_S,
-                                           .now_us = NOW * 1000,
-                                           .last_arrival = &arrival};
-    struct influx_body *body = influx_body_new(&request);
+    const struct http_head head = {.query = STR("precision=s")};
+    const struct body_request request = {.head = &head,
+                                         .rules = &rules,
+                                         .line_bytes_max = 64 * 1024,
+                                         .now_us = NOW * 1000,
+                                         .last_arrival = &arrival};
+    struct http_answer answer = HTTP_ANSWER_EMPTY;
+    struct error err = ERROR_EMPTY;
+    struct body *body = INFLUX_BODY_FORMAT.open(&request, &answer);
 
     for (size_t at = 0; at < text.len; at += CHUNK) {
         size_t len = text.len - at < CHUNK ? text.len - at : CHUNK;
-        influx_body_take(body, (struct str){text.text + at, len});
+        (void)INFLUX_BODY_FORMAT.take(body, (struct str){text.text + at, len}, &err);
     }
-    influx_body_end(body);
+    (void)INFLUX_BODY_FORMAT.end(body, &err);
     size_t stored = body->counts.stored;
-    influx_body_free(body);
+    INFLUX_BODY_FORMAT.close(body);
     return stored;
 }
 

@@ -229,15 +229,20 @@ static double ask_outermost(struct read_txn *txn, const struct reading *reading,
                             const struct query_series *series)
 {
     struct level_sample *levels = memory_zero(reading->series, sizeof *levels);
+    struct coverage coverage = COVERAGE_EMPTY;
     wall_ms first = 0;
     wall_ms last = 0;
     double sum = 0;
+    const struct query_levels question = {series, reading->series, reading->to * MS_PER_MINUTE,
+                                          WALL_NONE};
+    const struct scan_times times = {series, reading->series,
+                                     reading->ask == ASK_FIRST ? &first : NULL,
+                                     reading->ask == ASK_LAST ? &last : NULL};
 
     if (reading->ask == ASK_LEVELS)
-        MUST(query_levels(txn, series, reading->series, reading->to * MS_PER_MINUTE, levels, &err));
+        MUST(query_levels(txn, &question, levels, &coverage, &err));
     else
-        MUST(scan_times(txn, series, reading->series, reading->ask == ASK_FIRST ? &first : NULL,
-                        reading->ask == ASK_LAST ? &last : NULL, &err));
+        MUST(scan_times(txn, &times, &coverage, &err));
     for (uint32_t i = 0; i < reading->series; i++)
         sum += levels[i].value;
     free(levels);

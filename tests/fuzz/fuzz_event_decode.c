@@ -1,4 +1,5 @@
-/* Stored events: whatever is accepted encodes to the same bytes again and is valid JSON input. */
+/* Stored events: whatever is accepted encodes to the same bytes again, but those of version 1, and
+ * is valid JSON input. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         return 0;
     struct buf encoded = BUF_EMPTY;
     event_encode(&event, &encoded);
-    if (!event_decode(buf_view(&encoded), &again) || encoded.len != len)
+    if (!event_decode(buf_view(&encoded), &again) || (bytes[0] != 1 && encoded.len != len))
         abort();
     struct buf text = BUF_EMPTY;
     struct json json = json_to(&text);

@@ -14,29 +14,32 @@ static void require(bool holds)
         abort();
 }
 
-static struct influx_body *take(const struct influx_request *request, struct str bytes,
-                                size_t piece)
+static struct influx_body *take(const struct body_request *request, struct str bytes, size_t piece)
 {
-    struct influx_body *body = influx_body_new(request);
+    struct http_answer answer = HTTP_ANSWER_EMPTY;
+    struct error err = ERROR_EMPTY;
+    struct body *body = INFLUX_BODY_FORMAT.open(request, &answer);
 
     for (size_t at = 0; at < bytes.len; at += piece) {
         size_t len = bytes.len - at < piece ? bytes.len - at : piece;
-        influx_body_take(body, (struct str){bytes.text + at, len});
+        require(INFLUX_BODY_FORMAT.take(body, (struct str){bytes.text + at, len}, &err));
     }
-    influx_body_end(body);
-    return body;
+    require(INFLUX_BODY_FORMAT.end(body, &err));
+    return (struct influx_body *)body;
 }
 
-static void check(struct influx_body *body, const struct influx_request *request)
+static void check(struct influx_body *influx, const struct body_request *request)
 {
-    struct buf words = BUF_EMPTY;
-    struct buf list = BUF_EMPTY;
+    struct body *body = &influx->body;
+    struct http_answer answer = {.dialect = HTTP_INFLUX_1};
     uint64_t count = 0;
     wall_ms now = request->now_us / 1000;
 
     require(ledger_balances(&body->counts));
-    require((influx_body_verdict(body, &words, &list) == 204) == (body->bad_lines == 0));
-    require(words.len < 1024 && list.len < 16 * 1024);
+    INFLUX_BODY_FORMAT.verdict(body, &answer);
+    require((answer.status == 204) == (influx->bad_lines == 0));
+    require(answer.words.len < 1024 && answer.body.len < 16 * 1024);
+    http_answer_fini(&answer);
     struct delta *delta = batch_take(body->batch);
     body->batch = NULL;
     for (size_t i = 0; i < delta->series_count; i++) {
@@ -54,8 +57,6 @@ static void check(struct influx_body *body, const struct influx_request *request
     }
     require(count == body->counts.stored * UINT64_C(65536));
     delta_free(delta);
-    buf_fini(&words);
-    buf_fini(&list);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -67,26 +68,32 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t arrival = 0;
     if (size < 2)
         return 0;
-    const struct influx_request request = {.rules = &rules,
-                                           .line_bytes_max = 200,
-                                           .precision = (enum influx_precision)(data[0] % 6),
-                                           .skip_single_field = data[0] >= 128,
-                                           .now_us = INT64_C(1791788430000000),
-                                           .last_arrival = &arrival};
+    static const char *const queries[] = {"precision=ns", "precision=us", "precision=ms",
+                                          "precision=s",  "precision=m",  "precision=h"};
+    const struct http_head head = {.path =
+                                       data[0] % 16 == 15 ? STR("/api/v3/write_lp") : STR("/write"),
+                                   .query = str_of(queries[data[0] % 6])};
+    const struct body_request request = {.head = &head,
+                                         .rules = &rules,
+                                         .line_bytes_max = 200,
+                                         .skip_single_field = data[0] >= 128,
+                                         .now_us = INT64_C(1791788430000000),
+                                         .last_arrival = &arrival};
     struct str bytes = {(const char *)data + 2, size - 2};
 
     struct influx_body *whole = take(&request, bytes, bytes.len + 1);
     struct influx_body *pieces = take(&request, bytes, (size_t)data[1] % 32 + 1);
-    require(memcmp(&whole->counts, &pieces->counts, sizeof whole->counts) == 0);
+    require(memcmp(&whole->body.counts, &pieces->body.counts, sizeof whole->body.counts) == 0);
     require(whole->line == pieces->line && whole->bad_lines == pieces->bad_lines);
-    for (uint64_t i = 0; i < whole->bad_lines && i < INFLUX_SHOWN_MISTAKES; i++) {
-        require(whole->shown[i].line == pieces->shown[i].line &&
-                whole->shown[i].reason == pieces->shown[i].reason);
-        require(strcmp(whole->shown[i].example, pieces->shown[i].example) == 0);
+    for (uint64_t i = 0; i < whole->body.example_count; i++) {
+        const struct body_example *one = &whole->body.examples[i];
+        const struct body_example *other = &pieces->body.examples[i];
+        require(one->place == other->place && one->reason == other->reason);
+        require(strcmp(one->example, other->example) == 0);
     }
     check(whole, &request);
     check(pieces, &request);
-    influx_body_free(whole);
-    influx_body_free(pieces);
+    INFLUX_BODY_FORMAT.close(&whole->body);
+    INFLUX_BODY_FORMAT.close(&pieces->body);
     return 0;
 }

@@ -1,10 +1,13 @@
 /* Any bytes on an HTTP socket of ingest: requests are read within their limits, the same in any
- * pieces, and their bodies, gzip or not, never become more than the limit. */
+ * pieces, and their bodies, packed or not, never become more than the limit; forms of /query are
+ * answered, and what was kept of an answer is read or refused. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "ingest/http_answer.h"
+#include "ingest/http_query.h"
 #include "ingest/http_reader.h"
+#include "ingest/http_route.h"
 
 enum { BODY_MAX = 20000 };
 
@@ -23,10 +26,12 @@ struct run {
     size_t length;
 };
 
-static void on_bytes(struct str bytes, void *arg)
+static bool on_bytes(struct str bytes, void *arg, struct error *err)
 {
     struct run *run = arg;
+    (void)err;
     run->length += bytes.len;
+    return true;
 }
 
 static bool on_head(const struct http_head *head, void *arg)
@@ -34,6 +39,14 @@ static bool on_head(const struct http_head *head, void *arg)
     struct run *run = arg;
 
     require(head->key.len <= HTTP_KEY_MAX && head->path.len <= HTTP_HEAD_MAX);
+    require(head->content_type.len <= HTTP_HEADER_MAX &&
+            head->authorization.len <= HTTP_HEADER_MAX);
+    for (int protocol = 0; protocol < PROTOCOL_COUNT; protocol++) {
+        struct http_answer answer = HTTP_ANSWER_EMPTY;
+        const struct http_route *route = http_route_find((enum protocol)protocol, head, &answer);
+        require((route == NULL) == (answer.status != 0));
+        http_answer_fini(&answer);
+    }
     buf_printf(&run->notes, "%d %.*s %.*s %.*s %llu %d;", (int)head->method, STR_ARGS(head->path),
                STR_ARGS(http_query_find(head->query, "precision")), STR_ARGS(head->key),
                (unsigned long long)head->length, head->keep_alive);
@@ -71,7 +84,9 @@ static void read_all(struct run *run, struct str bytes, size_t piece)
         require(taken <= len && (taken == len || read != HTTP_READ_MORE));
         at += taken;
         if (read == HTTP_READ_DONE) {
-            buf_printf(&run->notes, "done %zu %d;", run->length, http_body_end(run->body, &err));
+            bool ok = http_body_end(run->body, on_bytes, run, &err);
+            require(run->length <= BODY_MAX);
+            buf_printf(&run->notes, "done %zu %d;", run->length, ok);
             http_reader_next(&reader);
         }
     }
@@ -82,6 +97,20 @@ static void read_all(struct run *run, struct str bytes, size_t piece)
     http_reader_fini(&reader);
     http_body_free(run->body);
     run->body = NULL;
+}
+
+/* A form, a query, a name. */
+static void ask(struct str bytes)
+{
+    static struct http_databases databases; /* fills up */
+    struct http_answer answer = HTTP_ANSWER_EMPTY;
+
+    http_query_answer(&databases, STR_EMPTY, bytes, &answer);
+    require(answer.status == 200 || answer.status == 400);
+    require(answer.body.len > 0 && answer.body.bytes[answer.body.len - 1] == '\n');
+    require(answer.body.len < (size_t)DATABASES_MAX * (6 * DATABASE_NAME_MAX + 4) + 200);
+    http_databases_add_written(&databases, bytes);
+    http_answer_fini(&answer);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -98,7 +127,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(str_equal(buf_view(&whole.notes), buf_view(&pieces.notes)));
     buf_fini(&whole.notes);
     buf_fini(&pieces.notes);
-    (void)http_answer_decode(bytes, &answer); /* what is kept with a key comes from a disk */
+    if (http_answer_decode(bytes, &answer)) /* what is kept with a key comes from a disk */
+        require(answer.status >= 200 && answer.dialect < HTTP_DIALECT_COUNT);
     http_answer_fini(&answer);
+    ask(bytes);
     return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "command.h"
+#include "note_lines.h"
 
 enum { BATCH_BYTES = 512 * 1024, LINE_MAX_BYTES = 1000 * 1000 };
 
@@ -20,6 +21,7 @@ static enum exit_code print_page(const struct invocation *invocation, struct buf
 
     buf_text(&path, "/api/v1/store/export");
     client_add_parameter(&path, "metric", option(invocation, "metric"));
+    client_add_parameter(&path, "zone", option(invocation, "zone"));
     client_add_parameter(&path, "from", option(invocation, "from"));
     client_add_parameter(&path, "to", option(invocation, "to"));
     if (after->len > 0) {
@@ -49,6 +51,8 @@ static enum exit_code run_export(const struct invocation *invocation)
         code = print_page(invocation, &after);
     while (code == EXIT_DONE && after.len > 0 && !ferror(stdout));
     buf_fini(&after);
+    if (code == EXIT_DONE && option(invocation, "metric") == NULL)
+        code = note_lines_print(invocation);
     if (code == EXIT_DONE && (fflush(stdout) != 0 || ferror(stdout))) {
         (void)fprintf(stderr, "kpictl: cannot write all of it: %s\n",
                       error_errno_words(errno, words, sizeof words));
@@ -65,7 +69,8 @@ struct import {
     struct buf batch;
     unsigned long long first_line; /* of the batch */
     unsigned long long line;       /* the newest one read */
-    unsigned long long cells, repeated;
+    unsigned long long cells, repeated, too_old;
+    struct note_lines notes;
 };
 
 static enum exit_code send_batch(struct import *import)
@@ -89,6 +94,7 @@ static enum exit_code send_batch(struct import *import)
         import->repeated += cells;
     else
         import->cells += cells;
+    import->too_old += (unsigned long long)field_count(answer.json, "too_old");
     client_answer_fini(&answer);
     import->first_line = import->line + 1;
     return EXIT_DONE;
@@ -103,6 +109,8 @@ static enum exit_code take_line(struct import *import, const char *text, size_t 
         (void)fprintf(stderr, "kpictl: line %llu is not a cell\n", import->line);
         return EXIT_REFUSED;
     }
+    if (note_lines_is_one(text, len))
+        return note_lines_take(&import->notes, text, len);
     if (import->batch.len + len > BATCH_BYTES) {
         import->line--;
         code = send_batch(import);
@@ -126,13 +134,16 @@ static enum exit_code import_lines(struct import *import)
         (void)fprintf(stderr, "kpictl: cannot read '%s'\n", import->invocation->operands[0]);
         return EXIT_USAGE;
     }
-    return code == EXIT_DONE ? send_batch(import) : code;
+    if (code == EXIT_DONE)
+        code = send_batch(import);
+    return code == EXIT_DONE ? note_lines_send(&import->notes) : code;
 }
 
 static enum exit_code run_import(const struct invocation *invocation)
 {
     const char *file = invocation->operands[0];
-    struct import import = {.invocation = invocation, .first_line = 1};
+    struct import import = {
+        .invocation = invocation, .first_line = 1, .notes.invocation = invocation};
     char words[100];
 
     import.file = strcmp(file, "-") == 0 ? stdin : fopen(file, "re");
@@ -143,16 +154,26 @@ static enum exit_code run_import(const struct invocation *invocation)
     }
     enum exit_code code = import_lines(&import);
     buf_fini(&import.batch);
+    note_lines_fini(&import.notes);
     if (import.file != stdin)
         (void)fclose(import.file);
     if (code != EXIT_DONE)
         return code;
-    if (invocation->json)
-        (void)printf("{\"cells\":%llu,\"repeated\":%llu}\n", import.cells, import.repeated);
-    else if (import.repeated > 0)
-        (void)printf("%llu cells stored, %llu were stored before\n", import.cells, import.repeated);
-    else
-        (void)printf("%llu cells stored\n", import.cells);
+    import.cells -= import.too_old;
+    if (invocation->json) {
+        (void)printf("{\"cells\":%llu,\"repeated\":%llu,\"too_old\":%llu,\"annotations\":%llu}\n",
+                     import.cells, import.repeated, import.too_old,
+                     import.notes.stored + import.notes.repeated);
+        return EXIT_DONE;
+    }
+    (void)printf("%llu cells stored", import.cells);
+    if (import.repeated > 0)
+        (void)printf(", %llu were stored before", import.repeated);
+    if (import.notes.stored + import.notes.repeated > 0)
+        (void)printf(", %llu annotations", import.notes.stored + import.notes.repeated);
+    if (import.too_old > 0)
+        (void)printf(", %llu left out: their days are kept no longer here", import.too_old);
+    (void)printf("\n");
     return EXIT_DONE;
 }
 
@@ -160,9 +181,11 @@ const struct command COMMAND_EXPORT = {
     .name = "export",
     .operands = "",
     .help = "prints raw cells as lines of JSON",
-    .more = "Cells of a minute where minutes are kept, of a quarter of an hour where these are "
-            "left.",
+    .more =
+        "Cells of a minute where minutes are kept, of a quarter of an hour where these are "
+        "left, and of the days\nof each zone where only days are. Annotations follow, unless '--metric' is given.",
     .options = {{"metric", 0, OPTION_TEXT, "M", "of this metric alone"},
+                {"zone", 0, OPTION_TEXT, "Z", "of days those of this zone alone"},
                 {"from", 0, OPTION_TEXT, "T", "from this time on (the oldest)"},
                 {"to", 0, OPTION_TEXT, "T", "before this time (the newest)"}},
     .run = run_export,
@@ -172,8 +195,10 @@ const struct command COMMAND_IMPORT = {
     .name = "import",
     .operands = "FILE",
     .help = "stores the raw cells that 'export' has printed; '-' is the standard input",
-    .more = "Cells are added to what is there. What comes again within seven days, line for line, "
-            "counts once.",
+    .more =
+        "Cells are added to what is there. What comes again within seven days, line for line, "
+        "counts once.\nDays need a calendar with their zone, and that their metric has no hours "
+        "of that time here.",
     .operands_min = 1,
     .operands_max = 1,
     .run = run_import,

@@ -62,6 +62,26 @@ static void print_reasons(const json_t *listener, const char *kind)
     }
 }
 
+/* What clients say that they dropped before it came here. */
+static void print_clients(const json_t *listener)
+{
+    size_t i = 0;
+    json_t *client = NULL;
+
+    json_array_foreach(json_object_get(listener, "client_drops"), i, client)
+    {
+        long long packets = field_count(client, "packets");
+        long long metrics = field_count(client, "metrics");
+        if (packets + metrics == 0)
+            continue;
+        (void)printf(
+            "%s %s: client %s %s over %s dropped %lld packets (%lld bytes), %lld metrics\n",
+            field_text(listener, "protocol", ""), field_text(listener, "listen", ""),
+            field_text(client, "client", ""), field_text(client, "version", ""),
+            field_text(client, "transport", ""), packets, field_count(client, "bytes"), metrics);
+    }
+}
+
 static void print_ledger(const json_t *answer)
 {
     struct listing *listing = listing_new(COLUMNS, COLUMN_COUNT);
@@ -81,6 +101,7 @@ static void print_ledger(const json_t *answer)
     {
         print_reasons(listener, "rejected");
         print_reasons(listener, "dropped");
+        print_clients(listener);
     }
     (void)printf("%lld series\n", field_count(answer, "series"));
     listing_free(listing);

@@ -55,6 +55,8 @@ extern const struct command COMMAND_SHOW;
 extern const struct command COMMAND_QUERY;
 extern const struct command COMMAND_INGEST;
 extern const struct command COMMAND_PUSH;
+extern const struct command COMMAND_ANNOTATIONS;
+extern const struct command COMMAND_ANNOTATE;
 extern const struct command COMMAND_ALERTS;
 extern const struct command COMMAND_HOOKS;
 extern const struct command COMMAND_CRON;

@@ -127,7 +127,8 @@ static bool run_look(struct write_txn *txn, void *arg, struct error *err)
         target.judged = status.last;
         target.judged_figure = status.last_figure;
     }
-    if (!alert_engine_apply(txn, &status, 1, look->now, world->engine, err))
+    const struct coord_run run = {.statuses = &status, .count = 1, .now = look->now};
+    if (!alert_engine_apply(txn, &run, world->engine, err))
         return false;
     return !look->fails || error_set(err, ERROR_SYSTEM, "the disk is gone");
 }
@@ -693,6 +694,117 @@ static void a_state_that_cannot_be_read_counts_as_inactive(void **state)
     world_teardown(&world);
 }
 
+/* --- restated periods (FIG-30, ALR-17) --- */
+
+struct restating {
+    struct world *world;
+    struct kpi_restatement restatement;
+};
+
+static bool run_restatement(struct write_txn *txn, void *arg, struct error *err)
+{
+    const struct restating *restating = arg;
+    const struct coord_run run = {
+        .restatements = &restating->restatement, .restatement_count = 1, .now = NOW};
+    return alert_engine_apply(txn, &run, restating->world->engine, err);
+}
+
+static struct kpi_restatement restatement_of(struct world *world, enum kpi_status_code old,
+                                             enum kpi_status_code new)
+{
+    struct period open = calendar_period(world->calendar, PERIOD_MONTH, NOW);
+    return (struct kpi_restatement){.kpi = &world->kpi,
+                                    .period = calendar_previous(world->calendar, &open),
+                                    .at = NOW,
+                                    .old_value = 0.019,
+                                    .new_value = 0.024,
+                                    .target = &world->target,
+                                    .old_code = old,
+                                    .new_code = new,
+                                    .is_newest = true};
+}
+
+static void apply_restatement(struct world *world, struct kpi_restatement restatement)
+{
+    struct restating restating = {world, restatement};
+    assert_true(write_in(world->store, run_restatement, &restating));
+}
+
+static void a_verdict_that_turns_is_told_to_the_hooks_of_the_rule(void **state)
+{
+    struct world world;
+    world_setup(&world, state);
+    apply_restatement(&world, restatement_of(&world, KPI_HIT, KPI_MISSED));
+    assert_int_equal(facts_of(world.store, "chat").pending, 1);
+    assert_int_equal(facts_of(world.store, "office").pending, 0);
+    struct told told = told_by(&world);
+    assert_int_equal(told.count, 1);
+    const struct event *event = &told.events[0];
+    assert_int_equal(event->type, EVENT_RESTATED);
+    assert_int_equal(event->at, NOW);
+    assert_text(event->text, "Churn: 2026-09 restated, 1.9 % is now 2.4 %, target 2 %: missed "
+                             "instead of hit");
+    assert_text(event->kpi, "churn");
+    assert_text(event->rule, "");
+    assert_text(event->severity, "warning");
+    assert_text(event->status, "missed");
+    assert_text(event->old_status, "hit");
+    assert_text(event->value_text, "2.4 %");
+    assert_text(event->old_value_text, "1.9 %");
+    assert_text(event->period, "2026-09");
+    assert_text(event->reason, "late_samples");
+    assert_true(event->has_old_value && fabs(event->old_value - 1.9) < 1e-9);
+    assert_true(event->has_value && fabs(event->value - 2.4) < 1e-9);
+    arena_fini(&told.arena);
+    world_teardown(&world);
+}
+
+static void all_other_restatements_are_history(void **state) /* ALR-9 */
+{
+    struct world world;
+    world_setup(&world, state);
+    struct kpi_restatement old_period = restatement_of(&world, KPI_HIT, KPI_MISSED);
+    old_period.is_newest = false;
+    apply_restatement(&world, old_period);
+    apply_restatement(&world, restatement_of(&world, KPI_HIT, KPI_HIT));
+    apply_restatement(&world, restatement_of(&world, KPI_NO_DATA, KPI_MISSED));
+    struct kpi_restatement plain = restatement_of(&world, KPI_NO_TARGET, KPI_NO_TARGET);
+    plain.target = NULL;
+    plain.old_value = NAN;
+    apply_restatement(&world, plain);
+    struct target other = world.target; /* another one than the rule's */
+    other.id = "churn-year";
+    struct kpi_restatement of_other = restatement_of(&world, KPI_HIT, KPI_MISSED);
+    of_other.target = &other;
+    apply_restatement(&world, of_other);
+    assert_int_equal(facts_of(world.store, "chat").pending, 0);
+    assert_int_equal(facts_of(world.store, "office").pending, 0);
+    struct told told = told_by(&world);
+    assert_int_equal(told.count, 5);
+    assert_text(told.events[1].text, "Churn: 2026-09 restated, 1.9 % is now 2.4 %, target 2 %");
+    assert_text(told.events[3].text, "Churn: 2026-09 restated, no value is now 2.4 %");
+    assert_text(told.events[1].severity, "info");
+    assert_false(told.events[3].has_old_value);
+    arena_fini(&told.arena);
+    world_teardown(&world);
+}
+
+/* Around a reload the KPI may be the configuration's before. */
+static void a_rule_is_found_by_the_name_of_its_kpi(void **state)
+{
+    struct world world;
+    world_setup(&world, state);
+    struct kpi before = world.kpi;
+    struct kpi_restatement restatement = restatement_of(&world, KPI_MISSED, KPI_HIT);
+    restatement.kpi = &before;
+    apply_restatement(&world, restatement);
+    assert_int_equal(facts_of(world.store, "chat").pending, 1);
+    world.rule.not_built = "burn rates";
+    apply_restatement(&world, restatement);
+    assert_int_equal(facts_of(world.store, "chat").pending, 1);
+    world_teardown(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -719,6 +831,9 @@ int main(void)
         STORE_TEST(who_heard_of_the_beginning_hears_of_the_end),
         STORE_TEST(a_pending_rule_that_is_gone_is_silent),
         STORE_TEST(a_state_that_cannot_be_read_counts_as_inactive),
+        STORE_TEST(a_verdict_that_turns_is_told_to_the_hooks_of_the_rule),
+        STORE_TEST(all_other_restatements_are_history),
+        STORE_TEST(a_rule_is_found_by_the_name_of_its_kpi),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

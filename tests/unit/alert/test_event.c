@@ -25,6 +25,8 @@ static void assert_texts_equal(const struct event *a, const struct event *b)
         {a->period_from_text, b->period_from_text},
         {a->period_to_text, b->period_to_text},
         {a->at_text, b->at_text},
+        {a->old_value_text, b->old_value_text},
+        {a->old_status, b->old_status},
     };
     for (size_t i = 0; i < TEST_COUNT(pairs); i++)
         assert_true(str_equal(pairs[i][0], pairs[i][1]));
@@ -48,6 +50,56 @@ static void an_event_survives_its_encoding(void **state)
     assert_true(back.has_value && back.value == 2.4);
     assert_true(back.has_target && back.target == 2);
     assert_texts_equal(&event, &back);
+    buf_fini(&bytes);
+}
+
+static struct event restated_event(void)
+{
+    struct event event = event_of_rule("", EVENT_RESTATED);
+    event.has_old_value = true;
+    event.old_value = 1.9;
+    event.old_value_text = STR("1.9 %");
+    event.old_status = STR("hit");
+    event.status = STR("missed");
+    event.reason = STR("late_samples");
+    return event;
+}
+
+static void a_restatement_says_what_was_said_before(void **state)
+{
+    struct event event = restated_event();
+    struct event back;
+    struct buf bytes = BUF_EMPTY;
+    (void)state;
+    event_encode(&event, &bytes);
+    assert_true(event_decode(buf_view(&bytes), &back));
+    assert_int_equal(back.type, EVENT_RESTATED);
+    assert_true(back.has_old_value && back.old_value == 1.9);
+    assert_texts_equal(&event, &back);
+    buf_clear(&bytes);
+    event.has_old_value = false;
+    event_encode(&event, &bytes);
+    assert_true(event_decode(buf_view(&bytes), &back));
+    assert_false(back.has_old_value);
+    buf_fini(&bytes);
+}
+
+/* The first version ended before what was said before a restatement. */
+static void events_of_the_first_version_are_still_read(void **state)
+{
+    struct event event = event_of_rule("churn-breach", EVENT_ENDED);
+    struct event back;
+    struct buf bytes = BUF_EMPTY;
+    (void)state;
+    event_encode(&event, &bytes);
+    bytes.bytes[0] = 1;
+    bytes.len -= 8 + 4 + 4;
+    assert_true(event_decode(buf_view(&bytes), &back));
+    assert_texts_equal(&event, &back);
+    assert_false(back.has_old_value);
+    assert_false(event_decode((struct str){bytes.bytes, bytes.len - 1}, &back));
+    bytes.bytes[0] = 3;
+    assert_false(event_decode(buf_view(&bytes), &back));
     buf_fini(&bytes);
 }
 
@@ -145,6 +197,29 @@ static void the_json_has_the_agreed_shape(void **state)
     assert_string_equal(text_at(period, "name"), "2026-10");
     assert_string_equal(text_at(period, "from"), "2026-10-01T00:00:00+02:00");
     assert_true(json_is_null(json_object_get(data, "reason")));
+    assert_true(json_is_null(json_object_get(data, "old")));
+    json_decref(root);
+}
+
+static void the_json_of_a_restatement_has_both_figures(void **state)
+{
+    struct event event = restated_event();
+    (void)state;
+    json_t *root = parse_event(&event);
+    assert_string_equal(text_at(root, "type"), "kpi.period.restated");
+    const json_t *data = json_object_get(root, "data");
+    const json_t *old = json_object_get(data, "old");
+    assert_true(json_number_value(json_object_get(data, "value")) == 2.4);
+    assert_true(json_number_value(json_object_get(old, "value")) == 1.9);
+    assert_string_equal(text_at(old, "value_text"), "1.9 %");
+    assert_string_equal(text_at(old, "status"), "hit");
+    assert_string_equal(text_at(data, "status"), "missed");
+    assert_true(json_is_null(json_object_get(data, "rule")));
+    json_decref(root);
+    event.has_old_value = false;
+    root = parse_event(&event);
+    old = json_object_get(json_object_get(root, "data"), "old");
+    assert_true(json_is_null(json_object_get(old, "value")));
     json_decref(root);
 }
 
@@ -167,10 +242,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_survives_its_encoding),
+        cmocka_unit_test(a_restatement_says_what_was_said_before),
+        cmocka_unit_test(events_of_the_first_version_are_still_read),
         cmocka_unit_test(cut_or_longer_bytes_are_refused),
         cmocka_unit_test(changed_bytes_never_break_the_reader),
         cmocka_unit_test(ids_are_random_hex),
         cmocka_unit_test(the_json_has_the_agreed_shape),
+        cmocka_unit_test(the_json_of_a_restatement_has_both_figures),
         cmocka_unit_test(what_does_not_exist_is_null_and_never_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

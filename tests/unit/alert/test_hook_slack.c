@@ -69,10 +69,9 @@ static void the_header_says_what_happened(void **state)
         enum event_type type;
         const char *header;
     } cases[] = {
-        {EVENT_FIRING, "[critical] Churn"},
-        {EVENT_RESOLVED, "[resolved] Churn"},
-        {EVENT_ENDED, "[ended] Churn"},
-        {EVENT_TEST, "[test] Churn"},
+        {EVENT_FIRING, "[critical] Churn"},   {EVENT_RESOLVED, "[resolved] Churn"},
+        {EVENT_ENDED, "[ended] Churn"},       {EVENT_TEST, "[test] Churn"},
+        {EVENT_RESTATED, "[restated] Churn"},
     };
     const struct hook hook = {.id = "chat", .kind = &HOOK_SLACK};
     (void)state;

@@ -480,6 +480,52 @@ static void series_that_come_no_more_join_other_unless_a_kpi_names_their_metric(
                     "kpid.yaml:1:25: error: storage.churn_after: churn_after is at least 7d\n");
 }
 
+static const struct listener_config *listener_of(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->ingest.listener_count; i++) {
+        if (strcmp(config->ingest.listeners[i].name, name) == 0)
+            return &config->ingest.listeners[i];
+    }
+    fail_msg("no listener '%s'", name);
+    return NULL;
+}
+
+static void lines_and_pickles_have_their_transports(void **state)
+{
+    (void)state;
+    struct config *config =
+        load_good("server: { limits: { frame: 2M } }\n"
+                  "ingest:\n"
+                  "  - { protocol: graphite, listen: \"tcp:127.0.0.1:2003\" }\n"
+                  "  - { protocol: graphite, listen: \"udp:127.0.0.1:2003\" }\n"
+                  "  - { protocol: graphite_pickle, listen: \"tcp:127.0.0.1:2004\" }\n"
+                  "  - { protocol: influx, listen: \"udp:127.0.0.1:8089\", precision: ms }\n"
+                  "  - { protocol: influx, listen: \"tcp:127.0.0.1:8089\" }\n",
+                  "");
+
+    assert_int_equal(config->ingest.listener_count, 5);
+    assert_int_equal(config->ingest.frame_bytes_max, 2 << 20);
+    assert_int_equal(listener_of(config, "graphite_pickle tcp:127.0.0.1:2004")->protocol,
+                     PROTOCOL_GRAPHITE_PICKLE);
+    assert_int_equal(listener_of(config, "influx udp:127.0.0.1:8089")->precision, INFLUX_MS);
+    assert_int_equal(listener_of(config, "influx tcp:127.0.0.1:8089")->precision, INFLUX_NS);
+    config_free(config);
+    config = load_good("{}", "");
+    assert_int_equal(config->ingest.frame_bytes_max, 4 << 20);
+    config_free(config);
+
+    expect_findings("ingest:\n"
+                    "  - { protocol: graphite_pickle, listen: \"udp:127.0.0.1:2004\" }\n",
+                    "kpid.yaml:2:42: error: ingest[0].listen: graphite_pickle is not spoken over "
+                    "udp\n  hint: over tcp or unix\n");
+    expect_findings("ingest:\n"
+                    "  - { protocol: influx, listen: \"http:127.0.0.1:8086\", precision: s }\n",
+                    "kpid.yaml:2:67: error: ingest[0].precision: precision is for influx over "
+                    "other than http, where requests say it\n");
+    expect_findings("server: { limits: { frame: 100 } }\n",
+                    "kpid.yaml:1:28: error: server.limits.frame: frame is from 1024 to 67108864\n");
+}
+
 static void influx_is_spoken_over_http(void **state)
 {
     (void)state;
@@ -595,9 +641,9 @@ static void the_whole_language_loads(void **state)
                         findings.items[i].column != findings.items[i - 1].column);
     }
     assert_int_equal(config->kpis.count, 11);
-    assert_int_equal(config->ingest.listener_count, 2); /* statsd and influx */
-    assert_string_equal(config->ingest.listeners[1].name, "influx http:127.0.0.1:8086");
-    assert_int_equal(config->ingest.listeners[1].transport, TRANSPORT_HTTP);
+    assert_int_equal(listener_of(config, "influx http:127.0.0.1:8086")->transport, TRANSPORT_HTTP);
+    assert_int_equal(listener_of(config, "graphite tcp:127.0.0.1:2003")->protocol,
+                     PROTOCOL_GRAPHITE);
     assert_int_equal(config->hooks.count, 2);
     assert_int_equal(config->rules.count, 5);
     assert_string_equal(config->http.listen, "127.0.0.1:8640");
@@ -677,6 +723,7 @@ int main(void)
         cmocka_unit_test(data_is_kept_as_long_as_storage_and_metric_say),
         cmocka_unit_test(series_that_come_no_more_join_other_unless_a_kpi_names_their_metric),
         cmocka_unit_test(influx_is_spoken_over_http),
+        cmocka_unit_test(lines_and_pickles_have_their_transports),
         cmocka_unit_test(what_a_reload_cannot_change_is_named),
         cmocka_unit_test(the_whole_language_loads),
         cmocka_unit_test(the_sample_files_load_without_a_word),

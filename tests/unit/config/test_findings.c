@@ -215,8 +215,7 @@ static void objects_that_contradict_each_other_are_refused(void **state)
          "  - { protocol: influx, listen: \"http:0.0.0.0:8086\" }\n"
          "server: { limits: { body: 1, request: 1ms } }\n",
          "kpid.yaml:2:33: error: ingest[0].listen: statsd is not spoken over http\n"
-         "kpid.yaml:3:33: error: ingest[1].listen: influx over udp is not built yet\n"
-         "  hint: as http:127.0.0.1:8086\n"
+         "  hint: over udp, tcp, unix or unixgram\n"
          "kpid.yaml:4:33: error: ingest[2].listen: '0.0.0.0' can be reached from other machines, "
          "which needs allow, tls or a token; these are not built yet\n"
          "  hint: listen on 127.0.0.1, [::1] or a Unix socket\n"

@@ -35,6 +35,7 @@ static void what_is_printed_is_in_long_form_with_defaults(void **state)
                               "  limits:\n"
                               "    series: 1000000\n"
                               "    line: 64K\n"
+                              "    frame: 4M\n"
                               "    body: 32M\n"
                               "    request: 1m\n"
                               "    connections: 10000\n"

@@ -209,6 +209,7 @@ static inline struct ingest_config config_for(const struct listener_config *list
     return (struct ingest_config){.listeners = listeners,
                                   .listener_count = count,
                                   .line_bytes_max = 1024,
+                                  .frame_bytes_max = 4096,
                                   .connections_max = 100,
                                   .shard_limits = {.series = 100000,
                                                    .raw_keys = 200000,

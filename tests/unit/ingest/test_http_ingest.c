@@ -302,7 +302,7 @@ static void requests_have_answers_with_words(void **state)
         {"DELETE /api/v2/write HTTP/1.1\r\n\r\n", 405,
          "{\"code\":\"method not allowed\",\"message\""},
         {"GET / HTTP/1.1\r\n\r\n", 404, "nothing is at '/'"},
-        {"POST /query HTTP/1.1\r\nContent-Length: 100\r\n\r\n", 404, "Connection: close"},
+        {"POST /quarry HTTP/1.1\r\nContent-Length: 100\r\n\r\n", 404, "Connection: close"},
         {"POST /write HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 204, "keep-alive"},
         {"POST /write HTTP/1.0\r\n\r\n", 204, "Connection: close"},
         {"POST /write HTTP/1.1\r\nContent-Length: 2\r\n\r\n#\n", 204, "keep-alive"},
@@ -321,6 +321,23 @@ static void requests_have_answers_with_words(void **state)
         {"POST /write HTTP/1.1\r\nOrigin: http://x\r\nContent-Length: 5\r\n\r\nm f=1", 403, "page"},
         {"POST /write HTTP/1.1\r\nIdempotency-Key: \r\nContent-Length: 5\r\n\r\nm f=1", 400,
          "1 to"},
+        {"POST /write HTTP/1.1\r\nContent-Encoding: snappy\r\nContent-Length: 1\r\n\r\n", 415,
+         "gzip or identity"},
+        {"POST /write HTTP/1.1\r\nAuthorization: Token a\r\nAuthorization: Token b\r\n"
+         "Content-Length: 5\r\n\r\nm f=1",
+         400, "Authorization is given twice"},
+        {"GET /query?q=SHOW+DATABASES HTTP/1.1\r\n\r\n", 200, "{\"results\":[{"}, /* I28 */
+        {"POST /query HTTP/1.1\r\nContent-Length: 28\r\n\r\nq=CREATE+DATABASE+%22tick%22", 200,
+         "{\"results\":[]}"},
+        {"POST /query HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "9\r\nq=SHOW+DA\r\n7\r\nTABASES\r\n0\r\n\r\n",
+         200, "[\"tick\"]"},
+        {"POST /query HTTP/1.1\r\nContent-Length: 16385\r\n\r\n", 413, "larger than 16384"},
+        {"POST /query HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nq=abc", 415,
+         "no Content-Encoding"},
+        {"POST /query HTTP/1.1\r\nOrigin: http://x\r\nContent-Length: 5\r\n\r\nq=abc", 403, "page"},
+        {"GET /query HTTP/1.1\r\n\r\n", 400, "missing required parameter"},
+        {"POST /api/v3/write_lp?db=x HTTP/1.1\r\nContent-Length: 5\r\n\r\nm f=1", 204, ""},
         {"garbage\r\n\r\n", 400, "this is not an HTTP request"},
         {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "not an HTTP request"},
         {"GET /ping HTTP/2.0\r\n\r\n", 505, "HTTP/1.1"},
@@ -391,6 +408,161 @@ static void an_expected_continue_is_given_only_where_a_body_is_wanted(void **sta
     say(fd, "POST /write HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 999999\r\n\r\n");
     assert_int_equal(read_response(fd, false).status, 413);
     wait_until_closed(fd);
+}
+
+/* A form that never ends is no more than its limit. */
+static void a_form_has_a_limit_without_a_length_too(void **state)
+{
+    enum { CHUNK = 16 };
+    struct buf form = BUF_EMPTY;
+    (void)state;
+    start();
+
+    buf_text(&form, "POST /query HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i <= 16 * 1024 / CHUNK; i++)
+        buf_text(&form, "10\r\nq=xxxxxxxxxxxxxx\r\n");
+    struct response response = ask_bytes(form.bytes, form.len);
+    assert_int_equal(response.status, 413);
+    assert_true(says(&response, "Connection: close"));
+    buf_fini(&form);
+}
+
+/* --- other protocols --------------------------------------------------------------------------
+ */
+
+#define PUSH         "{\"samples\":[{\"name\":\"a\",\"value\":1.5},{\"name\":\"a\",\"value\":\"2\"}]}"
+#define PUSH_ONE(id) "{\"samples\":[{\"name\":\"a\",\"value\":1,\"id\":\"" id "\"}]}"
+
+static struct response push(const char *headers, const char *body)
+{
+    char *text = post_of("/push", headers, body);
+    struct response response = ask(text);
+    free(text);
+    return response;
+}
+
+static void a_json_push_is_stored_as_a_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    scene.listener.protocol = PROTOCOL_JSON;
+    start();
+
+    struct response response = push("", PUSH);
+    assert_int_equal(response.status, 200);
+    assert_string_equal(response.body, "{\"stored\":2}\n");
+    assert_false(says(&response, "X-Influxdb"));
+    assert_true(collector_get(scene.collector, "a").sum == 3.5);
+    response = push("", "{\"samples\":[{\"name\":\"a\",\"value\":1},{\"name\":\"a\",\"valu\":1}]}");
+    assert_int_equal(response.status, 400);
+    assert_string_equal(response.body, "{\"error\":\"samples[1].valu: unknown key (did you mean "
+                                       "'value'?)\"}\n");
+    response = push("", "{\"samples\":[{\"name\":\"a\",\"value\":\"x\"}]}");
+    assert_int_equal(response.status, 400);
+    response = push("Content-Type: application/x-protobuf\r\n", PUSH);
+    assert_int_equal(response.status, 415);
+    collector_wait(scene.collector, 4);
+    struct ledger total = collector_total(scene.collector);
+    assert_int_equal(total.stored, 2);
+    assert_int_equal(total.rejected[REJECT_malformed], 1);
+    assert_int_equal(total.rejected[REJECT_bad_number], 1);
+    assert_int_equal(collector_get(scene.collector, "a").count, 2);
+}
+
+static void a_json_push_has_a_key_or_an_id(void **state)
+{
+    (void)state;
+    scene.listener.protocol = PROTOCOL_JSON;
+    start();
+
+    set_mode(REPEAT);
+    assert_string_equal(push("", PUSH_ONE("7")).body, "{\"stored\":1}\n"); /* as then */
+    (void)push("", PUSH_ONE("8"));
+    (void)push("Idempotency-Key: 7\r\n", PUSH);
+    (void)push("", PUSH);
+    set_mode(CONFLICT);
+    struct response response = push("", PUSH_ONE("7") " ");
+    assert_int_equal(response.status, 422);
+    assert_true(says(&response, "{\"error\":\"the id or Idempotency-Key came before"));
+    set_mode(FAIL);
+    response = push("", PUSH_ONE("7"));
+    assert_int_equal(response.status, 503);
+    assert_true(says(&response, "Retry-After: "));
+
+    const struct delta_identity *ids = scene.identities;
+    assert_int_equal(scene.posted, 6);
+    assert_int_equal(ids[0].kind, IDENTITY_KEY);
+    assert_int_equal(ids[3].kind, IDENTITY_NONE);
+    assert_false(series_hash_equal(ids[0].name, ids[1].name));
+    assert_false(series_hash_equal(ids[0].name, ids[2].name)); /* an id is no key */
+    assert_true(series_hash_equal(ids[0].name, ids[4].name));
+    assert_false(series_hash_equal(ids[0].body, ids[4].body));
+    assert_true(series_hash_equal(ids[0].body, ids[5].body));
+    assert_true(series_hash_equal(ids[0].body, series_key_hash(STR(PUSH_ONE("7")))));
+}
+
+/* What every format has from its connection. */
+static void each_protocol_refuses_before_it_reads_a_body(void **state)
+{
+    static const struct {
+        enum protocol protocol;
+        const char *head; /* after the method */
+        const char *says;
+    } cases[] = {
+        {PROTOCOL_INFLUX, " /write HTTP/1.1\r\n", "{\"error\":\""},
+        {PROTOCOL_JSON, " /push HTTP/1.1\r\n", "{\"error\":\""},
+        {PROTOCOL_PROMETHEUS,
+         " /api/v1/write HTTP/1.1\r\nContent-Encoding: snappy\r\n"
+         "Content-Type: application/x-protobuf\r\n",
+         "X-Prometheus-Remote-Write-Samples-Written: 0"},
+    };
+    char request[1024];
+    (void)state;
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        scene.listener.protocol = cases[i].protocol;
+        start();
+        (void)snprintf(request, sizeof request,
+                       "POST%sExpect: 100-continue\r\nContent-Length: 100001\r\n\r\n",
+                       cases[i].head);
+        struct response response = ask(request);
+        assert_int_equal(response.status, 413);
+        assert_true(says(&response, cases[i].says));
+        collector_set_room(scene.collector, false);
+        (void)snprintf(request, sizeof request,
+                       "POST%sExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n", cases[i].head);
+        response = ask(request);
+        assert_int_equal(response.status, 503);
+        assert_true(says(&response, cases[i].says));
+        assert_true(says(&response, "Retry-After: "));
+        collector_set_room(scene.collector, true);
+        (void)snprintf(request, sizeof request,
+                       "POST%sContent-Encoding: br\r\nContent-Length: 1\r\n\r\n", cases[i].head);
+        assert_int_equal(ask(request).status, 415);
+        ingest_free(scene.ingest);
+        scene.ingest = NULL;
+    }
+}
+
+/* The longest that snappy can be before it is read: a few bytes that stand for many. */
+static void a_snappy_bomb_is_refused(void **state) /* P1 */
+{
+    static const char *const heads[] = {"\xff\xff\xff\x7f", "\xff\xff\xff\xff\x0f",
+                                        "\x80\x80\x04"}; /* 65536 of nothing */
+    static const unsigned statuses[] = {413, 413, 400};
+    (void)state;
+    scene.listener.protocol = PROTOCOL_PROMETHEUS;
+    start();
+
+    for (size_t i = 0; i < TEST_COUNT(heads); i++) {
+        char *text = post_of("/api/v1/write",
+                             "Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n",
+                             heads[i]);
+        struct response response = ask(text);
+        assert_int_equal(response.status, statuses[i]);
+        assert_true(COUNTER_GET(ingest_body_bytes) < 64 * 1024);
+        free(text);
+    }
+    assert_int_equal(scene.posted, 0);
 }
 
 /* --- the sink's words -------------------------------------------------------------------------
@@ -560,27 +732,39 @@ static void bodies_share_a_budget(void **state)
 {
     (void)state;
     scene.options.body_budget = 64 * 1024;
+    scene.options.threads = 1;
     start();
     set_mode(HOLD);
 
     /* One that is not answered holds some of it; what does not fit beside it has to come again. */
     int fd = dial(scene.listen);
     struct buf lines = BUF_EMPTY;
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 20; i++)
         buf_printf(&lines, "m%d f=1\n", i);
     buf_char(&lines, '\0');
     char *text = post_of("/write", "", lines.bytes);
     say(fd, text);
     wait_posted(1);
     assert_true(COUNTER_GET(ingest_body_bytes) > 10000);
+    assert_true(COUNTER_GET(ingest_body_bytes) < 32 * 1024);
     struct response response = ask("POST /write HTTP/1.1\r\nContent-Length: 60000\r\n\r\n");
     assert_int_equal(response.status, 503);
     assert_true(says(&response, "too many bodies"));
-    response = ask(text); /* its length fits, what becomes of it does not */
-    assert_true(response.status == 503 || response.status == 413);
+    assert_true(says(&response, "Retry-After: "));
+
+    /* Who holds more than half of it alone is told so. */
+    int second = dial(scene.listen);
+    say(second, text);
+    wait_posted(2);
+    response = ask("POST /api/v2/write HTTP/1.1\r\nContent-Length: 60000\r\n\r\n");
+    assert_int_equal(response.status, 429);
+    assert_true(says(&response, "{\"code\":\"too many requests\",\"message\":\"your bodies"));
+    assert_true(says(&response, "Retry-After: "));
     release_held(STORE);
     assert_int_equal(read_response(fd, false).status, 204);
+    assert_int_equal(read_response(second, false).status, 204);
     (void)close(fd);
+    (void)close(second);
 
     /* One that would need more than half of it alone will never fit. */
     lines.len--;
@@ -591,7 +775,7 @@ static void bodies_share_a_budget(void **state)
     response = ask(large);
     assert_int_equal(response.status, 413);
     assert_true(says(&response, "send less"));
-    assert_int_equal(collector_total(scene.collector).stored, 100);
+    assert_int_equal(collector_total(scene.collector).stored, 40);
     free(text);
     free(large);
     buf_fini(&lines);
@@ -614,6 +798,27 @@ static void a_request_that_is_too_slow_is_ended(void **state)
     assert_int_equal(scene.posted, 0);
     collector_wait(scene.collector, 3);
     assert_int_equal(collector_total(scene.collector).rejected[REJECT_truncated], 2);
+}
+
+/* What is wrong with a request is said as its protocol says it, with and without a route. */
+static void a_late_or_broken_request_is_answered_in_its_own_words(void **state)
+{
+    (void)state;
+    scene.config.request_timeout = 30;
+    scene.listener.protocol = PROTOCOL_PROMETHEUS;
+    start();
+    int fd = dial(scene.listen);
+    say(fd,
+        "POST / HTTP/1.1\r\nContent-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n"
+        "Content-Length: 5\r\n\r\n");
+    struct response response = read_response(fd, false);
+    assert_int_equal(response.status, 408);
+    assert_true(says(&response, "X-Prometheus-Remote-Write-Samples-Written: 0")); /* P7 */
+    (void)close(fd);
+    response = ask("garbage\r\n\r\n");
+    assert_int_equal(response.status, 400);
+    assert_true(says(&response, "Content-Type: text/plain"));
+    assert_false(says(&response, "X-Influxdb"));
 }
 
 static void a_connection_that_says_nothing_is_closed(void **state)
@@ -794,6 +999,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_gzip_bomb_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(bodies_share_a_budget, setup, teardown),
         cmocka_unit_test_setup_teardown(a_request_that_is_too_slow_is_ended, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_late_or_broken_request_is_answered_in_its_own_words,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_connection_that_says_nothing_is_closed, setup, teardown),
         cmocka_unit_test_setup_teardown(connections_have_a_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(many_requests_that_are_never_read_do_not_pile_up, setup,
@@ -802,6 +1009,13 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_stop_waits_for_what_is_on_its_way, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_that_come_during_a_stop_are_sent, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_form_has_a_limit_without_a_length_too, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_json_push_is_stored_as_a_whole_or_not_at_all, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_json_push_has_a_key_or_an_id, setup, teardown),
+        cmocka_unit_test_setup_teardown(each_protocol_refuses_before_it_reads_a_body, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_snappy_bomb_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reload_keeps_connections_and_takes_new_rules, setup,
                                         teardown),
     };

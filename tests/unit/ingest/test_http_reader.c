@@ -1,6 +1,7 @@
 /* HTTP requests out of bytes: heads, bodies, limits; in any pieces. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "ingest/http_reader.h"
@@ -28,6 +29,14 @@ static bool on_head(const struct http_head *head, void *arg)
         buf_printf(&notes->text, " key=%.*s", STR_ARGS(head->key));
     if (head->bad_key)
         buf_text(&notes->text, " badkey");
+    if (head->encoding == HTTP_SNAPPY)
+        buf_text(&notes->text, " snappy");
+    if (head->content_type.len > 0)
+        buf_printf(&notes->text, " type=%.*s", STR_ARGS(head->content_type));
+    if (head->authorization.len > 0)
+        buf_printf(&notes->text, " auth=%.*s", STR_ARGS(head->authorization));
+    if (head->twice != NULL)
+        buf_printf(&notes->text, " twice=%s", head->twice);
     buf_char(&notes->text, '|');
     return !notes->stop_at_head;
 }
@@ -99,6 +108,17 @@ static void requests_are_read_in_any_pieces(void **state)
         {"POST /w HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
          "POST /w? length=1|x.\n"},
         {"POST /w HTTP/1.1\r\nContent-Encoding: br\r\n\r\n", "POST /w? keep unknown|.\n"},
+        {"POST /w HTTP/1.1\r\nContent-Encoding: Snappy\r\n\r\n", "POST /w? keep snappy|.\n"},
+        {"POST /w HTTP/1.1\r\nContent-Encoding: snappy\r\nContent-Encoding: gzip\r\n\r\n",
+         "POST /w? keep unknown snappy|.\n"},
+        {"POST /w HTTP/1.1\r\nContent-Type: application/x-protobuf;proto=a\r\n"
+         "authorization:  Token T \r\n\r\nPOST /x HTTP/1.1\r\n\r\n",
+         "POST /w? keep type=application/x-protobuf;proto=a auth=Token T|.\nPOST /x? keep|.\n"},
+        {"POST /w HTTP/1.1\r\nContent-Type: a\r\nContent-Type: b\r\n\r\n",
+         "POST /w? keep type=a twice=Content-Type|.\n"},
+        {"POST /w HTTP/1.1\r\nAuthorization: a\r\nAuthorization: a\r\n\r\n",
+         "POST /w? keep auth=a twice=Authorization|.\n"},
+        {"POST /w HTTP/1.1\r\nAuthorization: \r\nContent-Type:\r\n\r\n", "POST /w? keep|.\n"},
         {"POST /w HTTP/1.1\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
          "POST /w? chunked keep unknown|x.\n"},
         {"POST /w HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
@@ -246,9 +266,42 @@ static void a_query_is_searched_for_whole_names(void **state)
     assert_int_equal(http_query_find(STR_EMPTY, "db").len, 0);
 }
 
+static void a_content_type_is_compared_without_its_parameters(void **state)
+{
+    static const struct {
+        const char *content_type;
+        bool is_json;
+    } cases[] = {{"application/json", true},       {"Application/JSON; charset=utf-8", true},
+                 {" application/json ;x", true},   {"application/jsonx", false},
+                 {"text/application/json", false}, {"", false}};
+    (void)state;
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++)
+        assert_int_equal(http_media_type_is(str_of(cases[i].content_type), "application/json"),
+                         cases[i].is_json);
+}
+
+/* What a header may make kpid keep. */
+static void long_headers_are_cut(void **state)
+{
+    struct buf bytes = BUF_EMPTY;
+    (void)state;
+
+    buf_text(&bytes, "POST /w HTTP/1.1\r\nAuthorization: ");
+    for (int i = 0; i < 3 * HTTP_HEADER_MAX; i++)
+        buf_char(&bytes, 'x');
+    buf_text(&bytes, "\r\n\r\n");
+    char *notes = read_all(buf_view(&bytes), 100);
+    assert_int_equal(strlen(notes), strlen("POST /w? keep auth=|.\n") + HTTP_HEADER_MAX);
+    free(notes);
+    buf_fini(&bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_content_type_is_compared_without_its_parameters),
+        cmocka_unit_test(long_headers_are_cut),
         cmocka_unit_test(requests_are_read_in_any_pieces),
         cmocka_unit_test(a_head_has_a_limit),
         cmocka_unit_test(an_idempotency_key_has_a_limit),

@@ -291,7 +291,8 @@ struct scene {
     struct metric_definition orders, visitors, score;
     struct batch_rules rules;
     uint64_t arrival;
-    struct influx_request request;
+    struct body_request request;
+    struct http_head head;
 };
 
 static int setup(void **state)
@@ -315,11 +316,12 @@ static int setup(void **state)
                                         .max_future = MS_PER_HOUR,
                                         .max_past = MS_PER_DAY,
                                         .seed = 7};
-    scene->request = (struct influx_request){.rules = &scene->rules,
-                                             .line_bytes_max = 256,
-                                             .precision = INFLUX_S,
-                                             .now_us = NOW * 1000,
-                                             .last_arrival = &scene->arrival};
+    scene->head = (struct http_head){.query = STR("db=x&precision=s")};
+    scene->request = (struct body_request){.head = &scene->head,
+                                           .rules = &scene->rules,
+                                           .line_bytes_max = 256,
+                                           .now_us = NOW * 1000,
+                                           .last_arrival = &scene->arrival};
     *state = scene;
     return 0;
 }
@@ -332,18 +334,60 @@ static int teardown(void **state)
     return 0;
 }
 
+static struct influx_body *open_body(struct scene *scene)
+{
+    struct http_answer answer = HTTP_ANSWER_EMPTY;
+    return (struct influx_body *)INFLUX_BODY_FORMAT.open(&scene->request, &answer);
+}
+
+static void close_body(struct influx_body *body)
+{
+    INFLUX_BODY_FORMAT.close(&body->body);
+}
+
+static void give(struct influx_body *body, struct str bytes)
+{
+    struct error err = ERROR_EMPTY;
+    assert_true(INFLUX_BODY_FORMAT.take(&body->body, bytes, &err));
+}
+
+static void end_body(struct influx_body *body)
+{
+    struct error err = ERROR_EMPTY;
+    assert_true(INFLUX_BODY_FORMAT.end(&body->body, &err));
+}
+
+/* The status, the words, and the list in the body that is answered. */
+static unsigned verdict_of(const struct influx_body *body, struct buf *words, struct buf *list)
+{
+    static const char begin[] = ",\"lines\":";
+    struct http_answer answer = HTTP_ANSWER_EMPTY;
+
+    INFLUX_BODY_FORMAT.verdict(&body->body, &answer);
+    buf_str(words, buf_view(&answer.words));
+    unsigned status = answer.status;
+    if (answer.body.len > 0) {
+        const char *at = memmem(answer.body.bytes, answer.body.len, begin, sizeof begin - 1);
+        assert_non_null(at);
+        at += sizeof begin - 1;
+        buf_append(list, at, (size_t)(answer.body.bytes + answer.body.len - at) - 2);
+    }
+    http_answer_fini(&answer);
+    return status;
+}
+
 static struct influx_body *take_all(struct scene *scene, const char *text, size_t len, size_t piece)
 {
-    struct influx_body *body = influx_body_new(&scene->request);
+    struct influx_body *body = open_body(scene);
 
     for (size_t at = 0; at < len; at += piece) {
         size_t rest = len - at < piece ? len - at : piece;
         char *copy = memory_copy(text + at, rest); /* gone after the call */
-        influx_body_take(body, (struct str){copy, rest});
+        give(body, (struct str){copy, rest});
         free(copy);
     }
-    influx_body_end(body);
-    assert_true(ledger_balances(&body->counts));
+    end_body(body);
+    assert_true(ledger_balances(&body->body.counts));
     return body;
 }
 
@@ -358,10 +402,10 @@ static char *summary_of(struct influx_body *body)
     struct buf out = BUF_EMPTY;
     struct buf words = BUF_EMPTY;
     struct buf list = BUF_EMPTY;
-    unsigned status = influx_body_verdict(body, &words, &list);
-    struct delta *delta = batch_take(body->batch);
+    unsigned status = verdict_of(body, &words, &list);
+    struct delta *delta = batch_take(body->body.batch);
 
-    body->batch = NULL;
+    body->body.batch = NULL;
     for (size_t i = 0; i < delta->cell_count; i++) {
         const struct delta_cell *cell = &delta->cells[i];
         series_key_format(&out, delta->series[cell->series].key);
@@ -372,11 +416,11 @@ static char *summary_of(struct influx_body *body)
                    cell->cell.aggregate.last);
     }
     buf_printf(&out, "received %llu stored %llu bad lines %llu: %u %.*s %.*s",
-               (unsigned long long)body->counts.received, (unsigned long long)body->counts.stored,
-               (unsigned long long)body->bad_lines, status, STR_ARGS(buf_view(&words)),
-               STR_ARGS(buf_view(&list)));
+               (unsigned long long)body->body.counts.received,
+               (unsigned long long)body->body.counts.stored, (unsigned long long)body->bad_lines,
+               status, STR_ARGS(buf_view(&words)), STR_ARGS(buf_view(&list)));
     delta_free(delta);
-    influx_body_free(body);
+    close_body(body);
     buf_fini(&words);
     buf_fini(&list);
     return buf_take_text(&out);
@@ -412,7 +456,7 @@ static void texts_are_dropped_and_no_mistake(void **state) /* I11 */
     struct scene *scene = *state;
     struct influx_body *body = take(scene, "log msg=\"a b\",level=\"warn\"\nlog n=1,msg=\"x\"\n");
 
-    assert_int_equal(body->counts.dropped[DROP_string], 3);
+    assert_int_equal(body->body.counts.dropped[DROP_string], 3);
     expect_summary(body, "log_n/6@0: 1 x 1 last 1\nreceived 4 stored 1 bad lines 0: 204  ");
 }
 
@@ -427,9 +471,9 @@ static void a_declared_type_beats_the_protocols(void **state) /* FIG-8 */
         "shop_nps/5@0: 2 x 17 last 8\n"
         "received 6 stored 6 bad lines 0: 204  ");
     struct influx_body *body = take(scene, "shop nps=11,orders=1\nshop nps=8.5\n");
-    assert_int_equal(body->counts.rejected[REJECT_out_of_range], 2);
-    assert_int_equal(body->counts.stored, 1);
-    influx_body_free(body);
+    assert_int_equal(body->body.counts.rejected[REJECT_out_of_range], 2);
+    assert_int_equal(body->body.counts.stored, 1);
+    close_body(body);
 }
 
 static void times_decide_the_minute_and_far_ones_are_rejected(void **state) /* FIG-3, I9 */
@@ -441,16 +485,67 @@ static void times_decide_the_minute_and_far_ones_are_rejected(void **state) /* F
     (void)snprintf(text, sizeof text, "m f=1 %lld\nm f=2 %lld\nm f=3\nm f=4,g=5 %lld\nm f=6 %lld\n",
                    now - 60, now - 61, now + 3601, now - 86401);
     struct influx_body *body = take(scene, text);
-    assert_int_equal(body->counts.rejected[REJECT_bad_time], 3);
+    assert_int_equal(body->body.counts.rejected[REJECT_bad_time], 3);
     assert_int_equal(body->bad_lines, 2);
-    influx_body_free(body);
+    close_body(body);
     (void)snprintf(text, sizeof text, "m f=1 %lld\nm f=2 %lld\nm f=3\n", now - 60, now - 61);
     expect_summary(take(scene, text), "m_f/6@-1: 2 x 3 last 1\n"
                                       "m_f/6@0: 1 x 3 last 3\n"
                                       "received 3 stored 3 bad lines 0: 204  ");
     body = take(scene, "m f=1 9223372036854775806\n"); /* of seconds: more than there are ms */
-    assert_int_equal(body->counts.rejected[REJECT_bad_time], 1);
-    influx_body_free(body);
+    assert_int_equal(body->body.counts.rejected[REJECT_bad_time], 1);
+    close_body(body);
+}
+
+/* /api/v3/write_lp names units otherwise, and guesses them. */
+static void the_third_api_names_or_guesses_units(void **state)
+{
+    static const struct {
+        const char *query;
+        const char *line;
+        unsigned stored;
+    } cases[] = {
+        {"", "m f=1 1791788430\n", 1},
+        {"precision=auto", "m f=1 1791788430000\n", 1},
+        {"db=x", "m f=1 1791788430000000\n", 1},
+        {"", "m f=1 1791788430000000000\n", 1},
+        {"", "m f=1 -9223372036854775806\n", 0},
+        {"precision=second", "m f=1 1791788430\n", 1},
+        {"precision=millisecond", "m f=1 1791788430000\n", 1},
+        {"precision=microsecond", "m f=1 1791788430000000\n", 1},
+        {"precision=nanosecond", "m f=1 1791788430000000000\n", 1},
+        {"precision=nanosecond", "m f=1 1791788430\n", 0},
+        {"precision=s", "m f=1 1791788430\n", 1},
+    };
+    struct scene *scene = *state;
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        scene->head =
+            (struct http_head){.path = STR("/api/v3/write_lp"), .query = str_of(cases[i].query)};
+        struct influx_body *body = take(scene, cases[i].line);
+        if (body->body.counts.stored != cases[i].stored)
+            fail_msg("?%s %s", cases[i].query, cases[i].line);
+        close_body(body);
+    }
+}
+
+static void a_request_may_ask_for_all_or_nothing(void **state)
+{
+    struct scene *scene = *state;
+    struct error err = ERROR_EMPTY;
+
+    scene->head = (struct http_head){.path = STR("/api/v3/write_lp"),
+                                     .query = STR("db=x&accept_partial=false")};
+    struct influx_body *body = take(scene, "m f=1\n");
+    assert_int_equal(body->body.counts.stored, 1);
+    close_body(body);
+    body = open_body(scene);
+    give(body, STR("m f=1\nm f=\nm f=2"));
+    assert_false(INFLUX_BODY_FORMAT.end(&body->body, &err));
+    assert_string_equal(err.text,
+                        "unable to parse 'm f=': missing field value (line 2); nothing is stored");
+    assert_int_equal(body->body.refused_for, REJECT_malformed);
+    close_body(body);
 }
 
 static void good_lines_are_kept_and_bad_ones_named(void **state) /* I23, I24 */
@@ -482,11 +577,11 @@ static void many_bad_lines_are_counted_and_some_are_shown(void **state)
     for (int i = 0; i < 1000; i++)
         buf_text(&text, "m,\n");
     struct influx_body *body = take_all(scene, text.bytes, text.len, text.len);
-    assert_int_equal(influx_body_verdict(body, &words, &list), 400);
+    assert_int_equal(verdict_of(body, &words, &list), 400);
     assert_int_equal(body->bad_lines, 1000);
-    assert_int_equal(body->counts.rejected[REJECT_bad_tags], 1000);
+    assert_int_equal(body->body.counts.rejected[REJECT_bad_tags], 1000);
     assert_true(list.len < 4096);
-    influx_body_free(body);
+    close_body(body);
     buf_fini(&text);
     buf_fini(&words);
     buf_fini(&list);
@@ -502,9 +597,9 @@ static void a_line_over_the_limit_is_rejected_alone(void **state)
         int len = snprintf(text, sizeof text, "m a%0*d=1\nm f=1\n", pad, 0);
         for (size_t piece = 1; piece < 300; piece += 13) {
             struct influx_body *body = take_all(scene, text, (size_t)len, piece);
-            assert_int_equal(body->counts.rejected[REJECT_too_long], over);
-            assert_int_equal(body->counts.stored, 2 - over);
-            influx_body_free(body);
+            assert_int_equal(body->body.counts.rejected[REJECT_too_long], over);
+            assert_int_equal(body->body.counts.stored, 2 - over);
+            close_body(body);
         }
     }
     /* A text without an end: what it swallows is one line, which is too long. */
@@ -512,9 +607,9 @@ static void a_line_over_the_limit_is_rejected_alone(void **state)
     memcpy(text, "m f=\"", 5);
     text[300] = '\n';
     struct influx_body *body = take_all(scene, text, sizeof text, sizeof text);
-    assert_int_equal(body->counts.received, 1);
-    assert_int_equal(body->counts.rejected[REJECT_too_long], 1);
-    influx_body_free(body);
+    assert_int_equal(body->body.counts.received, 1);
+    assert_int_equal(body->body.counts.rejected[REJECT_too_long], 1);
+    close_body(body);
 }
 
 static void a_body_in_any_pieces_says_the_same(void **state) /* I5 */
@@ -538,10 +633,10 @@ static void a_body_in_any_pieces_says_the_same(void **state) /* I5 */
         free(pieces);
     }
     for (size_t cut = 1; cut < sizeof text - 1; cut++) { /* and in two */
-        struct influx_body *body = influx_body_new(&scene->request);
-        influx_body_take(body, (struct str){text, cut});
-        influx_body_take(body, (struct str){text + cut, sizeof text - 1 - cut});
-        influx_body_end(body);
+        struct influx_body *body = open_body(scene);
+        give(body, (struct str){text, cut});
+        give(body, (struct str){text + cut, sizeof text - 1 - cut});
+        end_body(body);
         char *pieces = summary_of(body);
         assert_string_equal(pieces, whole);
         free(pieces);
@@ -560,9 +655,9 @@ static void many_newlines_in_texts_are_looked_at_once(void **state)
     while (text.len < 1 << 20)
         buf_text(&text, ",s=\"\n\"");
     struct influx_body *body = take_all(scene, text.bytes, text.len - 8, 1);
-    assert_int_equal(body->counts.received, 1); /* the last text has no end */
+    assert_int_equal(body->body.counts.received, 1); /* the last text has no end */
     assert_true(body->line > 100000);
-    influx_body_free(body);
+    close_body(body);
     buf_fini(&text);
 }
 
@@ -570,19 +665,19 @@ static void arrivals_grow_with_each_sample(void **state) /* FIG-32 */
 {
     struct scene *scene = *state;
     struct influx_body *first = take(scene, "m f=5 1791788400\nm f=7 1791788400\n");
-    struct delta *delta = batch_take(first->batch);
+    struct delta *delta = batch_take(first->body.batch);
 
-    first->batch = NULL;
+    first->body.batch = NULL;
     assert_true(delta->cells[0].cell.aggregate.last == 7);
     assert_true(delta->cells[0].cell.aggregate.last_arrival == (uint64_t)NOW * 1000 + 2);
     delta_free(delta);
-    influx_body_free(first);
+    close_body(first);
     struct influx_body *second = take(scene, "m f=5 1791788400\n");
-    delta = batch_take(second->batch);
-    second->batch = NULL;
+    delta = batch_take(second->body.batch);
+    second->body.batch = NULL;
     assert_true(delta->cells[0].cell.aggregate.last_arrival == (uint64_t)NOW * 1000 + 3);
     delta_free(delta);
-    influx_body_free(second);
+    close_body(second);
 }
 
 int main(void)
@@ -597,6 +692,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_declared_type_beats_the_protocols, setup, teardown),
         cmocka_unit_test_setup_teardown(times_decide_the_minute_and_far_ones_are_rejected, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(the_third_api_names_or_guesses_units, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_request_may_ask_for_all_or_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(good_lines_are_kept_and_bad_ones_named, setup, teardown),
         cmocka_unit_test_setup_teardown(many_bad_lines_are_counted_and_some_are_shown, setup,
                                         teardown),

@@ -272,6 +272,34 @@ static void an_unknown_type_is_rejected_and_h_is_a_timer(void **state) /* S10, S
     check_cases(cases, TEST_COUNT(cases));
 }
 
+static void etsys_server_counts_what_it_does_not_know(void **state) /* S10 */
+{
+    (void)state;
+    static const struct line_case cases[] = {
+        {"x:5|d", "c 5", ""},          {"x:5|m", "c 5", ""},
+        {"x:5|kv|@0.5", "c 5 *2", ""}, {"x:5|unknown|#a:b", "c 5", ""},
+        {"x:5|h", "d 5", ""},          {"x:5|g", "g 5", ""},
+        {"x:5|m:6|c", "c 5, c 6", ""}, {"x:5:6|d", "c 5, c 6", ""},
+        {"x:-5|d", "c -5", ""},        {"x:5|", "", "malformed"},
+        {"x:a|d", "", "bad_number"},
+    };
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct statsd_line line = statsd_line_of(str_of(cases[i].line));
+        struct sample samples[SAMPLES_MAX];
+        struct ledger ledger = {0};
+        char got[256];
+        size_t count = 0;
+        line.unknown_as_counter = true;
+        while (line.more)
+            count += statsd_parse(&line, samples + count, SAMPLES_MAX - count, &ledger);
+        describe(samples, count, got, sizeof got);
+        assert_string_equal(got, cases[i].samples);
+        describe_rejected(&ledger, got, sizeof got);
+        assert_string_equal(got, cases[i].rejected);
+    }
+}
+
 static void a_set_takes_any_text_up_to_a_colon(void **state) /* S11 */
 {
     (void)state;
@@ -544,6 +572,7 @@ int main(void)
         cmocka_unit_test(a_rate_weighs_counters_and_timers_and_leaves_the_value_alone),
         cmocka_unit_test(a_rate_is_above_0_and_at_most_1),
         cmocka_unit_test(an_unknown_type_is_rejected_and_h_is_a_timer),
+        cmocka_unit_test(etsys_server_counts_what_it_does_not_know),
         cmocka_unit_test(a_set_takes_any_text_up_to_a_colon),
         cmocka_unit_test(names_stay_as_they_are),
         cmocka_unit_test(every_style_of_tags_is_read),

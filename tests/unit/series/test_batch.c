@@ -242,6 +242,232 @@ static void a_batch_is_what_a_shard_would_have_made(void **state)
     }
 }
 
+/* --- points --- */
+
+static const double BOUNDS[] = {1, 2};
+static const uint64_t COUNTS[] = {1, 2, 1};
+
+static struct batch_buckets buckets_of(void)
+{
+    return (struct batch_buckets){.count = 4,
+                                  .has_sum = true,
+                                  .sum = 7,
+                                  .bounds = BOUNDS,
+                                  .bound_count = 2,
+                                  .counts = COUNTS};
+}
+
+static struct batch_point point_of(const char *name, enum metric_kind kind,
+                                   enum delta_point_form form)
+{
+    return (struct batch_point){.name = str_of(name),
+                                .kind = kind,
+                                .form = form,
+                                .at = NOW,
+                                .start = NOW - 1000,
+                                .value = 5};
+}
+
+enum { NO_POINT = -1 };
+
+static void the_kind_says_what_a_point_is(void **state) /* FIG-8, design 4.7 */
+{
+    static const struct {
+        enum metric_kind kind;
+        enum delta_point_form form;
+        int stored; /* its form; NO_POINT: it is a sample */
+    } cases[] = {
+        {METRIC_COUNTER, POINT_CUMULATIVE, POINT_CUMULATIVE},
+        {METRIC_COUNTER, POINT_INCREMENT, POINT_INCREMENT},
+        {METRIC_COUNTER, POINT_LEVEL, POINT_CUMULATIVE},
+        {METRIC_GAUGE, POINT_CUMULATIVE, POINT_LEVEL},
+        {METRIC_GAUGE, POINT_INCREMENT, POINT_LEVEL},
+        {METRIC_GAUGE, POINT_LEVEL, POINT_LEVEL},
+        {METRIC_UNTYPED, POINT_CUMULATIVE, POINT_LEVEL},
+        {METRIC_UNTYPED, POINT_INCREMENT, POINT_INCREMENT},
+        {METRIC_UNTYPED, POINT_LEVEL, POINT_LEVEL},
+        {METRIC_DISTRIBUTION, POINT_CUMULATIVE, NO_POINT},
+        {METRIC_SCORE, POINT_LEVEL, NO_POINT},
+        {METRIC_UNIQUE, POINT_INCREMENT, NO_POINT},
+    };
+    struct scene *scene = *state;
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        for (int declared = 0; declared < 2; declared++) {
+            enum metric_kind otherwise =
+                cases[i].kind == METRIC_GAUGE ? METRIC_COUNTER : METRIC_GAUGE;
+            struct batch *batch = batch_new(&scene->rules);
+            struct batch_point point =
+                point_of("nps", declared ? otherwise : cases[i].kind, cases[i].form);
+            scene->score.has_kind = declared;
+            scene->score.kind = cases[i].kind;
+            assert_int_equal(batch_add_point(batch, &point, NOW, 9), REJECT_NONE);
+            struct delta *delta = batch_take(batch);
+            assert_int_equal(series_key_kind(delta->series[0].key), cases[i].kind);
+            assert_int_equal(delta->point_count, cases[i].stored != NO_POINT);
+            assert_int_equal(delta->cell_count, cases[i].stored == NO_POINT);
+            if (delta->point_count > 0) {
+                assert_int_equal(delta->points[0].form, cases[i].stored);
+                assert_true(delta->points[0].value == 5 && delta->points[0].at == NOW);
+                assert_true(delta->points[0].start == NOW - 1000 && delta->points[0].arrival == 9);
+            }
+            delta_free(delta);
+        }
+    }
+}
+
+static void a_number_is_a_member_as_it_is_written(void **state)
+{
+    struct scene *scene = *state;
+    struct batch *batch = batch_new(&scene->rules);
+    struct batch_point point = point_of("users", METRIC_GAUGE, POINT_LEVEL);
+    struct batch_sample text = sample_of("users", 0, NOW);
+
+    point.value = 42;
+    assert_int_equal(batch_add_point(batch, &point, NOW, 1), REJECT_NONE);
+    text.is_text = true;
+    text.text = STR("42");
+    assert_int_equal(add(batch, &text), REJECT_NONE);
+    struct delta *delta = batch_take(batch);
+    assert_true(distinct_estimate(delta->cells[0].cell.distinct) == 1);
+    delta_free(delta);
+}
+
+static void points_that_cannot_be_stored_say_why(void **state)
+{
+    static const double falling[] = {2, 1};
+    struct scene *scene = *state;
+    struct batch *batch = batch_new(&scene->rules);
+    struct batch_buckets good = buckets_of();
+    struct batch_buckets bad = buckets_of();
+    struct batch_buckets without_sum = buckets_of();
+    struct batch_point counter = point_of("hits", METRIC_COUNTER, POINT_CUMULATIVE);
+    struct batch_point latency = point_of("latency", METRIC_DISTRIBUTION, POINT_CUMULATIVE);
+    struct {
+        struct batch_point point;
+        enum reject_reason reason;
+    } cases[14];
+    size_t count = 0;
+
+    bad.bounds = falling;
+    without_sum.has_sum = false;
+    latency.buckets = &good;
+#define CASE(from, change, why)                                                                    \
+    do {                                                                                           \
+        struct batch_point point = from;                                                           \
+        change;                                                                                    \
+        cases[count].point = point;                                                                \
+        cases[count++].reason = (why);                                                             \
+    } while (0)
+    CASE(counter, point.value = -1, REJECT_bad_number);
+    CASE(counter, point.value = NAN, REJECT_bad_number);
+    CASE(counter, (point.value = -INFINITY, point.form = POINT_INCREMENT), REJECT_bad_number);
+    CASE(counter, point.name = STR(""), REJECT_bad_name);
+    CASE(counter, point.at = NOW + MS_PER_HOUR + 1, REJECT_bad_time);
+    CASE(counter, point.at = NOW - MS_PER_DAY - 1, REJECT_bad_time);
+    CASE(counter, point.buckets = &without_sum, REJECT_bad_histogram);
+    CASE(latency, point.buckets = &bad, REJECT_bad_histogram);
+    CASE(latency, point.form = POINT_LEVEL, REJECT_unsupported);
+    CASE(latency, point.kind = METRIC_GAUGE, REJECT_unsupported);
+    CASE(latency, point.name = STR("nps"), REJECT_unsupported);
+    CASE(latency, point.name = STR("users"), REJECT_unsupported);
+    CASE(latency, point.at = NOW + MS_PER_HOUR + 1, REJECT_bad_time);
+#undef CASE
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(batch_add_point(batch, &cases[i].point, NOW, 1), cases[i].reason);
+    struct delta *delta = batch_take(batch);
+    assert_true(delta_is_empty(delta));
+    delta_free(delta);
+}
+
+static void buckets_are_kept_as_they_were_counted(void **state)
+{
+    struct scene *scene = *state;
+    struct batch *batch = batch_new(&scene->rules);
+    struct batch_buckets buckets = buckets_of();
+    struct batch_point point = point_of("latency", METRIC_DISTRIBUTION, POINT_INCREMENT);
+    struct cell cell = CELL_EMPTY;
+
+    point.buckets = &buckets;
+    size_t before = batch_size_bytes(batch);
+    assert_int_equal(batch_add_point(batch, &point, NOW, 1), REJECT_NONE);
+    assert_true(batch_size_bytes(batch) > before + 3 * sizeof(uint64_t));
+    point.kind = METRIC_COUNTER; /* its sum is the counter */
+    assert_int_equal(batch_add_point(batch, &point, NOW, 2), REJECT_NONE);
+    struct delta *delta = batch_take(batch);
+    assert_int_equal(delta->point_count, 2);
+    assert_int_equal(delta->tally_count, 1);
+    tally_cell(delta->points[0].tally, NOW, 1, &cell);
+    assert_true(aggregate_count(&cell.aggregate) == 4 && aggregate_sum(&cell.aggregate) == 7);
+    assert_true(delta->points[1].tally == NULL && delta->points[1].value == 7);
+    cell_fini(&cell);
+    delta_free(delta);
+}
+
+/* What is no total joins __other__; a total waits until there is room (FIG-35). */
+static void over_the_limit_totals_are_refused_and_the_rest_joins_other(void **state)
+{
+    static const struct {
+        enum metric_kind kind;
+        enum delta_point_form form;
+        bool has_buckets;
+        enum reject_reason reason;
+        double count, sum;
+    } cases[] = {
+        {METRIC_COUNTER, POINT_CUMULATIVE, false, REJECT_series_limit, 0, 0},
+        {METRIC_COUNTER, POINT_INCREMENT, false, REJECT_NONE, 3, 15},
+        {METRIC_GAUGE, POINT_LEVEL, false, REJECT_NONE, 3, 15},
+        {METRIC_DISTRIBUTION, POINT_CUMULATIVE, true, REJECT_series_limit, 0, 0},
+        {METRIC_DISTRIBUTION, POINT_INCREMENT, true, REJECT_NONE, 12, 21},
+    };
+    struct scene *scene = *state;
+    struct batch_buckets buckets = buckets_of();
+
+    scene->rules.series_max = 1;
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct batch *batch = batch_new(&scene->rules);
+        for (int s = 0; s < 4; s++) {
+            char value[16];
+            (void)snprintf(value, sizeof value, "%d", s);
+            const struct label label = {STR("plan"), str_of(value)};
+            struct batch_point point = point_of("orders", cases[i].kind, cases[i].form);
+            point.labels = &label;
+            point.label_count = 1;
+            point.buckets = cases[i].has_buckets ? &buckets : NULL;
+            assert_int_equal(batch_add_point(batch, &point, NOW, (uint64_t)s + 1),
+                             s == 0 ? REJECT_NONE : cases[i].reason);
+        }
+        struct delta *delta = batch_take(batch);
+        assert_int_equal(delta->point_count, 1);
+        assert_int_equal(delta->cell_count, cases[i].count > 0);
+        assert_int_equal(delta->series_count, cases[i].count > 0 ? 2 : 1);
+        if (delta->cell_count > 0) {
+            const struct aggregate *aggregate = &delta->cells[0].cell.aggregate;
+            assert_true(aggregate_count(aggregate) == cases[i].count);
+            assert_true(aggregate_sum(aggregate) == cases[i].sum);
+        }
+        delta_free(delta);
+    }
+}
+
+static void samples_have_weights(void **state) /* FIG-20 */
+{
+    struct scene *scene = *state;
+    struct batch *batch = batch_new(&scene->rules);
+    struct batch_sample sample = sample_of("hits", 3, NOW);
+
+    sample.weight = WEIGHT_ONE * 5 / 2;
+    for (enum metric_kind kind = METRIC_COUNTER; kind <= METRIC_DISTRIBUTION; kind++) {
+        sample.kind = kind;
+        assert_int_equal(add(batch, &sample), REJECT_NONE);
+    }
+    struct delta *delta = batch_take(batch);
+    assert_true(aggregate_sum(&delta->cells[0].cell.aggregate) == 7.5);
+    assert_true(aggregate_count(&delta->cells[1].cell.aggregate) == 1); /* a level is one (S7) */
+    assert_true(aggregate_count(&delta->cells[2].cell.aggregate) == 2.5);
+    delta_free(delta);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +478,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(over_the_limit_samples_join_other, setup, teardown),
         cmocka_unit_test_setup_teardown(what_it_holds_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(a_batch_is_what_a_shard_would_have_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_kind_says_what_a_point_is, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_number_is_a_member_as_it_is_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(points_that_cannot_be_stored_say_why, setup, teardown),
+        cmocka_unit_test_setup_teardown(buckets_are_kept_as_they_were_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(over_the_limit_totals_are_refused_and_the_rest_joins_other,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(samples_have_weights, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

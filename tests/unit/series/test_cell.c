@@ -74,6 +74,89 @@ static struct cell random_cell(uint64_t *seed)
     return cell;
 }
 
+/* Sums of numbers that are far apart round, and differently in another order. */
+static void forgive_rounding(struct cell *cell, const struct cell *other)
+{
+    double sum = aggregate_sum(&other->aggregate);
+    if (fabs(aggregate_sum(&cell->aggregate) - sum) > ldexp(fabs(sum), -50))
+        return;
+    cell->aggregate.sum = other->aggregate.sum;
+    cell->aggregate.sum_low = other->aggregate.sum_low;
+}
+
+static void what_is_taken_out_and_merged_again_gives_the_same(void **state)
+{
+    (void)state;
+    uint64_t seed = 77;
+    for (int round = 0; round < 3000; round++) {
+        struct cell rest = random_cell(&seed);
+        struct cell part = random_cell(&seed);
+        struct cell both = CELL_EMPTY;
+        struct cell again = CELL_EMPTY;
+        cell_merge(&both, &rest);
+        cell_merge(&both, &part);
+        cell_merge(&again, &both);
+        if (both.aggregate.count < UINT64_MAX) {
+            assert_true(cell_take_out(&again, &part));
+            assert_int_equal(again.aggregate.count, rest.aggregate.count);
+            struct buf bytes = encoded(&again);
+            struct cell decoded = CELL_EMPTY;
+            if (again.aggregate.count > 0) /* what is left is a cell like any other */
+                assert_true(cell_decode(buf_view(&bytes), &decoded));
+            cell_fini(&decoded);
+            buf_fini(&bytes);
+            cell_merge(&again, &part);
+            forgive_rounding(&again, &both);
+            assert_same(&again, &both);
+        }
+        cell_fini(&rest);
+        cell_fini(&part);
+        cell_fini(&both);
+        cell_fini(&again);
+    }
+}
+
+static void taking_out_is_exact_for_short_decimals(void **state)
+{
+    (void)state;
+    uint64_t seed = 78;
+    for (int round = 0; round < 2000; round++) {
+        struct aggregate part = AGGREGATE_EMPTY;
+        struct aggregate both = AGGREGATE_EMPTY;
+        for (int i = 0; i < 40; i++) {
+            double value = (double)random_below(&seed, 2000000) / 100 - 5000;
+            aggregate_add(&both, value, WEIGHT_ONE, i, (uint64_t)i);
+            if (i > 20)
+                aggregate_add(&part, value, WEIGHT_ONE, i, (uint64_t)i);
+        }
+        struct aggregate again = both;
+        aggregate_take_out(&again, &part);
+        assert_int_equal(again.count, 21 * WEIGHT_ONE);
+        aggregate_merge(&again, &part);
+        assert_memory_equal(&again, &both, sizeof both);
+    }
+}
+
+static void what_was_not_merged_in_is_not_taken_out(void **state)
+{
+    (void)state;
+    struct cell cell = CELL_EMPTY;
+    struct cell other = CELL_EMPTY;
+    for (int i = 0; i < 9; i++)
+        cell_add_value(&cell, i, WEIGHT_ONE, i, 1);
+    cell_add_value(&other, 3, WEIGHT_ONE, 3, 1);
+    cell_add_value(&other, 100, WEIGHT_ONE, 3, 1);
+    struct cell taken = CELL_EMPTY;
+    cell_merge(&taken, &cell);
+    assert_false(cell_take_out(&taken, &other)); /* a value that is not there */
+    assert_int_equal(taken.aggregate.count, 0);
+    assert_false(cell_take_out(&other, &cell)); /* more than there is */
+    assert_int_equal(other.aggregate.count, 0);
+    cell_fini(&cell);
+    cell_fini(&taken);
+    cell_fini(&other);
+}
+
 static void every_cell_reads_back(void **state)
 {
     (void)state;
@@ -467,6 +550,9 @@ int main(void)
         cmocka_unit_test(a_cell_of_one_sample_stores_one_value),
         cmocka_unit_test(the_bytes_are_as_the_header_says),
         cmocka_unit_test(merging_in_any_order_gives_the_same_bits),
+        cmocka_unit_test(what_is_taken_out_and_merged_again_gives_the_same),
+        cmocka_unit_test(taking_out_is_exact_for_short_decimals),
+        cmocka_unit_test(what_was_not_merged_in_is_not_taken_out),
         cmocka_unit_test(a_histogram_counts_all_values_that_were_added_and_merged),
         cmocka_unit_test(values_between_bounds_are_kept_beside_the_others),
         cmocka_unit_test(quantiles_and_shares_are_exact_at_the_ends),

@@ -394,7 +394,7 @@ static inline void commit_group(struct model *model)
     size_t failures = below(model, 6) == 0 ? 1 + below(model, 2) : 0;
     struct journal_group group = {.catalog = engine->catalog,
                                   .gauges = engine->gauges,
-                                  .cumulatives = engine->cumulatives,
+                                  .points = engine->points,
                                   .parts = parts,
                                   .count = 1 + below(model, GROUP_DELTAS),
                                   .number = engine->commit + 1,
@@ -421,7 +421,7 @@ static inline void commit_group(struct model *model)
         if (i < failures) {
             write_txn_abort(&txn);
             catalog_forget(engine->catalog);
-            cumulatives_forget(engine->cumulatives);
+            points_forget(engine->points);
             continue;
         }
         assert_true(write_txn_commit(&txn, &err));

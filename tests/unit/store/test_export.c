@@ -32,7 +32,8 @@ static struct visited walk(struct fixture *fixture, const struct export_range *r
                            size_t page_max)
 {
     struct visited visited = {.page_max = page_max};
-    struct export export = {.range = *range, .on_cell = on_cell};
+    static const struct export_sink sink = {.on_cell = on_cell};
+    struct export export = {.range = *range, .sink = &sink};
     struct error err = ERROR_EMPTY;
     bool more = true;
 
@@ -50,7 +51,7 @@ static struct visited walk(struct fixture *fixture, const struct export_range *r
 
 #define ALL                                                                                        \
     {                                                                                              \
-        STR_EMPTY, WALL_NONE, WALL_NONE                                                            \
+        STR_EMPTY, STR_EMPTY, WALL_NONE, WALL_NONE                                                 \
     }
 
 /* Three series over two days and more, with gaps of many windows. */
@@ -99,14 +100,16 @@ static void pages_of_any_size_are_the_whole(void **state)
 
 static void a_metric_and_a_range_are_a_part(void **state)
 {
-    const struct export_range orders = {STR("orders"), WALL_NONE, WALL_NONE};
-    const struct export_range level = {STR("level"), WALL_NONE, WALL_NONE};
-    const struct export_range unknown = {STR("unknown"), WALL_NONE, WALL_NONE};
-    const struct export_range from = {STR_EMPTY, AT(MINUTE + 500, 0), WALL_NONE};
-    const struct export_range to = {STR_EMPTY, WALL_NONE, AT(MINUTE + 500, 0)};
-    const struct export_range nothing = {STR_EMPTY, AT(MINUTE + 1000, 0), AT(MINUTE + 1900, 0)};
-    const struct export_range backwards = {STR_EMPTY, AT(MINUTE + 1900, 0), AT(MINUTE, 0)};
-    const struct export_range far = {STR_EMPTY, INT64_MIN + 1, INT64_MAX};
+    const struct export_range orders = {STR("orders"), STR_EMPTY, WALL_NONE, WALL_NONE};
+    const struct export_range level = {STR("level"), STR_EMPTY, WALL_NONE, WALL_NONE};
+    const struct export_range unknown = {STR("unknown"), STR_EMPTY, WALL_NONE, WALL_NONE};
+    const struct export_range from = {STR_EMPTY, STR_EMPTY, AT(MINUTE + 500, 0), WALL_NONE};
+    const struct export_range to = {STR_EMPTY, STR_EMPTY, WALL_NONE, AT(MINUTE + 500, 0)};
+    const struct export_range nothing = {STR_EMPTY, STR_EMPTY, AT(MINUTE + 1000, 0),
+                                         AT(MINUTE + 1900, 0)};
+    const struct export_range backwards = {STR_EMPTY, STR_EMPTY, AT(MINUTE + 1900, 0),
+                                           AT(MINUTE, 0)};
+    const struct export_range far = {STR_EMPTY, STR_EMPTY, INT64_MIN + 1, INT64_MAX};
     const struct export_range *parts[] = {&orders, &level,   &unknown,   &from,
                                           &to,     &nothing, &backwards, &far};
     size_t counts[TEST_COUNT(parts)];

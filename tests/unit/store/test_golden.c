@@ -473,7 +473,7 @@ static void blocks_are_as_in_the_golden_file(void **state)
 static void versions_are_the_known_ones(void **state)
 {
     (void)state;
-    assert_int_equal(STORE_SCHEMA_VERSION, 3);
+    assert_int_equal(STORE_SCHEMA_VERSION, 4);
     assert_int_equal(HISTOGRAM_SCALE_MAX, 6);
     assert_int_equal(HISTOGRAM_BUCKETS_MAX, 2048);
     assert_int_equal(DISTINCT_PRECISION, 14);

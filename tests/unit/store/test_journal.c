@@ -114,9 +114,9 @@ static void stopping_commits_all_parts(void **state)
 static void add_cumulative(struct delta *delta, uint32_t series, double value, wall_ms at,
                            wall_ms start)
 {
-    const struct delta_cumulative sample = {
+    const struct delta_point sample = {
         .series = series, .at = at, .start = start, .arrival = (uint64_t)at * 1000, .value = value};
-    delta_add_cumulative(delta, &sample);
+    delta_add_point(delta, &sample);
 }
 
 static void set_marks(struct fixture *fixture, int64_t minute, int64_t quarter, int64_t day)

@@ -232,14 +232,16 @@ static void check_newest(struct world *world)
         wall_ms *at = &newest[item->id - 1];
         *at = item->cell.aggregate.last_at > *at ? item->cell.aggregate.last_at : *at;
     }
-    assert_true(
-        query_levels(txn, all_series, SERIES_MAX, world->clock.mark + MS_PER_MINUTE, found, &err));
+    struct coverage coverage = COVERAGE_EMPTY;
+    const struct query_levels query = {all_series, SERIES_MAX, world->clock.mark + MS_PER_MINUTE,
+                                       WALL_NONE};
+    assert_true(query_levels(txn, &query, found, &coverage, &err));
     for (size_t i = 0; i < SERIES_MAX; i++)
         assert_int_equal(found[i].at, newest[i]);
     for (size_t i = 0; i < SERIES_MAX; i += METRICS)
         last = newest[i] > last ? newest[i] : last;
     wall_ms of_metric = 0;
-    assert_true(query_metric_times(txn, STR("short"), NULL, &of_metric, &err));
+    assert_true(query_metric_times(txn, STR("short"), NULL, &of_metric, &coverage, &err));
     assert_int_equal(of_metric, last);
     read_txn_end(txn);
 }
@@ -333,8 +335,9 @@ static bool check_exported(const struct export_cell *shown, void *arg)
 static void check_export(struct world *world, struct str metric)
 {
     struct exported exported = {.world = world, .txn = read_begin(&world->fixture)};
+    static const struct export_sink sink = {.on_cell = check_exported};
     struct export export = {
-        .range = {metric, WALL_NONE, WALL_NONE}, .on_cell = check_exported, .arg = &exported};
+        .range = {metric, STR_EMPTY, WALL_NONE, WALL_NONE}, .sink = &sink, .arg = &exported};
     struct error err = ERROR_EMPTY;
     uint64_t expected[SERIES_MAX] = {0};
     bool more = true;

@@ -1,9 +1,11 @@
-/* A data directory of schema version 2, written by hand, and what becomes of it. Linked with
+/* A data directory of schema version 2, written by hand, and one of version 3, which differs in its
+ * index, and what becomes of them. Linked with
  * -Wl,--wrap, so that a commit on the way can fail. */
 #include <errno.h>
 #include <lmdb.h>
 
 #include "fixture.h"
+#include "store/indexer.h"
 
 int __real_mdb_txn_commit(MDB_txn *txn);
 int __wrap_mdb_txn_commit(MDB_txn *txn);
@@ -138,6 +140,37 @@ static void old_cell(struct old *old, uint32_t id, int64_t minute, double value)
     cell_encode(&cell, &bytes);
     old_bytes(old, id, minute, &bytes);
     buf_fini(&bytes);
+}
+
+/* --- version 3 --- */
+
+/* Makes of a directory of this version one of version 3: the index is what it could not be now. */
+static void make_version_3(const char *path)
+{
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    MDB_dbi meta = 0;
+    MDB_dbi index = 0;
+    char schema[] = "schema";
+    char version[4] = {3};
+    char place[28] = {0, 0, 0, 0, 0, 0, 0, 1}; /* u64 run, 16 bytes key, u32 id */
+    char chunk[] = "\1as it was";
+    MDB_val key = {strlen(schema), schema};
+    MDB_val value = {sizeof version, version};
+
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 64), 0);
+    assert_int_equal(mdb_env_open(env, path, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
+    assert_int_equal(mdb_put(txn, meta, &key, &value, 0), 0);
+    assert_int_equal(mdb_dbi_open(txn, "index", 0, &index), 0);
+    assert_int_equal(mdb_drop(txn, index, 0), 0);
+    key = (MDB_val){sizeof place, place};
+    value = (MDB_val){sizeof chunk, chunk};
+    assert_int_equal(mdb_put(txn, index, &key, &value, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
 }
 
 static bool has_database(const char *path, const char *name)
@@ -276,6 +309,66 @@ static void a_migration_that_was_cut_short_goes_on_where_it_was(void **state)
     assert_same(aggregate_sum(&orders), SERIES * MINUTES);
 }
 
+static void index_all(struct fixture *fixture)
+{
+    struct catalog_indexer *indexer = catalog_indexer_new();
+    struct error err = ERROR_EMPTY;
+    bool more = true;
+
+    while (more) {
+        struct write_txn txn;
+        assert_true(write_txn_begin(fixture->store, NULL, &txn, &err));
+        assert_true(catalog_index_step(indexer, &txn, &more, &err));
+        assert_true(write_txn_commit(&txn, &err));
+    }
+    catalog_indexer_free(indexer);
+}
+
+static void check_version_3(struct fixture *fixture, int series)
+{
+    struct metric_facts facts;
+    struct read_txn *txn = read_begin(fixture);
+    query_metric(txn, STR("orders"), &facts);
+    assert_int_equal(facts.series, series);
+    read_txn_end(txn);
+    assert_same(sum_of(fixture, "orders"), series);
+}
+
+/* What was in its index is found by reading the series, and then by an index that is made anew. */
+static void the_index_of_version_3_is_made_anew(void **state)
+{
+    enum { SERIES = 300 };
+    struct fixture *fixture = *state;
+    struct error err = ERROR_EMPTY;
+
+    fixture_open(fixture);
+    struct delta *delta = delta_new();
+    for (int i = 0; i < SERIES; i++) {
+        char labels[32];
+        (void)snprintf(labels, sizeof labels, "user=%d", i);
+        add_sample(delta, add_series(delta, METRIC_COUNTER, "orders", labels), 1, AT(MINUTE, 5));
+    }
+    post(fixture, delta);
+    commit(fixture);
+    index_all(fixture);
+    fixture_close(fixture);
+    make_version_3(fixture->path);
+
+    const struct store_options options = {fixture->path, fixture->max_size};
+    commits_until_failure = 2; /* the first one is for the databases */
+    assert_null(store_open(&options, &err));
+    assert_int_equal(err.kind, ERROR_FULL);
+    commits_until_failure = 0;
+    fixture_open(fixture);
+    check_version_3(fixture, SERIES);
+    post(fixture, one_sample(METRIC_COUNTER, "orders", "user=17", 0, AT(MINUTE, 30)));
+    commit(fixture);
+    check_version_3(fixture, SERIES);
+    index_all(fixture);
+    fixture_reopen(fixture);
+    check_version_3(fixture, SERIES);
+}
+
 #define MIGRATE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, fixture_teardown)
 
 int main(void)
@@ -285,6 +378,7 @@ int main(void)
         MIGRATE_TEST(an_empty_directory_of_the_old_version_is_fine),
         MIGRATE_TEST(what_cannot_be_read_is_left_behind),
         MIGRATE_TEST(a_migration_that_was_cut_short_goes_on_where_it_was),
+        MIGRATE_TEST(the_index_of_version_3_is_made_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -331,18 +331,23 @@ static void expect_levels(struct model *model, struct read_txn *txn,
             number = (number + 1) % model->count;
         at = model->samples[number].at + (wall_ms)below(model, 3) - 1;
     }
-    assert_true(query_levels(txn, series, count, at, found, &err));
+    struct coverage coverage = COVERAGE_EMPTY;
+    wall_ms newest = WALL_NONE;
+    const struct query_levels query = {series, count, at, WALL_NONE};
+    assert_true(query_levels(txn, &query, found, &coverage, &err));
     for (size_t i = 0; i < count; i++) {
         unsigned number = series_of_key(series[i].key);
         bool alone[SERIES] = {false};
         struct level_sample one = {0};
         wall_ms expected_at = WALL_NONE;
         double value = 0;
-        bool is_there = false;
+        struct coverage of_one = COVERAGE_EMPTY;
         bool expected = model_level(model, number, at, &expected_at, &value);
-        assert_true(query_level(txn, series[i].id, at, &one, &is_there, &err));
-        assert_true(is_there == expected);
+        assert_true(query_level(txn, series[i].id, at, &one, &of_one, &err));
+        assert_true((one.at != WALL_NONE) == expected);
+        assert_true(of_one.complete && of_one.newest == one.at);
         assert_int_equal(found[i].at, expected_at);
+        newest = expected_at > newest ? expected_at : newest;
         if (!expected)
             continue;
         alone[number] = true;
@@ -351,6 +356,8 @@ static void expect_levels(struct model *model, struct read_txn *txn,
         assert_true(tie_has(model, alone, one.at, one.value, true) ||
                     tie_has(model, alone, one.at, one.value, false));
     }
+    assert_true(coverage.complete); /* all is kept */
+    assert_int_equal(coverage.newest, newest);
     free(found);
 }
 
@@ -369,7 +376,9 @@ static void expect_times(struct model *model, struct read_txn *txn, struct str m
         first = sample->at < first ? sample->at : first;
         last = sample->at > last ? sample->at : last;
     }
-    assert_true(query_metric_times(txn, metric, &found_first, &found_last, &err));
+    struct coverage coverage = COVERAGE_EMPTY;
+    assert_true(query_metric_times(txn, metric, &found_first, &found_last, &coverage, &err));
+    assert_true(coverage.complete && coverage.newest == last);
     assert_int_equal(found_first, last == WALL_NONE ? WALL_NONE : first);
     assert_int_equal(found_last, last);
 }
@@ -399,8 +408,15 @@ static void expect_changes(struct model *model, struct read_txn *txn, const bool
     const struct query_changes changes = {
         .series = series, .series_count = count, .since = below(model, model->engine.commit + 1)};
 
+    wall_ms oldest = 0;
+
     said.count = 0;
     assert_true(query_changed(txn, &changes, hear_change, &said, &err));
+    assert_true(query_oldest_change(txn, changes.since, &oldest, &err));
+    for (size_t i = 0; i < model->count; i++)
+        assert_true(model->samples[i].commit <= changes.since || model->samples[i].at >= oldest);
+    assert_true(query_oldest_change(txn, model->engine.commit, &oldest, &err));
+    assert_int_equal(oldest, INT64_MAX);
     for (size_t i = 0; i < model->count; i++) {
         const struct model_sample *sample = &model->samples[i];
         bool is_said = false;

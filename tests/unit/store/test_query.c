@@ -291,11 +291,13 @@ static void a_level_is_the_newest_sample_at_or_before_an_instant(void **state)
     assert_int_equal(count, 2);
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
         struct level_sample level = {0, WALL_NONE};
-        bool found = false;
-        assert_true(query_level(txn, series[0].id, cases[i].at, &level, &found, &err));
-        assert_int_equal(found, cases[i].of != WALL_NONE);
+        struct coverage coverage = COVERAGE_EMPTY;
+        assert_true(query_level(txn, series[0].id, cases[i].at, &level, &coverage, &err));
         assert_int_equal(level.at, cases[i].of);
         assert_same(level.value, cases[i].value);
+        assert_true(coverage.complete);
+        assert_int_equal(coverage.newest, cases[i].of);
+        assert_true((coverage.levels & COVERAGE_MINUTE) != 0);
     }
     read_txn_end(txn);
     arena_fini(&arena);
@@ -332,14 +334,20 @@ static void assert_times(struct fixture *fixture, const char *metric, wall_ms fi
 {
     struct error err = ERROR_EMPTY;
     struct read_txn *txn = read_begin(fixture);
+    struct coverage coverage = COVERAGE_EMPTY;
+    struct coverage of_first = COVERAGE_EMPTY;
     wall_ms found[2] = {1, 1};
 
-    assert_true(query_metric_times(txn, str_of(metric), &found[0], &found[1], &err));
+    assert_true(query_metric_times(txn, str_of(metric), &found[0], &found[1], &coverage, &err));
     assert_int_equal(found[0], first);
     assert_int_equal(found[1], last);
+    assert_true(coverage.complete);
+    assert_int_equal(coverage.newest, last);
     found[0] = 1;
-    assert_true(query_metric_times(txn, str_of(metric), &found[0], NULL, &err));
+    assert_true(query_metric_times(txn, str_of(metric), &found[0], NULL, &of_first, &err));
     assert_int_equal(found[0], first);
+    assert_true(of_first.complete);
+    assert_int_equal(of_first.newest, first);
     read_txn_end(txn);
 }
 
@@ -386,11 +394,11 @@ static void a_late_sample_changes_a_span_after_a_commit(void **state)
     struct read_txn *txn = read_begin(fixture);
     assert_true(query_series(txn, &selector, &arena, &series, &count, &err));
     assert_int_equal(count, 2);
-    const struct query_changes of_two = {series + 1, 1, before};
+    const struct query_changes of_two = {series + 1, 1, before, 0, 0};
     assert_true(query_changed(txn, &of_two, note_span, &text, &err));
     assert_true(str_is(buf_view(&text), "[-2000,-1985) "));
     buf_clear(&text);
-    const struct query_changes of_one = {series, 1, before};
+    const struct query_changes of_one = {series, 1, before, 0, 0};
     assert_true(query_changed(txn, &of_one, note_span, &text, &err));
     assert_int_equal(text.len, 0);
     read_txn_end(txn);

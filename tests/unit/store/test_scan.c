@@ -329,13 +329,13 @@ static int64_t finest_bucket(const struct history *history, int64_t minute, int6
     return width;
 }
 
-static struct level_sample brute_level(const struct history *history, uint32_t id, wall_ms at)
+/* In buckets of `width` minutes, of which one begins at `from` and holds `at`. */
+static struct level_sample level_in_buckets(const struct history *history, uint32_t id, wall_ms at,
+                                            int64_t from, int64_t width)
 {
     struct level_sample first = {0, WALL_NONE};
     struct level_sample last = {0, WALL_NONE};
     struct level_sample before = {0, WALL_NONE};
-    int64_t from = 0;
-    int64_t width = finest_bucket(history, plan_minute_of(at), &from);
 
     for (size_t i = 0; i < history->count; i++) {
         const struct history_sample *sample = &history->samples[i];
@@ -355,6 +355,19 @@ static struct level_sample brute_level(const struct history *history, uint32_t i
     return first.at != WALL_NONE && first.at <= at ? first : before;
 }
 
+static struct level_sample brute_level(const struct history *history, uint32_t id, wall_ms at)
+{
+    int64_t from = 0;
+    int64_t width = finest_bucket(history, plan_minute_of(at), &from);
+    return level_in_buckets(history, id, at, from, width);
+}
+
+/* As it would be if all minutes were kept. */
+static struct level_sample true_level(const struct history *history, uint32_t id, wall_ms at)
+{
+    return level_in_buckets(history, id, at, plan_minute_of(at), 1);
+}
+
 static void check_levels(struct fixture *fixture, struct history *history, uint64_t round,
                          uint64_t *seed)
 {
@@ -370,14 +383,19 @@ static void check_levels(struct fixture *fixture, struct history *history, uint6
         const struct history_sample *sample = &history->samples[random_below(seed, history->count)];
         wall_ms at = i % 2 == 0 ? random_instant(history, seed)
                                 : sample->at + (wall_ms)random_below(seed, 3) - 1;
-        MUST(scan_levels(txn, series, SERIES, at, found, &err));
+        struct coverage coverage = COVERAGE_EMPTY;
+        const struct query_levels query = {series, SERIES, at, WALL_NONE};
+        wall_ms newest = WALL_NONE;
+        MUST(scan_levels(txn, &query, found, &coverage, &err));
         for (size_t j = 0; j < SERIES; j++) {
             struct level_sample expected = brute_level(history, series[j].id, at);
             if (found[j].at != expected.at)
                 fail_msg("round %d, series %u at %lld: %lld, not %lld", (int)round, series[j].id,
                          (long long)at, (long long)found[j].at, (long long)expected.at);
             assert_same(found[j].value, expected.value);
+            newest = found[j].at > newest ? found[j].at : newest;
         }
+        assert_int_equal(coverage.newest, newest);
     }
     read_txn_end(txn);
 }
@@ -399,6 +417,7 @@ static void levels_come_from_the_days_of_one_calendar(void **state)
     const struct day_bounds days[] = {{HISTORY_START / 1440 + 1, start + 92, start + 184},
                                       {HISTORY_START / 1440 + 2, start + 184, start + 280}};
     const struct query_series series = {.id = 1};
+    struct coverage coverage = COVERAGE_EMPTY;
     struct level_sample found;
 
     history->marks[MARK_QUARTERED] = start + 3 * (int64_t)QUARTERS_PER_DAY;
@@ -409,9 +428,116 @@ static void levels_come_from_the_days_of_one_calendar(void **state)
     add_history_sample(history, 1, 180 * MINUTES_PER_QUARTER, -1);
     history_write(history, fixture, 1);
     struct read_txn *txn = read_begin(fixture);
-    MUST(scan_levels(txn, &series, 1, (HISTORY_START + 200 * MINUTES_PER_QUARTER) * MS_PER_MINUTE,
-                     &found, &err));
+    const struct query_levels query = {
+        &series, 1, (HISTORY_START + 200 * MINUTES_PER_QUARTER) * MS_PER_MINUTE, WALL_NONE};
+    MUST(scan_levels(txn, &query, &found, &coverage, &err));
     assert_int_equal(found.at, (HISTORY_START + 180 * MINUTES_PER_QUARTER) * MS_PER_MINUTE);
+    assert_int_equal(coverage.levels, COVERAGE_DAY);
+    read_txn_end(txn);
+    free(history);
+}
+
+/* --- what a level's coverage says --- */
+
+/* A complete one is the truth, whatever was dropped; one that is not has a reason. */
+static void check_level_coverage(struct fixture *fixture, struct history *history, uint64_t round,
+                                 uint64_t *seed)
+{
+    size_t incomplete = 0;
+
+    make_plain_history(history, round, seed);
+    int64_t kept_quarter = history->marks[MARK_KEPT_QUARTER];
+    if (kept_quarter != INT64_MIN && round % 2 == 0) /* whole days, from a day that is built */
+        history->marks[MARK_KEPT_DAY] =
+            kept_quarter - (int64_t)random_below(seed, 8) * QUARTERS_PER_DAY;
+    history_write(history, fixture, 1);
+    struct read_txn *txn = read_begin(fixture);
+    for (size_t i = 0; i < 4 * QUERIES; i++) {
+        const struct history_sample *sample = &history->samples[random_below(seed, history->count)];
+        wall_ms at = i % 2 == 0 ? random_instant(history, seed)
+                                : sample->at + (wall_ms)random_below(seed, 3) - 1;
+        const struct query_series series = {.id = 1 + (uint32_t)random_below(seed, SERIES)};
+        struct coverage coverage = COVERAGE_EMPTY;
+        struct level_sample found;
+        int64_t from = 0;
+        const struct query_levels query = {&series, 1, at, WALL_NONE};
+        struct level_sample expected = true_level(history, series.id, at);
+        MUST(scan_levels(txn, &query, &found, &coverage, &err));
+        assert_int_equal(coverage.newest, found.at);
+        incomplete += !coverage.complete;
+        if (coverage.complete && found.at != expected.at)
+            fail_msg("round %d: series %u at %lld is said to be complete: %lld, not %lld",
+                     (int)round, series.id, (long long)at, (long long)found.at,
+                     (long long)expected.at);
+        if (!coverage.complete)
+            assert_true(finest_bucket(history, plan_minute_of(at), &from) > 1 ||
+                        history->marks[MARK_KEPT_DAY] != INT64_MIN);
+    }
+    if (history->marks[MARK_KEPT_MINUTE] == INT64_MIN)
+        assert_int_equal(incomplete, 0);
+    read_txn_end(txn);
+}
+
+static void a_level_that_is_said_to_be_complete_is_the_truth(void **state)
+{
+    (void)state;
+    in_a_new_store(check_level_coverage);
+}
+
+static void what_was_dropped_before_a_level_counts_is_no_matter(void **state)
+{
+    struct fixture *fixture = *state;
+    struct history *history = empty_history();
+    const struct query_series series[] = {{.id = 1}, {.id = 2}};
+    const int64_t days = 20;
+    wall_ms start = HISTORY_START * MS_PER_MINUTE;
+
+    history->marks[MARK_QUARTERED] = (HISTORY_START + days * 1440) / MINUTES_PER_QUARTER;
+    history->marks[MARK_KEPT_MINUTE] = HISTORY_START + (days - 2) * 1440;
+    history->marks[MARK_KEPT_QUARTER] = (HISTORY_START + 10 * 1440) / MINUTES_PER_QUARTER;
+    history->marks[MARK_KEPT_DAY] = (HISTORY_START + 5 * 1440) / MINUTES_PER_QUARTER;
+    history->days = days;
+    history_make_days(history, history->marks[MARK_QUARTERED], -1);
+    add_history_sample(history, 1, 15 * 1440, -1);
+    add_history_sample(history, 2, 1440, -1); /* of a day that is dropped */
+    history_write(history, fixture, 1);
+    struct read_txn *txn = read_begin(fixture);
+    const struct {
+        size_t first, count;
+        wall_ms since;
+        bool complete;
+    } cases[] = {
+        {0, 1, WALL_NONE, true}, /* nothing is missing since */
+        {1, 1, WALL_NONE, false},
+        {1, 1, start + 4 * (wall_ms)MS_PER_DAY, false},
+        {1, 1, start + 5 * (wall_ms)MS_PER_DAY, true},
+        {0, 2, WALL_NONE, false},
+        {0, 2, start + 12 * (wall_ms)MS_PER_DAY, true},
+    };
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct level_sample found[2];
+        struct coverage coverage = COVERAGE_EMPTY;
+        const struct query_levels query = {series + cases[i].first, cases[i].count,
+                                           start + days * (wall_ms)MS_PER_DAY, cases[i].since};
+        MUST(scan_levels(txn, &query, found, &coverage, &err));
+        if (coverage.complete != cases[i].complete)
+            fail_msg("case %zu", i);
+        assert_int_equal(found[cases[i].count - 1].at == WALL_NONE,
+                         cases[i].count + cases[i].first > 1);
+    }
+    for (size_t i = 0; i < TEST_COUNT(series); i++) {
+        wall_ms first = 0;
+        wall_ms last = 0;
+        struct coverage of_first = COVERAGE_EMPTY;
+        struct coverage of_last = COVERAGE_EMPTY;
+        MUST(scan_times(txn, &(const struct scan_times){&series[i], 1, &first, NULL}, &of_first,
+                        &err));
+        MUST(scan_times(txn, &(const struct scan_times){&series[i], 1, NULL, &last}, &of_last,
+                        &err));
+        assert_false(of_first.complete);
+        assert_int_equal(of_last.complete, i == 0);
+        assert_int_equal(of_last.newest, last);
+    }
     read_txn_end(txn);
     free(history);
 }
@@ -438,9 +564,13 @@ static void check_times(struct fixture *fixture, struct history *history, uint64
             first = first == WALL_NONE || sample->at < first ? sample->at : first;
             last = sample->at > last ? sample->at : last;
         }
-        MUST(scan_times(txn, series, count, &found_first, &found_last, &err));
+        struct coverage coverage = COVERAGE_EMPTY;
+        const struct scan_times times = {series, count, &found_first, &found_last};
+        MUST(scan_times(txn, &times, &coverage, &err));
         assert_int_equal(found_first, first);
         assert_int_equal(found_last, last);
+        assert_true(coverage.complete); /* days are kept for ever */
+        assert_int_equal(coverage.newest, last);
     }
     read_txn_end(txn);
 }
@@ -466,7 +596,7 @@ static void assert_changed(struct fixture *fixture, uint32_t id, uint64_t since,
     struct read_txn *txn = read_begin(fixture);
     struct buf text = BUF_EMPTY;
     const struct query_series series = {.id = id};
-    const struct query_changes changes = {&series, 1, since};
+    const struct query_changes changes = {&series, 1, since, 0, 0};
 
     MUST(query_changed(txn, &changes, write_span, &text, &err));
     if (!str_is(buf_view(&text), expected))
@@ -576,20 +706,30 @@ static void late_samples_say_which_closed_periods_they_changed(void **state)
         int64_t closed; /* minutes after the start, which is 2025-03-13 */
         size_t max;
         const char *expected;
+        int64_t from, to; /* minutes after the start: what is asked for; both 0: all */
+        int64_t reach;
     } cases[] = {
-        {"UTC", PERIOD_DAY, 9 * 1440, 9, "2025-03-13 2025-03-14 2025-03-16 "},
-        {"UTC", PERIOD_DAY, 4 * 1440 - 1, 9, "2025-03-13 2025-03-14 "},
-        {"UTC", PERIOD_DAY, 9 * 1440, 2, "2025-03-13 2025-03-14 "},
+        {"UTC", PERIOD_DAY, 9 * 1440, 9, "2025-03-13 2025-03-14 2025-03-16 ", 0, 0, 0},
+        {"UTC", PERIOD_DAY, 4 * 1440 - 1, 9, "2025-03-13 2025-03-14 ", 0, 0, 0},
+        {"UTC", PERIOD_DAY, 9 * 1440, 2, "2025-03-13 2025-03-14 ", 0, 0, 0},
         {"UTC", PERIOD_HOUR, 9 * 1440, 9,
-         "2025-03-13 00:00 2025-03-13 01:00 2025-03-14 23:00 2025-03-16 00:00 "},
-        {"UTC", PERIOD_WEEK, 9 * 1440, 9, "2025-W11 "},
-        {"UTC", PERIOD_MONTH, 9 * 1440, 9, ""},
-        {"Asia/Tokyo", PERIOD_DAY, 9 * 1440, 9, "2025-03-13 2025-03-15 2025-03-16 "},
-        {"America/New_York", PERIOD_DAY, 9 * 1440, 9, "2025-03-12 2025-03-14 2025-03-15 "},
+         "2025-03-13 00:00 2025-03-13 01:00 2025-03-14 23:00 2025-03-16 00:00 ", 0, 0, 0},
+        {"UTC", PERIOD_WEEK, 9 * 1440, 9, "2025-W11 ", 0, 0, 0},
+        {"UTC", PERIOD_MONTH, 9 * 1440, 9, "", 0, 0, 0},
+        {"Asia/Tokyo", PERIOD_DAY, 9 * 1440, 9, "2025-03-13 2025-03-15 2025-03-16 ", 0, 0, 0},
+        {"America/New_York", PERIOD_DAY, 9 * 1440, 9, "2025-03-12 2025-03-14 2025-03-15 ", 0, 0, 0},
+        {"UTC", PERIOD_DAY, 9 * 1440, 9, "2025-03-14 2025-03-16 ", 120, 9 * 1440, 0},
+        {"UTC", PERIOD_DAY, 9 * 1440, 9, "2025-03-13 2025-03-14 ", 0, 3 * 1440, 0},
+        {"UTC", PERIOD_DAY, 4 * 1440 - 1, 9, "2025-03-14 ", 1440, 9 * 1440, 0},
+        {"UTC", PERIOD_DAY, 1440, 9, "", 1440, 9 * 1440, 0}, /* nothing that has closed */
+        {"UTC", PERIOD_DAY, 9 * 1440, 9, "2025-03-13 2025-03-14 2025-03-15 2025-03-16 2025-03-17 ",
+         0, 0, 1440},
+        {"UTC", PERIOD_DAY, 4 * 1440 - 1, 9, "2025-03-13 2025-03-14 2025-03-15 ", 0, 0, INT64_MAX},
+        {"UTC", PERIOD_HOUR, 9 * 1440, 4,
+         "2025-03-13 00:00 2025-03-13 01:00 2025-03-13 02:00 2025-03-14 23:00 ", 0, 0, 30},
     };
     struct history *history = empty_history();
     const struct query_series series = {.id = 1};
-    const struct query_changes changes = {&series, 1, 0};
 
     add_history_sample(history, 1, 0, 0);
     add_history_sample(history, 1, 119, 0);
@@ -601,8 +741,15 @@ static void late_samples_say_which_closed_periods_they_changed(void **state)
         struct read_txn *txn = read_begin(fixture);
         struct calendar *calendar = calendar_new(str_of(cases[i].zone), 1, &error);
         struct period_text out = {calendar, BUF_EMPTY, cases[i].max};
-        const struct query_periods periods = {calendar, cases[i].kind,
-                                              (HISTORY_START + cases[i].closed) * MS_PER_MINUTE};
+        const span_ms reach =
+            cases[i].reach == INT64_MAX ? INT64_MAX : cases[i].reach * MS_PER_MINUTE;
+        const struct query_periods periods = {
+            calendar, cases[i].kind, (HISTORY_START + cases[i].closed) * MS_PER_MINUTE, reach};
+        struct query_changes changes = {&series, 1, 0, 0, 0};
+        if (cases[i].from < cases[i].to) {
+            changes.from = (HISTORY_START + cases[i].from) * MS_PER_MINUTE;
+            changes.to = (HISTORY_START + cases[i].to) * MS_PER_MINUTE;
+        }
         MUST(query_changed_periods(txn, &changes, &periods, write_period, &out, &err));
         if (!str_is(buf_view(&out.text), cases[i].expected))
             fail_msg("case %zu: '%.*s'", i, STR_ARGS(buf_view(&out.text)));
@@ -699,7 +846,7 @@ static void what_cannot_be_read_is_an_error(void **state)
         query.to = query.from + (history->days - 1) * MS_PER_DAY;
         assert_false(scan_cells(txn, &query, take_row, &rows, &coverage, &err));
         assert_int_equal(err.kind, ERROR_CORRUPT);
-        const struct query_changes changes = {series, 4, 0};
+        const struct query_changes changes = {series, 4, 0, 0, 0};
         struct buf text = BUF_EMPTY;
         bool reads = databases[i] != DATABASE_QUARTERS && databases[i] != DATABASE_DAYS;
         assert_true(scan_changed(txn, &changes, write_span, &text, &err) != reads);
@@ -717,6 +864,8 @@ int main(void)
         cmocka_unit_test(a_query_gives_what_brute_force_gives),
         cmocka_unit_test(a_level_is_what_brute_force_gives),
         STORE_TEST(levels_come_from_the_days_of_one_calendar),
+        cmocka_unit_test(a_level_that_is_said_to_be_complete_is_the_truth),
+        STORE_TEST(what_was_dropped_before_a_level_counts_is_no_matter),
         cmocka_unit_test(the_first_and_the_last_sample_of_a_metric_are_found),
         STORE_TEST(what_changed_since_a_commit_is_told_by_versions),
         STORE_TEST(what_changed_in_levels_that_are_left_is_told_by_them),

@@ -126,9 +126,9 @@ static void another_schema_version_is_refused_and_left_alone(void **state)
         const char *text;
         const char *hint;
     } cases[] = {
-        {"\x63\0\0\0", "was written by a newer version of kpid (schema 99, this one reads 3)",
+        {"\x63\0\0\0", "was written by a newer version of kpid (schema 99, this one reads 4)",
          "start that version"},
-        {"\x01\0\0\0", "was written by an old version of kpid (schema 1, this one reads 3)",
+        {"\x01\0\0\0", "was written by an old version of kpid (schema 1, this one reads 4)",
          "move it away or start with an empty directory"},
     };
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -139,7 +139,7 @@ static void another_schema_version_is_refused_and_left_alone(void **state)
         assert_non_null(strstr(err.hint, cases[i].hint));
     }
 
-    put_raw(fixture->path, "meta", STR("schema"), STR("\x03\0\0\0"));
+    put_raw(fixture->path, "meta", STR("schema"), STR("\x04\0\0\0"));
     fixture_open(fixture);
     assert_same(sum_of(fixture, "orders"), 3);
 }
@@ -278,7 +278,6 @@ static void a_cell_that_cannot_be_read_is_an_error_and_input_goes_on(void **stat
     struct coverage coverage = COVERAGE_EMPTY;
     struct cell cell = CELL_EMPTY;
     struct level_sample level;
-    bool found = true;
     const struct selector selector = {.metric = STR("stock"), .kind = METRIC_GAUGE};
     struct query query = {.from = AT(MINUTE, 0), .to = AT(MINUTE + 1, 0)};
 
@@ -296,7 +295,7 @@ static void a_cell_that_cannot_be_read_is_an_error_and_input_goes_on(void **stat
         assert_int_equal(err.kind, ERROR_CORRUPT);
         assert_true(err.text[0] != '\0');
     }
-    assert_false(query_level(txn, 1, AT(MINUTE, 30), &level, &found, &err));
+    assert_false(query_level(txn, 1, AT(MINUTE, 30), &level, &coverage, &err));
     read_txn_end(txn);
     arena_fini(&arena);
 

@@ -285,14 +285,51 @@ static void put_rows(struct city *city, uint32_t id)
     struct schema_key key = schema_id_key(id);
 
     assert_true(write_txn_begin(city->world.fixture.store, NULL, &txn, &err));
-    assert_true(store_put(&txn, DATABASE_TRACKERS, store_key(&key), STR("x"), 0, &err));
     assert_true(store_put(&txn, DATABASE_GAUGES, store_key(&key), STR("x"), 0, &err));
     number_commit(&txn);
+}
+
+/* Who was said to be gone. */
+struct heard {
+    uint32_t ids[64];
+    size_t count;
+};
+
+static void hear_removed(const uint32_t *ids, size_t count, void *arg)
+{
+    struct heard *heard = arg;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(heard->count < TEST_COUNT(heard->ids));
+        heard->ids[heard->count++] = ids[i];
+    }
+}
+
+static bool count_range(wall_ms from, wall_ms to, void *arg)
+{
+    assert_true(from < to);
+    (*(size_t *)arg)++;
+    return true;
+}
+
+/* In how many spans a series changed since a commit (design 4.11). */
+static size_t count_changes(struct city *city, uint32_t id, uint64_t since)
+{
+    struct error err = ERROR_EMPTY;
+    size_t count = 0;
+    const struct query_series series = {.id = id};
+    const struct query_changes changes = {.series = &series, .series_count = 1, .since = since};
+    struct read_txn *txn = read_begin(&city->world.fixture);
+
+    if (!query_changed(txn, &changes, count_range, &count, &err))
+        fail_msg("%s", err.text);
+    read_txn_end(txn);
+    return count;
 }
 
 static void who_came_no_more_is_found_in_other(void **state)
 {
     struct city city;
+    struct heard heard = {.count = 0};
     struct bag first = {0};
     struct bag minutes = {0};
     struct bag others = {0};
@@ -308,15 +345,19 @@ static void who_came_no_more_is_found_in_other(void **state)
     live_two_lives(&city, &first);
     assert_int_equal(select_series(&city, 0, &last), 2 * SERIES_AT_A_TIME);
     uint64_t before = COUNTER_GET(series_churned);
+    uint64_t commit = commit_number(&city.world.fixture);
+    upkeep_on_removed(city.world.upkeep, hear_removed, &heard);
     (void)settle(&city.world);
     assert_int_equal(COUNTER_GET(series_churned) - before, 3 * SERIES_AT_A_TIME);
+    assert_int_equal(heard.count, 3 * SERIES_AT_A_TIME);
+    for (size_t i = 0; i < heard.count; i++)
+        assert_false(has_series(&city, heard.ids[i]));
     check_city(&city);
     for (size_t i = 0; i < METRICS - 1; i++)
         assert_int_equal(select_series(&city, i, &last), SERIES_AT_A_TIME + 1);
     assert_int_equal(select_series(&city, 3, &last), 2 * SERIES_AT_A_TIME);
     assert_false(has_series(&city, gone));
     assert_true(has_series(&city, named));
-    assert_int_equal(entries_of(&city.world, DATABASE_TRACKERS), 1);
     assert_int_equal(entries_of(&city.world, DATABASE_GAUGES), 1);
 
     struct read_txn *txn = read_begin(&city.world.fixture);
@@ -324,6 +365,7 @@ static void who_came_no_more_is_found_in_other(void **state)
     read_txn_end(txn);
     for (uint32_t i = 0; i < METRICS - 1; i++) {
         uint32_t other = resolve(&city, i, "__other__=true");
+        assert_true(count_changes(&city, other, commit) > 0);
         for (size_t j = 0; j < minutes.count; j++) {
             if (minutes.items[j].id == other)
                 (void)bag_add(&others, i, minutes.items[j].bucket, &minutes.items[j].cell);

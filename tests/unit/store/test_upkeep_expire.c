@@ -1,4 +1,5 @@
 /* What goes, what must not go yet, and what nobody may touch while the clock is suspect. */
+#include "store/annotation.h"
 #include "store/catalog.h"
 #include "upkeep_world.h"
 
@@ -50,6 +51,46 @@ static void what_is_kept_no_longer_goes(void **state)
     for (uint32_t calendar = 1; calendar <= CALENDARS; calendar++)
         assert_true(oldest_of(&world, LEVEL_DAY, calendar) >
                     kept / QUARTERS_PER_DAY - DAYS_PER_WINDOW - 2);
+    world_close(&world);
+}
+
+static size_t annotations_of(struct world *world)
+{
+    struct error err = ERROR_EMPTY;
+    struct read_txn *txn = read_txn_begin(world->fixture.store, &err);
+    MDB_stat facts;
+
+    assert_int_equal(
+        mdb_stat(txn->txn, world->fixture.store->databases[DATABASE_ANNOTATIONS], &facts), 0);
+    read_txn_end(txn);
+    return facts.ms_entries;
+}
+
+static void annotations_go_when_their_days_do(void **state)
+{
+    enum { COUNT = 600 }; /* more than a step takes */
+    struct error err = ERROR_EMPTY;
+    struct write_txn txn;
+    struct world world;
+    (void)state;
+
+    world_open(&world, "2025-10-24", 1);
+    run_evenly(&world, QUARTERS_PER_DAY);
+    assert_true(write_txn_begin(world.fixture.store, NULL, &txn, &err));
+    for (int i = 0; i < COUNT; i++) {
+        wall_ms now = minute_now(&world) * MS_PER_MINUTE;
+        const struct annotation note = {.at = i < 5 ? now : now - 3 * (wall_ms)MS_PER_DAY - i,
+                                        .title = STR("t")};
+        assert_true(annotations_add(&txn, &note, 1, &err));
+    }
+    assert_true(write_txn_commit(&txn, &err));
+    run_evenly(&world, QUARTERS_PER_DAY / 8);
+    (void)settle(&world);
+    assert_int_equal(annotations_of(&world), COUNT); /* days are kept for ever */
+    world.options.keep.day = 2 * (span_ms)MS_PER_DAY;
+    new_upkeep(&world);
+    (void)settle(&world);
+    assert_int_equal(annotations_of(&world), 5);
     world_close(&world);
 }
 
@@ -160,6 +201,7 @@ static void metrics_are_kept_for_less_or_longer_by_their_rules(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(nothing_is_closed_while_the_clock_is_suspect),
     cmocka_unit_test(what_is_kept_no_longer_goes),
+    cmocka_unit_test(annotations_go_when_their_days_do),
     cmocka_unit_test(nothing_goes_before_the_coarser_level_has_it),
     cmocka_unit_test(metrics_are_kept_for_less_or_longer_by_their_rules),
 };

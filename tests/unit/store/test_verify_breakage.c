@@ -498,9 +498,17 @@ static void damage_gauge(struct write_txn *txn)
     cut(txn, DATABASE_GAUGES);
 }
 
-static void move_tracker(struct write_txn *txn)
+static void damage_tracker(struct write_txn *txn)
 {
-    move_row(txn, DATABASE_TRACKERS, 2, 9);
+    cut(txn, DATABASE_TRACKERS);
+}
+
+static void track_no_series(struct write_txn *txn)
+{
+    struct schema_key key = SCHEMA_KEY_EMPTY;
+
+    schema_put_u64(&key, 2);
+    put_row(txn, DATABASE_TRACKERS, &key, STR("\1\x83\x12\x09\0\0"));
 }
 
 static void damage_identity(struct write_txn *txn)
@@ -595,7 +603,8 @@ static const struct breakage BREAKAGES[] = {
     {change_ledger, "ledger", "the ledger of 'statsd'", "it received 10 samples"},
     {rename_ledger, "ledger", "the ledger of 'xtatsd'", "its row is that of 'statsd'"},
     {damage_gauge, "series", "the level of series 3", "its row is damaged"},
-    {move_tracker, "series", "the tracker of series 2307", "is not in the catalogue"},
+    {damage_tracker, "series", "row 1 of the trackers", "its row is damaged"},
+    {track_no_series, "series", "row 2 of the trackers", "the series 2307 is not in the catalogue"},
     {damage_identity, "identity", "identity 0000000000000005", "its row is damaged"},
     {lose_age, "identity", "identity 0000000000000005", "it is not in the list of ages"},
     {lose_identity, "identity", "identity 0000000000000005", "the list of ages has it at 17"},

@@ -63,7 +63,7 @@ static void read_changes(struct world *world, uint32_t id, uint64_t since, struc
 {
     struct error err = ERROR_EMPTY;
     const struct query_series series = {.id = id};
-    const struct query_changes changes = {&series, 1, since};
+    const struct query_changes changes = {&series, 1, since, 0, 0};
     struct read_txn *txn = read_begin(&world->fixture);
 
     out->count = 0;

@@ -390,10 +390,11 @@ static void facts_of_a_metric_are_kept_over_groups_and_restarts(void **state)
     struct error err = ERROR_EMPTY;
     wall_ms first = WALL_NONE;
     wall_ms last = WALL_NONE;
-    assert_true(query_metric_times(txn, STR("orders"), &first, &last, &err));
+    struct coverage coverage = COVERAGE_EMPTY;
+    assert_true(query_metric_times(txn, STR("orders"), &first, &last, &coverage, &err));
     assert_int_equal(first, AT(MINUTE - 3, 0));
     assert_int_equal(last, AT(MINUTE + 9, 30));
-    assert_true(query_metric_times(txn, STR("visits"), NULL, &last, &err));
+    assert_true(query_metric_times(txn, STR("visits"), NULL, &last, &coverage, &err));
     assert_int_equal(last, AT(MINUTE + 11, 0));
     query_metric(txn, STR("order"), &facts);
     assert_false(facts.seen);

@@ -122,10 +122,9 @@ static inline void fill_tables(struct write_txn *txn, wall_ms now)
     key = schema_id_key(3);
     put_row(txn, DATABASE_GAUGES, &key,
             STR("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"));
-    put_row(
-        txn, DATABASE_TRACKERS, &key,
-        STR("\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-            "\0\0\0"));
+    key = SCHEMA_KEY_EMPTY;
+    schema_put_u64(&key, 1);
+    put_row(txn, DATABASE_TRACKERS, &key, STR("\1\3\x09\0\0"));
     for (int is_key = 0; is_key < 2; is_key++) {
         struct schema_key age = SCHEMA_KEY_EMPTY;
         key = schema_hash_key((struct series_hash){(uint64_t)is_key << 63 | 5, 6});

@@ -25,7 +25,7 @@ static void expect_round_trip(struct str key, const struct cell *cell)
     struct cell_line read;
     struct error err = ERROR_EMPTY;
 
-    cell_line_write(&line, key, AT, MS_PER_MINUTE, cell);
+    cell_line_write(&line, &(const struct export_cell){key, AT, MS_PER_MINUTE, cell});
     assert_int_equal(line.bytes[line.len - 1], '\n');
     if (!cell_line_read(buf_view(&line), &read, &err))
         fail_msg("%s: %.*s", err.text, (int)line.len, line.bytes);
@@ -182,6 +182,8 @@ static void what_is_no_cell_is_refused(void **state)
         "{" PLACE "," NUMBERS ",\"first\":1,\"first_at\":1739999999999,\"first_arrival\":0," LAST
         "}",
         "{" PLACE "," NUMBERS "," FIRST ",\"last\":2,\"last_at\":1740000060000,\"last_arrival\":0}",
+        "{\"metric\":\"m\",\"kind\":\"counter\",\"level\":\"1m\",\"from_ms\":1739999700000," NUMBERS
+        "," FIRST ",\"last\":2,\"last_at\":1740000600000,\"last_arrival\":0}",
         "{" PLACE "," NUMBERS "," FIRST ",\"last\":1e999,\"last_at\":1740000000002,"
         "\"last_arrival\":0}",
         "{\"key\":\"AAAA\",\"level\":\"1m\",\"from_ms\":1740000000000," NUMBERS "," FIRST "," LAST
@@ -202,6 +204,89 @@ static void what_is_no_cell_is_refused(void **state)
     }
 }
 
+#define DAY      "\"metric\":\"m\",\"kind\":\"counter\",\"level\":\"day\",\"zone\":\"Europe/Berlin\""
+#define DAY_FROM ",\"day\":\"2025-02-20\",\"from_ms\":1740006000000"
+#define DAY_TO   ",\"to_ms\":1740092400000"
+#define DAY_FULL                                                                                            \
+    ",\"count\":131072,\"sum\":3,\"sum_low\":0,\"min\":1,\"max\":2,\"first\":1,\"first_at\":1740006000000," \
+    "\"first_arrival\":0,\"last\":2,\"last_at\":1740092399999,\"last_arrival\":0}"
+
+static void what_is_no_day_is_refused(void **state)
+{
+    static const char *const wrong[] = {
+        "{" DAY ",\"day\":\"2025-02-29\",\"from_ms\":1740006000000" DAY_TO DAY_FULL,
+        "{" DAY ",\"day\":\"2025-2-20\",\"from_ms\":1740006000000" DAY_TO DAY_FULL,
+        "{" DAY ",\"day\":\"2025-02-25\",\"from_ms\":1740006000000" DAY_TO DAY_FULL,
+        "{" DAY ",\"day\":\"2025-02-20\",\"from_ms\":1740006000001" DAY_TO DAY_FULL,
+        "{" DAY DAY_FROM ",\"to_ms\":1740006000000" DAY_FULL,
+        "{" DAY DAY_FROM ",\"to_ms\":1740352500000" DAY_FULL,
+        "{" DAY DAY_FROM ",\"to_ms\":1740091500000" DAY_FULL, /* its last sample is not in it */
+        "{" DAY DAY_FROM DAY_TO "}",
+        "{\"metric\":\"m\",\"kind\":\"counter\",\"level\":\"day\"" DAY_FROM DAY_TO DAY_FULL,
+        "{\"metric\":\"m\",\"kind\":\"counter\",\"level\":\"day\",\"zone\":\"\"" DAY_FROM DAY_TO
+            DAY_FULL,
+        "{\"zone\":\"Europe/Berlin\",\"first_day\":\"2025-02-20\"}",
+        "{\"zone\":\"Europe/Berlin\",\"first_day\":\"2025-02-20\",\"last_day\":\"2025-02-19\"}",
+        "{\"zone\":7,\"first_day\":\"2025-02-20\",\"last_day\":\"2025-02-21\"}",
+        "{\"zone\":\"Europe/Berlin\",\"first_day\":\"0000-02-20\",\"last_day\":\"2025-02-21\"}",
+        "{\"metric\":\"m\",\"hours_from_ms\":1740013200000,\"zones\":{}}", /* in no window */
+        "{\"metric\":\"m\",\"hours_from_ms\":1739995200000,\"zones\":[]}",
+        "{\"metric\":\"m\",\"hours_from_ms\":1739995200000,\"zones\":{\"\":null}}",
+        "{\"metric\":\"m\",\"hours_from_ms\":1739995200000,\"zones\":{\"UTC\":1}}",
+        "{\"metric\":\"\",\"hours_from_ms\":1739995200000,\"zones\":{}}",
+        "{\"hours_from_ms\":1739995200000,\"zones\":{}}",
+    };
+    (void)state;
+
+    assert_true(reads("{" DAY DAY_FROM DAY_TO DAY_FULL));
+    assert_true(reads(
+        "{\"zone\":\"Europe/Berlin\",\"first_day\":\"2024-02-29\",\"last_day\":\"2024-02-29\"}"));
+    assert_true(
+        reads("{\"metric\":\"m\",\"hours_from_ms\":1739995200000,\"zones\":{\"UTC\":null}}"));
+    for (size_t i = 0; i < TEST_COUNT(wrong); i++) {
+        if (reads(wrong[i]))
+            fail_msg("'%s' is a line", wrong[i]);
+    }
+}
+
+static void what_is_said_of_days_comes_back(void **state)
+{
+    const struct export_gap gaps[] = {{STR("Europe/Berlin"), WALL_NONE},
+                                      {STR("Asia/Kathmandu"), AT - AT % (15 * MS_PER_MINUTE)}};
+    const struct str names[] = {STR("orders"), STR("caf\xe9")};
+    const struct export_zone zone = {STR("Asia/Kathmandu"), -1, 20000};
+    struct buf line = BUF_EMPTY;
+    struct cell_line read;
+    struct error err = ERROR_EMPTY;
+    (void)state;
+
+    cell_line_write_zone(&line, &zone);
+    assert_true(cell_line_read(buf_view(&line), &read, &err));
+    assert_int_equal(read.kind, CELL_LINE_ZONE);
+    assert_true(str_equal(read.zone.zone, zone.zone));
+    assert_int_equal(read.zone.first, -1);
+    assert_int_equal(read.zone.last, 20000);
+    cell_line_fini(&read);
+    for (size_t i = 0; i < TEST_COUNT(names); i++) {
+        const struct export_metric metric = {names[i], AT - AT % (4 * MS_PER_HOUR), gaps,
+                                             TEST_COUNT(gaps)};
+        buf_clear(&line);
+        cell_line_write_metric(&line, &metric);
+        if (!cell_line_read(buf_view(&line), &read, &err))
+            fail_msg("%s", err.text);
+        assert_int_equal(read.kind, CELL_LINE_METRIC);
+        assert_true(str_equal(read.metric.metric, names[i]));
+        assert_int_equal(read.metric.hours_from, metric.hours_from);
+        assert_int_equal(read.metric.gap_count, TEST_COUNT(gaps));
+        for (size_t j = 0; j < TEST_COUNT(gaps); j++) {
+            assert_true(str_equal(read.metric.gaps[j].zone, gaps[j].zone));
+            assert_int_equal(read.metric.gaps[j].whole_from, gaps[j].whole_from);
+        }
+        cell_line_fini(&read);
+    }
+    buf_fini(&line);
+}
+
 static void a_quarter_of_an_hour_is_its_first_minute(void **state)
 {
     struct cell_line read;
@@ -214,7 +299,15 @@ static void a_quarter_of_an_hour_is_its_first_minute(void **state)
 
     write_key(&key, METRIC_COUNTER, "orders", "");
     aggregate_add(&cell.aggregate, 1, WEIGHT_ONE, quarter + 14 * MS_PER_MINUTE, 1);
-    cell_line_write(&line, buf_view(&key), quarter, 15 * MS_PER_MINUTE, &cell);
+    cell_line_write(&line, &(const struct export_cell){buf_view(&key), quarter,
+                                                       (span_ms)15 * MS_PER_MINUTE, &cell});
+    assert_true(cell_line_read(buf_view(&line), &read, &err));
+    assert_int_equal(read.minute, quarter / MS_PER_MINUTE);
+    cell_line_fini(&read);
+    /* And as a minute again, from the store that took it. */
+    buf_clear(&line);
+    cell_line_write(&line,
+                    &(const struct export_cell){buf_view(&key), quarter, MS_PER_MINUTE, &cell});
     assert_true(cell_line_read(buf_view(&line), &read, &err));
     assert_int_equal(read.minute, quarter / MS_PER_MINUTE);
     cell_line_fini(&read);
@@ -230,6 +323,8 @@ int main(void)
         cmocka_unit_test(sketches_come_back_to_the_bit),
         cmocka_unit_test(names_that_are_no_text_come_back),
         cmocka_unit_test(what_is_no_cell_is_refused),
+        cmocka_unit_test(what_is_no_day_is_refused),
+        cmocka_unit_test(what_is_said_of_days_comes_back),
         cmocka_unit_test(a_quarter_of_an_hour_is_its_first_minute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

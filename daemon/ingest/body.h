@@ -1,0 +1,87 @@
+/* What reads the body of one HTTP write and makes a batch of it: one `struct body_format` for each
+ * format (influx_body.h, remote_body.h, otlp_body.h, json_body.h).
+ *
+ * Bytes come inflated (http_body.h), in pieces. What cannot be read as a whole is refused as a
+ * whole; else good samples are kept and bad ones counted, each with a reason, and the answer says
+ * so. No I/O; one thread, the worker's. */
+#pragma once
+
+#include "ingest/http_answer.h"
+#include "ingest/http_reader.h"
+#include "series/batch.h"
+
+enum { BODY_EXAMPLES = 16, BODY_WORDS_SIZE = 160 };
+
+struct calendar; /* base/calendar.h */
+
+struct body_request {
+    const struct http_head *head;    /* borrowed during `open` alone */
+    const struct batch_rules *rules; /* borrowed until `close` */
+    size_t line_bytes_max;
+    size_t body_bytes_max; /* inflated */
+    size_t held_max;       /* what the body may make kpid hold; more is ERROR_FULL. Asked after each
+                            * take; a format that makes much of one piece asks on its way too */
+    bool skip_single_field;                 /* influx (I11) */
+    const struct calendar *const *calendar; /* of times without an offset; as `rules`, and a reload
+                                               may change it. What it points to may be NULL */
+    int64_t now_us;         /* when the request began: of all samples without a time */
+    uint64_t *last_arrival; /* of the thread; grows with each sample */
+};
+
+/* One of the first samples that were rejected. */
+struct body_example {
+    uint64_t place; /* of the line or the sample in its body, from 1 on */
+    enum reject_reason reason;
+    char words[BODY_WORDS_SIZE];
+    char example[STR_QUOTED_SIZE]; /* what it looks like: a line, a series */
+};
+
+struct body_format;
+
+/* A format's own begins with it. */
+struct body {
+    const struct body_format *format;
+    struct batch *batch; /* NULL once it was taken */
+    struct ledger counts;
+    uint64_t variant; /* what else than the bytes makes it another batch: a precision */
+    enum reject_reason refused_for; /* when it is refused as a whole; REJECT_NONE: by the error */
+    struct str id; /* what the body itself says to be counted once; empty without */
+    struct body_example examples[BODY_EXAMPLES];
+    size_t example_count;
+};
+
+struct body_format {
+    bool has_ids; /* its bodies may set `id` */
+
+    /* NULL, and `answer`: the request is refused before its body is read (415, 400). */
+    struct body *(*open)(const struct body_request *request, struct http_answer *answer);
+    void (*close)(struct body *body);
+
+    /* False: the body is refused as a whole, ERROR_FULL: as too large, else as malformed. */
+    bool (*take)(struct body *body, struct str bytes, struct error *err);
+    bool (*end)(struct body *body, struct error *err);
+
+    size_t (*size_bytes)(const struct body *body); /* held, for limits */
+
+    /* After `end`: what the client is told when the batch is stored. */
+    void (*verdict)(const struct body *body, struct http_answer *answer);
+
+    /* What it is told when the whole request is refused (err->text goes into it), where the format
+     * says more than http_answer_mistake does; else NULL. The answer has its dialect, no counts. */
+    void (*refusal)(struct http_answer *answer, unsigned status, struct str words);
+};
+
+/* For formats: begins and ends what all have. */
+void body_init(struct body *body, const struct body_format *format,
+               const struct body_request *request);
+void body_fini(struct body *body);
+
+/* Counts a sample that was received and rejected, with an example while there is room for one. */
+void body_reject(struct body *body, enum reject_reason reason, uint64_t place, struct str example,
+                 const char *words);
+
+/* The example alone, for what is counted elsewhere. */
+void body_show(struct body *body, enum reject_reason reason, uint64_t place, struct str example,
+               const char *words);
+
+uint64_t body_rejected(const struct body *body); /* of all reasons */

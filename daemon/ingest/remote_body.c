@@ -1,0 +1,604 @@
+#include "ingest/remote_body.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/memory.h"
+#include "base/wire.h"
+#include "ingest/remote_histogram.h"
+#include "ingest/remote_labels.h"
+#include "ingest/remote_types.h"
+
+/* How many points are taken before what is held is looked at again (a histogram is worth many), and
+ * how much that may be, in bodies of the largest size. */
+enum { LOOK_POINTS = 512, LOOK_HISTOGRAM = 16, HELD_BODIES = 4 };
+
+/* P11: the end of a series, told by its bits, for as a double it may become an ordinary NaN. */
+static const uint64_t STALE_BITS = UINT64_C(0x7ff0000000000002);
+static const uint64_t EXPONENT_BITS = UINT64_C(0x7ff0000000000000);
+
+struct remote_symbol {
+    struct str text;
+    enum remote_text kind;
+};
+
+struct remote_body {
+    struct body body; /* first */
+    unsigned version;
+    bool taken;
+    const struct batch_rules *rules;
+    uint64_t *last_arrival;
+    wall_ms now;
+    size_t body_bytes_max;
+
+    /* of the request */
+    struct remote_symbol *symbols;
+    size_t symbol_count, symbol_capacity;
+    struct remote_histogram *histogram; /* made when the first one comes */
+    uint64_t place;                     /* samples and histograms so far */
+    unsigned until_look;                /* at what is held */
+    uint64_t samples_written;           /* stored, or dropped as P10 says */
+    uint64_t histograms_written;
+
+    /* of the series */
+    struct remote_labels labels;
+    enum remote_type type; /* as 2.0 says with it */
+    struct str typed_name; /* whose counts_up is known */
+    bool counts_up;
+};
+
+static struct remote_body *of(struct body *body)
+{
+    return (struct remote_body *)body;
+}
+
+/* --- the head --------------------------------------------------------------------------------- */
+
+/* The value of a parameter, without blanks and quotes. */
+static struct str parameter_value(struct str parameter, struct str *name)
+{
+    *name = str_split(&parameter, '=');
+    *name = str_trim(*name);
+    struct str value = str_trim(parameter);
+    if (value.len >= 2 && value.text[0] == '"' && value.text[value.len - 1] == '"')
+        value = str_trim((struct str){value.text + 1, value.len - 2});
+    return value;
+}
+
+static bool equal_ignoring_case(struct str text, const char *word)
+{
+    return text.len == strlen(word) && strncasecmp(text.text, word, text.len) == 0;
+}
+
+/* P2: 1 or 2; 0 for a type that is neither. */
+static unsigned version_of(struct str content_type)
+{
+    struct str name = STR_EMPTY;
+    unsigned version = 1;
+
+    if (!equal_ignoring_case(str_trim(str_split(&content_type, ';')), "application/x-protobuf"))
+        return 0;
+    while (content_type.len > 0) {
+        struct str value = parameter_value(str_split(&content_type, ';'), &name);
+        if (!equal_ignoring_case(name, "proto"))
+            continue;
+        if (str_is(value, "io.prometheus.write.v2.Request"))
+            version = 2;
+        else if (!str_is(value, "prometheus.WriteRequest"))
+            return 0;
+    }
+    return version;
+}
+
+static struct body *remote_open(const struct body_request *request, struct http_answer *answer)
+{
+    unsigned version = version_of(request->head->content_type);
+
+    if (version == 0 || request->head->encoding != HTTP_SNAPPY) {
+        answer->says_written = true;
+        http_answer_set(answer, 415, "%s",
+                        version == 0
+                            ? "the Content-Type is neither application/x-protobuf nor that "
+                              "with proto=io.prometheus.write.v2.Request"
+                            : "the Content-Encoding is not snappy");
+        return NULL;
+    }
+    struct remote_body *body = memory_zero(1, sizeof *body);
+    body_init(&body->body, &REMOTE_BODY_FORMAT, request);
+    body->body.variant = version;
+    body->version = version;
+    body->rules = request->rules;
+    body->last_arrival = request->last_arrival;
+    body->now = request->now_us / 1000;
+    body->body_bytes_max = request->body_bytes_max;
+    return &body->body;
+}
+
+static void remote_close(struct body *base)
+{
+    struct remote_body *body = of(base);
+
+    body_fini(&body->body);
+    free(body->symbols);
+    free(body->histogram);
+    free(body);
+}
+
+static size_t remote_size_bytes(const struct body *base)
+{
+    const struct remote_body *body = (const struct remote_body *)base;
+
+    return sizeof *body + body->symbol_capacity * sizeof *body->symbols +
+           (body->histogram == NULL ? 0 : sizeof *body->histogram) +
+           (body->body.batch == NULL ? 0 : batch_size_bytes(body->body.batch));
+}
+
+/* --- samples ---------------------------------------------------------------------------------- */
+
+static const char *words_of(enum reject_reason reason)
+{
+    switch (reason) {
+    case REJECT_bad_name:
+        return "the metric's name is too long or has control characters";
+    case REJECT_bad_number:
+        return "a counter is negative; declare the metric if it is none";
+    case REJECT_bad_time:
+        return "the time is too far in the future or the past";
+    case REJECT_out_of_range:
+        return "the score is outside its range or not a whole number";
+    case REJECT_bad_histogram:
+        return "the histogram cannot be stored";
+    case REJECT_unsupported:
+        return "the metric is declared to be of a kind that takes no histogram";
+    default:
+        return "too many series";
+    }
+}
+
+static void reject(struct remote_body *body, enum reject_reason reason, const char *words)
+{
+    const struct remote_labels *labels = &body->labels;
+    struct buf key = BUF_EMPTY;
+    struct buf text = BUF_EMPTY;
+
+    if (body->body.example_count < BODY_EXAMPLES) {
+        series_key_write(&key, METRIC_UNTYPED, labels->name, labels->labels, labels->count);
+        series_key_format(&text, buf_view(&key));
+    }
+    body_reject(&body->body, reason, body->place, buf_view(&text), words);
+    buf_fini(&key);
+    buf_fini(&text);
+}
+
+/* Whether the value is dropped, and counted so. */
+static bool is_dropped(struct remote_body *body, uint64_t bits)
+{
+    struct ledger *counts = &body->body.counts;
+
+    if ((bits & EXPONENT_BITS) != EXPONENT_BITS)
+        return false;
+    counts->received++;
+    counts->dropped[bits == STALE_BITS ? DROP_stale_marker : DROP_not_finite]++;
+    return true;
+}
+
+static bool add(struct remote_body *body, struct batch_point *point)
+{
+    point->name = body->labels.name;
+    point->labels = body->labels.labels;
+    point->label_count = body->labels.count;
+    enum reject_reason reason =
+        batch_add_point(body->body.batch, point, body->now, ++*body->last_arrival);
+    if (reason != REJECT_NONE) {
+        reject(body, reason, words_of(reason));
+        return false;
+    }
+    body->until_look -= point->buckets == NULL ? 1 : LOOK_HISTOGRAM;
+    body->body.counts.received++;
+    body->body.counts.stored++;
+    return true;
+}
+
+/* A start that is not said, or makes no sense, is none. */
+static wall_ms start_of(wall_ms start, wall_ms at)
+{
+    return start != 0 && start <= at ? start : WALL_NONE;
+}
+
+static bool take_sample(struct remote_body *body, struct str bytes)
+{
+    struct wire wire = wire_of(bytes);
+    uint64_t bits = 0;
+    wall_ms at = 0;
+    wall_ms start = 0;
+
+    while (wire_next(&wire)) {
+        switch (wire.tag) {
+        case WIRE_TAG(1, WIRE_FIXED64):
+            bits = wire_fixed64(&wire);
+            break;
+        case WIRE_TAG(2, WIRE_VARINT):
+            at = (int64_t)wire_varint(&wire);
+            break;
+        case WIRE_TAG(3, WIRE_VARINT):
+            start = (int64_t)wire_varint(&wire);
+            break;
+        default:
+            wire_skip(&wire);
+        }
+    }
+    if (!wire.ok)
+        return false;
+    body->place++;
+    if (body->labels.wrong != REJECT_NONE) {
+        reject(body, body->labels.wrong, body->labels.words);
+    } else if (is_dropped(body, bits)) {
+        body->samples_written++;
+    } else {
+        bool counts_up = body->counts_up;
+        struct batch_point point = {.kind = counts_up ? METRIC_COUNTER : METRIC_GAUGE,
+                                    .form = counts_up ? POINT_CUMULATIVE : POINT_LEVEL,
+                                    .at = at,
+                                    .start = start_of(start, at),
+                                    .value = wire_double(bits)};
+        body->samples_written += add(body, &point);
+    }
+    return true;
+}
+
+static bool take_histogram(struct remote_body *body, struct str bytes)
+{
+    const char *words = NULL;
+
+    if (body->histogram == NULL)
+        body->histogram = memory_zero(1, sizeof *body->histogram);
+    struct remote_histogram *histogram = body->histogram;
+    if (!remote_histogram_read(histogram, bytes))
+        return false;
+    body->place++;
+    if (body->labels.wrong != REJECT_NONE) {
+        reject(body, body->labels.wrong, body->labels.words);
+        return true;
+    }
+    if (histogram->sum_bits == STALE_BITS && is_dropped(body, STALE_BITS)) {
+        body->histograms_written++;
+        return true;
+    }
+    enum reject_reason reason = remote_histogram_expand(histogram, &words);
+    if (reason != REJECT_NONE) {
+        reject(body, reason, words);
+        return true;
+    }
+    struct batch_point point = {.kind = METRIC_DISTRIBUTION,
+                                .form = POINT_CUMULATIVE,
+                                .at = histogram->at,
+                                .start = start_of(histogram->start, histogram->at),
+                                .buckets = &histogram->buckets};
+    body->histograms_written += add(body, &point);
+    return true;
+}
+
+/* --- series ----------------------------------------------------------------------------------- */
+
+static void take_label(struct remote_body *body, struct str name, struct str value)
+{
+    remote_labels_add(&body->labels, name, value,
+                      remote_text_of(name) != REMOTE_TEXT_PLAIN ||
+                          remote_text_of(value) != REMOTE_TEXT_PLAIN);
+}
+
+/* 1.0: a Label. */
+static bool read_label(struct remote_body *body, struct str bytes)
+{
+    struct wire wire = wire_of(bytes);
+    struct str name = STR_EMPTY;
+    struct str value = STR_EMPTY;
+
+    while (wire_next(&wire)) {
+        switch (wire.tag) {
+        case WIRE_TAG(1, WIRE_BYTES):
+            name = wire_bytes(&wire);
+            break;
+        case WIRE_TAG(2, WIRE_BYTES):
+            value = wire_bytes(&wire);
+            break;
+        default:
+            wire_skip(&wire);
+        }
+    }
+    take_label(body, name, value);
+    return wire.ok;
+}
+
+/* 2.0: references to symbols, by twos. */
+struct references {
+    const struct remote_symbol *name; /* that has no value yet; NULL */
+};
+
+static void add_reference(struct remote_body *body, struct references *references, uint64_t number)
+{
+    if (number >= body->symbol_count) {
+        remote_labels_refuse(&body->labels, REJECT_malformed,
+                             "a label's reference is not that of a symbol");
+        return;
+    }
+    const struct remote_symbol *symbol = &body->symbols[number];
+    if (references->name == NULL) {
+        references->name = symbol;
+        return;
+    }
+    remote_labels_add(&body->labels, references->name->text, symbol->text,
+                      references->name->kind != REMOTE_TEXT_PLAIN ||
+                          symbol->kind != REMOTE_TEXT_PLAIN);
+    references->name = NULL;
+}
+
+static bool read_references(struct remote_body *body, struct references *references,
+                            struct str packed)
+{
+    struct wire wire = wire_of(packed);
+
+    while (wire_more(&wire))
+        add_reference(body, references, (uint32_t)wire_varint(&wire));
+    return wire.ok;
+}
+
+static bool read_metadata(struct remote_body *body, struct str bytes)
+{
+    struct wire wire = wire_of(bytes);
+
+    while (wire_next(&wire)) {
+        if (wire.tag == WIRE_TAG(1, WIRE_VARINT))
+            body->type = (enum remote_type)wire_varint(&wire);
+        else
+            wire_skip(&wire);
+    }
+    return wire.ok;
+}
+
+/* What a series says of itself; `*rest` is where its first sample is. */
+static bool read_series_1(struct remote_body *body, struct str bytes, struct str *rest)
+{
+    struct wire wire = wire_of(bytes);
+    bool ok = true;
+
+    *rest = STR_EMPTY;
+    for (const unsigned char *at = wire.at; ok && wire_next(&wire); at = wire.at) {
+        if (wire.tag == WIRE_TAG(1, WIRE_BYTES)) {
+            ok = read_label(body, wire_bytes(&wire));
+            continue;
+        }
+        if (rest->len == 0)
+            *rest = (struct str){(const char *)at, (size_t)(wire.end - at)};
+        wire_skip(&wire);
+    }
+    return ok && wire.ok;
+}
+
+static bool read_series_2(struct remote_body *body, struct str bytes)
+{
+    struct references references = {0};
+    struct wire wire = wire_of(bytes);
+    bool ok = true;
+
+    body->type = REMOTE_UNKNOWN;
+    while (ok && wire_next(&wire)) {
+        switch (wire.tag) {
+        case WIRE_TAG(1, WIRE_BYTES):
+            ok = read_references(body, &references, wire_bytes(&wire));
+            break;
+        case WIRE_TAG(1, WIRE_VARINT):
+            add_reference(body, &references, (uint32_t)wire_varint(&wire));
+            break;
+        case WIRE_TAG(5, WIRE_BYTES):
+            ok = read_metadata(body, wire_bytes(&wire));
+            break;
+        default:
+            wire_skip(&wire);
+        }
+    }
+    if (references.name != NULL)
+        remote_labels_refuse(&body->labels, REJECT_malformed, "a label has no value");
+    return ok && wire.ok;
+}
+
+/* Series of one metric follow each other. */
+static void find_type(struct remote_body *body)
+{
+    struct str name = body->labels.name;
+
+    if (body->version == 2) {
+        body->counts_up = remote_counts_up(name, body->type);
+    } else if (!str_equal(name, body->typed_name)) {
+        body->counts_up = remote_counts_up(name, remote_types_find(body->rules->seed, name));
+        body->typed_name = name;
+    }
+}
+
+/* A few bytes may stand for many: symbols that are referred to again and again, spans. */
+static bool holds_too_much(struct remote_body *body)
+{
+    if (body->until_look >= LOOK_HISTOGRAM)
+        return false;
+    body->until_look = LOOK_POINTS;
+    return remote_size_bytes(&body->body) / HELD_BODIES > body->body_bytes_max;
+}
+
+static bool set_broken(const struct remote_body *body, struct error *err)
+{
+    return error_set(err, ERROR_INVALID, "the body is no %s, or is broken (after %llu samples)",
+                     body->version == 1 ? "prometheus.WriteRequest"
+                                        : "io.prometheus.write.v2.Request",
+                     (unsigned long long)body->place);
+}
+
+static bool take_series(struct remote_body *body, struct str bytes, struct error *err)
+{
+    const uint32_t histogram_tag = WIRE_TAG(body->version == 1 ? 4 : 3, WIRE_BYTES);
+    struct str rest = bytes;
+
+    remote_labels_begin(&body->labels);
+    bool ok = body->version == 1 ? read_series_1(body, bytes, &rest) : read_series_2(body, bytes);
+    remote_labels_end(&body->labels);
+    find_type(body);
+    struct wire wire = wire_of(rest);
+    while (ok && wire_next(&wire)) {
+        if (wire.tag == WIRE_TAG(2, WIRE_BYTES))
+            ok = take_sample(body, wire_bytes(&wire));
+        else if (wire.tag == histogram_tag)
+            ok = take_histogram(body, wire_bytes(&wire));
+        else
+            wire_skip(&wire);
+        if (holds_too_much(body))
+            return error_set(err, ERROR_FULL,
+                             "the body has too many series and times for one request; send less");
+    }
+    return (ok && wire.ok) || set_broken(body, err);
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+/* 1.0: a MetricMetadata. */
+static bool remember_type(const struct remote_body *body, struct str bytes)
+{
+    struct wire wire = wire_of(bytes);
+    struct str family = STR_EMPTY;
+    uint64_t type = REMOTE_UNKNOWN;
+
+    while (wire_next(&wire)) {
+        switch (wire.tag) {
+        case WIRE_TAG(1, WIRE_VARINT):
+            type = wire_varint(&wire);
+            break;
+        case WIRE_TAG(2, WIRE_BYTES):
+            family = wire_bytes(&wire);
+            break;
+        default:
+            wire_skip(&wire);
+        }
+    }
+    if (wire.ok)
+        remote_types_remember(body->rules->seed, family, type);
+    return wire.ok;
+}
+
+static bool add_symbol(struct remote_body *body, struct str text, struct error *err)
+{
+    if (body->symbol_count == REMOTE_SYMBOLS_MAX)
+        return error_set(err, ERROR_FULL, "the body has more than %d symbols", REMOTE_SYMBOLS_MAX);
+    if (body->symbol_count == 0 && text.len > 0)
+        return error_set(err, ERROR_INVALID, "the first symbol is not empty");
+    if (body->symbol_count == body->symbol_capacity) {
+        body->symbol_capacity = body->symbol_capacity == 0 ? 256 : 2 * body->symbol_capacity;
+        body->symbols = memory_grow(body->symbols, body->symbol_capacity, sizeof *body->symbols);
+    }
+    body->symbols[body->symbol_count++] =
+        (struct remote_symbol){.text = text, .kind = remote_text_of(text)};
+    return true;
+}
+
+/* What series refer to, which may follow them. */
+static bool prepare(struct remote_body *body, struct str bytes, struct error *err)
+{
+    struct wire wire = wire_of(bytes);
+
+    while (wire_next(&wire)) {
+        if (body->version == 1 && wire.tag == WIRE_TAG(3, WIRE_BYTES)) {
+            if (!remember_type(body, wire_bytes(&wire)))
+                return set_broken(body, err);
+        } else if (body->version == 2 && wire.tag == WIRE_TAG(4, WIRE_BYTES)) {
+            if (!add_symbol(body, wire_bytes(&wire), err))
+                return false;
+        } else {
+            wire_skip(&wire);
+        }
+    }
+    return wire.ok || set_broken(body, err);
+}
+
+static bool remote_take(struct body *base, struct str bytes, struct error *err)
+{
+    struct remote_body *body = of(base);
+    const uint32_t series_tag = WIRE_TAG(body->version == 1 ? 1 : 5, WIRE_BYTES);
+    struct wire wire = wire_of(bytes);
+
+    if (bytes.len == 0)
+        return true;
+    if (body->taken)
+        return error_set(err, ERROR_INVALID, "the body came in pieces");
+    body->taken = true;
+    body->until_look = LOOK_POINTS;
+    if (!prepare(body, bytes, err))
+        return false;
+    while (wire_next(&wire)) {
+        if (wire.tag != series_tag)
+            wire_skip(&wire);
+        else if (!take_series(body, wire_bytes(&wire), err))
+            return false;
+    }
+    return wire.ok || set_broken(body, err);
+}
+
+static bool remote_end(struct body *body, struct error *err)
+{
+    (void)body;
+    (void)err;
+    return true; /* P5: nothing at all is a request too */
+}
+
+/* --- the verdict ------------------------------------------------------------------------------ */
+
+/* P8: "1 of 4 samples rejected (bad_name 1), the others are taken; sample 2, '...': why". */
+static void word_mistakes(const struct body *body, struct buf *out)
+{
+    const struct body_example *first = &body->examples[0];
+    const char *before = " (";
+
+    buf_printf(out, "%llu of %llu samples rejected", (unsigned long long)body_rejected(body),
+               (unsigned long long)body->counts.received);
+    for (int i = 0; i < REJECT_REASON_COUNT; i++) {
+        if (body->counts.rejected[i] == 0)
+            continue;
+        buf_printf(out, "%s%s %llu", before, reject_reason_name((enum reject_reason)i),
+                   (unsigned long long)body->counts.rejected[i]);
+        before = ", ";
+    }
+    buf_printf(out, "), the others are taken; sample %llu, '%s': %s",
+               (unsigned long long)first->place, first->example, first->words);
+}
+
+static void remote_verdict(const struct body *base, struct http_answer *answer)
+{
+    const struct remote_body *body = (const struct remote_body *)base;
+    struct buf words = BUF_EMPTY;
+
+    answer->says_written = body->version == 2;
+    answer->counts = (struct http_counts){.samples = body->samples_written,
+                                          .histograms = body->histograms_written,
+                                          .rejected = body_rejected(base)};
+    if (answer->counts.rejected == 0) {
+        http_answer_stored(answer, STR_EMPTY);
+        return;
+    }
+    word_mistakes(base, &words);
+    http_answer_mistake(answer, 400, buf_view(&words), STR_EMPTY);
+    buf_fini(&words);
+}
+
+/* Whatever version it was: a sender of 1.0 does not look. */
+static void remote_refusal(struct http_answer *answer, unsigned status, struct str words)
+{
+    answer->says_written = true;
+    http_answer_mistake(answer, status, words, STR_EMPTY);
+}
+
+const struct body_format REMOTE_BODY_FORMAT = {
+    .open = remote_open,
+    .close = remote_close,
+    .take = remote_take,
+    .end = remote_end,
+    .size_bytes = remote_size_bytes,
+    .verdict = remote_verdict,
+    .refusal = remote_refusal,
+};

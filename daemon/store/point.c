@@ -1,0 +1,303 @@
+#include "store/point.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "store/catalog.h"
+#include "store/index.h"
+#include "store/mixed.h"
+#include "store/series_cursor.h"
+#include "store/series_table.h"
+
+enum {
+    DIGIT_BITS = 11,
+    DIGIT_COUNT = 1 << DIGIT_BITS,
+    SORT_SMALL = 32, /* fewer are sorted by comparing */
+    PREFETCH_AHEAD = 12,
+    NOTE_MS = MS_PER_MINUTE, /* metrics of two senders are marked so often */
+};
+
+struct points {
+    struct tracker_set *trackers;
+    struct series_table metrics; /* index_metric_key -> index into `first_seen`, + 1 */
+    wall_ms *first_seen;
+    size_t count;
+    size_t capacity;
+    struct series_table noted; /* the same -> index into `noted_at`, + 1: of two senders */
+    wall_ms *noted_at;
+    size_t noted_count;
+    size_t noted_capacity;
+};
+
+struct points *points_new(void)
+{
+    struct points *set = memory_zero(1, sizeof *set);
+    set->trackers = tracker_set_new();
+    series_table_init(&set->metrics);
+    series_table_init(&set->noted);
+    return set;
+}
+
+void points_free(struct points *set)
+{
+    if (set == NULL)
+        return;
+    tracker_set_free(set->trackers);
+    series_table_fini(&set->metrics);
+    series_table_fini(&set->noted);
+    free(set->first_seen);
+    free(set->noted_at);
+    free(set);
+}
+
+bool points_begin(struct points *set, const struct read_txn *txn, struct error *err)
+{
+    return tracker_set_begin(set->trackers, txn, err);
+}
+
+void points_forget(struct points *set)
+{
+    tracker_set_forget(set->trackers);
+    series_table_fini(&set->noted);
+    series_table_init(&set->noted);
+    set->noted_count = 0;
+}
+
+void points_remove(struct points *set, const uint32_t *ids, size_t count)
+{
+    tracker_set_remove(set->trackers, ids, count);
+}
+
+size_t points_size_bytes(const struct points *set)
+{
+    return sizeof *set + tracker_set_size_bytes(set->trackers) +
+           series_table_size_bytes(&set->metrics) + series_table_size_bytes(&set->noted) +
+           set->capacity * sizeof *set->first_seen + set->noted_capacity * sizeof *set->noted_at;
+}
+
+/* --- the metric's first sample --- */
+
+/* The least id that a run has for the metric; 0: none. */
+static bool first_id_in(const struct read_txn *txn, uint64_t run, struct series_hash key,
+                        uint32_t *out, struct error *err)
+{
+    struct index_cursor cursor;
+    uint32_t ids[INDEX_CHUNK_IDS_MAX];
+    size_t count = 0;
+
+    *out = 0;
+    bool ok = index_cursor_init(&cursor, txn, run, err) &&
+              index_cursor_seek(&cursor, (struct index_key){key, STR_EMPTY}, 0, err);
+    if (ok && cursor.has && series_hash_equal(cursor.key.hash, key)) {
+        ok = index_cursor_ids(&cursor, ids, &count, err);
+        *out = ok && count > 0 ? ids[0] : 0;
+    }
+    index_cursor_fini(&cursor);
+    return ok;
+}
+
+/* When the first series of the metric was made; WALL_NONE while none is in the index, which it is
+ * moments later. */
+static bool read_first_seen(const struct read_txn *txn, struct series_hash key, wall_ms *out,
+                            struct error *err)
+{
+    struct index_runs runs;
+    struct series_cursor series;
+    uint32_t least = 0;
+
+    *out = WALL_NONE;
+    bool ok = index_runs_read(&runs, txn, err);
+    for (size_t i = 0; ok && i < runs.count && least == 0; i++) /* earlier runs, earlier series */
+        ok = first_id_in(txn, runs.items[i].number, key, &least, err);
+    index_runs_fini(&runs);
+    if (!ok || least == 0)
+        return ok;
+    ok = series_cursor_init(&series, txn, err) && series_cursor_seek(&series, least, err);
+    if (ok && series.has)
+        *out = series.first_seen;
+    series_cursor_fini(&series);
+    return ok;
+}
+
+/* The index that a metric has in a list that grows with it. */
+static wall_ms *slot_of(struct series_table *table, struct series_hash metric, wall_ms **list,
+                        size_t *count, size_t *capacity)
+{
+    const struct series_slot *slot = series_table_find(table, metric);
+
+    if (slot != NULL)
+        return &(*list)[slot->id - 1];
+    if (*count == *capacity) {
+        *capacity = *capacity == 0 ? 64 : *capacity * 2;
+        *list = memory_grow(*list, *capacity, sizeof **list);
+    }
+    (*list)[(*count)++] = WALL_NONE;
+    series_table_put(table, metric, (uint32_t)*count, 0);
+    return &(*list)[*count - 1];
+}
+
+/* False: nobody knows. */
+static bool key_of(const struct read_txn *txn, const struct point *point, struct str *out)
+{
+    *out = point->key;
+    return out->len > 0 || catalog_key(txn, point->id, out);
+}
+
+/* The first sample of the metric: asked for the first point of a series alone. */
+static bool first_seen(struct points *set, const struct read_txn *txn, const struct point *point,
+                       wall_ms *out, struct error *err)
+{
+    struct str key;
+
+    *out = WALL_NONE;
+    if (point->sent->form != POINT_CUMULATIVE || point->sent->start == WALL_NONE ||
+        tracker_has(set->trackers, point->id, POINT_CUMULATIVE) || !key_of(txn, point, &key))
+        return true;
+    struct series_hash metric = index_metric_key(series_key_kind(key), series_key_metric(key));
+    wall_ms *known = slot_of(&set->metrics, metric, &set->first_seen, &set->count, &set->capacity);
+    if (*known == WALL_NONE && !read_first_seen(txn, metric, known, err))
+        return false;
+    *out = *known;
+    return true;
+}
+
+/* --- sorting --- */
+
+static int compare_points(const void *a, const void *b)
+{
+    const struct point *one = a;
+    const struct point *other = b;
+
+    if (one->id != other->id)
+        return one->id < other->id ? -1 : 1;
+    if (one->sent->at != other->sent->at)
+        return one->sent->at < other->sent->at ? -1 : 1;
+    if (one->sent->arrival != other->sent->arrival)
+        return one->sent->arrival < other->sent->arrival ? -1 : 1;
+    return 0;
+}
+
+/* Stable, by one digit of the ids. */
+static void sort_digit(const struct point *from, struct point *to, size_t count, unsigned shift)
+{
+    size_t starts[DIGIT_COUNT] = {0};
+    size_t start = 0;
+
+    for (size_t i = 0; i < count; i++)
+        starts[from[i].id >> shift & (DIGIT_COUNT - 1)]++;
+    for (size_t i = 0; i < DIGIT_COUNT; i++) {
+        size_t here = starts[i];
+        starts[i] = start;
+        start += here;
+    }
+    for (size_t i = 0; i < count; i++)
+        to[starts[from[i].id >> shift & (DIGIT_COUNT - 1)]++] = from[i];
+}
+
+/* By id from the least digit on, then what is of one series: mostly there is one of each. */
+static void sort(struct point_list *list, struct arena *scratch)
+{
+    struct point *from = list->items;
+    uint32_t bits = 0;
+
+    if (list->count <= SORT_SMALL) {
+        qsort(from, list->count, sizeof *from, compare_points);
+        return;
+    }
+    for (size_t i = 1; i < list->count; i++)
+        bits |= from[i].id ^ from[0].id;
+    struct point *to = arena_array(scratch, list->count, sizeof *to);
+    for (unsigned shift = 0; shift < 32; shift += DIGIT_BITS) {
+        if ((bits >> shift & (DIGIT_COUNT - 1)) == 0)
+            continue;
+        sort_digit(from, to, list->count, shift);
+        struct point *sorted = to;
+        to = from;
+        from = sorted;
+    }
+    list->items = from;
+    for (size_t i = 0, end = 0; i < list->count; i = end) {
+        for (end = i + 1; end < list->count && from[end].id == from[i].id;)
+            end++;
+        if (end > i + 1)
+            qsort(&from[i], end - i, sizeof *from, compare_points);
+    }
+}
+
+/* --- the points --- */
+
+/* Two senders: the metric is marked, not more than once a minute. */
+static bool note_mixed(struct points *set, struct write_txn *txn, const struct point *point,
+                       const struct tracker_answer *answer, struct point_list *list,
+                       struct error *err)
+{
+    const struct mixed_span span = {answer->mixed_from, point->sent->at};
+    struct str key;
+
+    list->mixed++;
+    if (!key_of(&txn->reader, point, &key))
+        return true;
+    struct str metric = series_key_metric(key);
+    (void)str_quoted(metric, list->mixed_metric);
+    wall_ms *noted_at = slot_of(&set->noted, index_metric_key(series_key_kind(key), metric),
+                                &set->noted_at, &set->noted_count, &set->noted_capacity);
+    if (*noted_at != WALL_NONE && span.to >= *noted_at && span.to - *noted_at < NOTE_MS)
+        return true;
+    *noted_at = span.to;
+    return mixed_note(txn, metric, span, err);
+}
+
+static void store_counted(const struct point *point, const struct tracker_answer *answer,
+                          struct delta_cell *out)
+{
+    const struct delta_point *sent = point->sent;
+
+    if (sent->tally == NULL)
+        aggregate_add(&out->cell.aggregate, answer->value, WEIGHT_ONE, sent->at, sent->arrival);
+    else if (answer->counted != NULL)
+        tally_cell(answer->counted, sent->at, sent->arrival, &out->cell);
+    tally_free(answer->counted);
+}
+
+static bool resolve(struct points *set, struct write_txn *txn, struct point_list *list, size_t i,
+                    struct error *err)
+{
+    const struct point *point = &list->items[i];
+    struct delta_cell *cell = &list->cells[i];
+    struct tracker_point taken = {.id = point->id,
+                                  .form = point->sent->form,
+                                  .at = point->sent->at,
+                                  .start = point->sent->start,
+                                  .value = point->sent->value,
+                                  .tally = point->sent->tally};
+    struct tracker_answer answer;
+
+    cell->minute = minute_of(taken.at);
+    if (!first_seen(set, &txn->reader, point, &taken.metric_first_at, err))
+        return false;
+    tracker_take(set->trackers, &taken, &answer);
+    if (answer.verdict == TRACKER_COUNTED)
+        store_counted(point, &answer, cell);
+    else if (answer.verdict == TRACKER_CONFLICT)
+        point->drops->counts[DROP_conflict]++;
+    else
+        point->drops->counts[DROP_duplicate]++;
+    return !answer.mixed || note_mixed(set, txn, point, &answer, list, err);
+}
+
+bool points_resolve(struct points *set, struct write_txn *txn, struct arena *scratch,
+                    struct point_list *list, struct error *err)
+{
+    sort(list, scratch);
+    memset(list->cells, 0, list->count * sizeof *list->cells);
+    for (size_t i = 0; i < list->count; i++) {
+        if (i + PREFETCH_AHEAD < list->count) {
+            __builtin_prefetch(list->items[i + PREFETCH_AHEAD].sent);
+            tracker_prefetch(set->trackers, list->items[i + PREFETCH_AHEAD].id);
+        }
+        if (!resolve(set, txn, list, i, err))
+            return false;
+    }
+    return tracker_set_save(set->trackers, txn, err);
+}

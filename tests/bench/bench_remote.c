@@ -1,0 +1,245 @@
+/* What a sample of remote write costs: parsed and put into a batch, for requests of 2,000 series
+ * with a sample each, as Prometheus sends them; beside a bare walk over the same bytes and snappy's
+ * unpacking of them in the same run: machines differ, the ratios do not. */
+#include <snappy-c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/memory.h"
+#include "ingest/remote_body.h"
+#include "unit/ingest/remote_message.h"
+
+enum { REQUEST = 2000, ROUNDS = 5, LABELS = 7, REQUESTS_MAX = 50 };
+
+static const wall_ms NOW = INT64_C(1791788430000);
+
+struct request {
+    struct buf bytes;
+    char *packed;
+    size_t packed_len;
+};
+
+static struct request requests[REQUESTS_MAX];
+static size_t request_count;
+static char *unpacked;
+static unsigned version;
+
+/* Of the processor, for others may want it too. */
+static double seconds_now(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* --- what is measured: one request each ------------------------------------------------------- */
+
+/* Every field down to the labels' texts and the samples' values. */
+static size_t walk(struct str bytes, unsigned depth)
+{
+    struct wire wire = wire_of(bytes);
+    size_t fields = 0;
+
+    while (wire_next(&wire)) {
+        bool is_packed = version == 2 && depth == 1 && wire.tag == WIRE_TAG(1, WIRE_BYTES);
+        bool is_text = depth == 2 || (version == 2 && wire.tag == WIRE_TAG(4, WIRE_BYTES));
+        if ((wire.tag & 7) != WIRE_BYTES || is_text) {
+            wire_skip(&wire);
+        } else if (is_packed) {
+            struct wire packed = wire_of(wire_bytes(&wire));
+            while (wire_more(&packed))
+                fields += wire_varint(&packed) > 0;
+        } else {
+            fields += walk(wire_bytes(&wire), depth + 1);
+        }
+        fields++;
+    }
+    return fields;
+}
+
+static size_t walk_request(const struct request *request)
+{
+    return walk(buf_view(&request->bytes), 0) > REQUEST ? REQUEST : 0;
+}
+
+static size_t unpack(const struct request *request)
+{
+    size_t len = request->bytes.len;
+    return snappy_uncompress(request->packed, request->packed_len, unpacked, &len) == SNAPPY_OK
+               ? REQUEST
+               : 0;
+}
+
+static size_t take(const struct request *request)
+{
+    const struct batch_rules rules = {
+        .series_max = 1000 * 1000, .max_future = MS_PER_HOUR, .max_past = MS_PER_DAY, .seed = 42};
+    const struct http_head head = {
+        .encoding = HTTP_SNAPPY,
+        .content_type = version == 1
+                            ? STR("application/x-protobuf")
+                            : STR("application/x-protobuf;proto=io.prometheus.write.v2.Request")};
+    static uint64_t arrival;
+    const struct body_request what = {.head = &head,
+                                      .rules = &rules,
+                                      .body_bytes_max = 32 * 1024 * 1024,
+                                      .now_us = NOW * 1000,
+                                      .last_arrival = &arrival};
+    struct http_answer answer = HTTP_ANSWER_EMPTY;
+    struct error err;
+    struct body *body = REMOTE_BODY_FORMAT.open(&what, &answer);
+    bool ok = REMOTE_BODY_FORMAT.take(body, buf_view(&request->bytes), &err);
+    size_t stored = body->counts.stored;
+    REMOTE_BODY_FORMAT.close(body);
+    return ok ? stored : 0;
+}
+
+static double best_ns(size_t (*what)(const struct request *request))
+{
+    double best = 1e9;
+    for (int i = 0; i < ROUNDS; i++) {
+        double began = seconds_now();
+        for (size_t r = 0; r < request_count; r++) {
+            size_t got = what(&requests[r]);
+            if (got != REQUEST) {
+                (void)fprintf(stderr, "bench_remote: %zu samples, not %d\n", got, REQUEST);
+                exit(1);
+            }
+        }
+        double took = seconds_now() - began;
+        best = took < best ? took : best;
+    }
+    return best * 1e9 / (double)(request_count * REQUEST);
+}
+
+/* --- what it is measured on ------------------------------------------------------------------- */
+
+struct texts {
+    char name[64];
+    char labels[LABELS][2][64];
+};
+
+/* As a node's exporter names them; `i` is the series. */
+static void name_series(struct texts *out, unsigned i)
+{
+    static const char *const names[] = {"node_cpu_seconds_total", "node_filesystem_avail_bytes",
+                                        "http_request_duration_seconds_bucket",
+                                        "node_network_receive_bytes_total", "node_load1"};
+    static const char *const labels[LABELS][2] = {
+        {"cluster", "eu-west-1"}, {"cpu", "%u"},
+        {"env", "production"},    {"instance", "10.2.%u.7:9100"},
+        {"job", "node-exporter"}, {"mode", "idle"},
+        {"zone", "eu-west-1b"}};
+
+    (void)snprintf(out->name, sizeof out->name, "%s", names[i / 200 % 5]);
+    for (size_t l = 0; l < LABELS; l++) {
+        (void)snprintf(out->labels[l][0], sizeof out->labels[l][0], "%s", labels[l][0]);
+        (void)snprintf(out->labels[l][1], sizeof out->labels[l][1], "%s", labels[l][1]);
+    }
+    (void)snprintf(out->labels[1][1], sizeof out->labels[1][1], "%u", i % 64);
+    (void)snprintf(out->labels[3][1], sizeof out->labels[3][1], "10.2.%u.7:9100", i / 64);
+}
+
+static void put_series_1(struct buf *request, const struct texts *texts, unsigned i)
+{
+    struct buf series = BUF_EMPTY;
+    put_label(&series, STR("__name__"), str_of(texts->name));
+    for (size_t l = 0; l < LABELS; l++)
+        put_label(&series, str_of(texts->labels[l][0]), str_of(texts->labels[l][1]));
+    put_sample(&series, i % 1000, NOW, 0);
+    put_message(request, 1, &series);
+    buf_fini(&series);
+}
+
+static uint32_t symbol(struct table *table, struct buf *symbols, const char *text)
+{
+    void *there = table_find(table, str_of(text));
+    if (there == NULL) {
+        there = (void *)(uintptr_t)(table->count + 1);
+        (void)table_add(table, str_of(text), there);
+        put_text(symbols, 4, str_of(text));
+    }
+    return (uint32_t)(uintptr_t)there;
+}
+
+static void put_series_2(struct buf *request, struct buf *symbols, struct table *table,
+                         const struct texts *texts, unsigned i)
+{
+    struct buf series = BUF_EMPTY;
+    struct buf inner = BUF_EMPTY;
+    buf_varint(&inner, symbol(table, symbols, "__name__"));
+    buf_varint(&inner, symbol(table, symbols, texts->name));
+    for (size_t l = 0; l < LABELS; l++) {
+        buf_varint(&inner, symbol(table, symbols, texts->labels[l][0]));
+        buf_varint(&inner, symbol(table, symbols, texts->labels[l][1]));
+    }
+    put_message(&series, 1, &inner);
+    put_sample(&series, i % 1000, NOW, NOW - 100000);
+    put_number(&inner, 1, 1);
+    put_message(&series, 5, &inner);
+    put_message(request, 5, &series);
+    buf_fini(&inner);
+    buf_fini(&series);
+}
+
+static void make_request(struct request *out, unsigned first)
+{
+    struct buf symbols = BUF_EMPTY;
+    struct buf series = BUF_EMPTY;
+    struct table table = TABLE_EMPTY;
+    struct texts texts;
+
+    put_text(&symbols, 4, STR_EMPTY);
+    for (unsigned i = first; i < first + REQUEST; i++) {
+        name_series(&texts, i);
+        if (version == 1)
+            put_series_1(&series, &texts, i);
+        else
+            put_series_2(&series, &symbols, &table, &texts, i);
+    }
+    out->bytes = (struct buf)BUF_EMPTY;
+    if (version == 2)
+        buf_str(&out->bytes, buf_view(&symbols));
+    buf_str(&out->bytes, buf_view(&series));
+    out->packed_len = snappy_max_compressed_length(out->bytes.len);
+    out->packed = memory_alloc(out->packed_len);
+    (void)snappy_compress(out->bytes.bytes, out->bytes.len, out->packed, &out->packed_len);
+    table_fini(&table);
+    buf_fini(&symbols);
+    buf_fini(&series);
+}
+
+int main(void)
+{
+    static const unsigned counts[] = {10 * 1000, 100 * 1000};
+
+    printf("%-22s %8s %8s %10s %10s %10s %10s\n", "remote write", "bytes", "packed", "snappy ns",
+           "walk ns", "take ns", "take/walk");
+    for (size_t i = 0; i < 4; i++) {
+        unsigned count = counts[i % 2];
+        version = i < 2 ? 1 : 2;
+        request_count = count / REQUEST;
+        size_t bytes = 0;
+        size_t packed = 0;
+        for (size_t r = 0; r < request_count; r++) {
+            make_request(&requests[r], (unsigned)r * REQUEST);
+            bytes += requests[r].bytes.len;
+            packed += requests[r].packed_len;
+        }
+        unpacked = memory_alloc(bytes);
+        double snappy_ns = best_ns(unpack);
+        double walk_ns = best_ns(walk_request);
+        double take_ns = best_ns(take);
+        printf("%u.0, %6u series %10.1f %8.1f %10.1f %10.1f %10.1f %10.1f\n", version, count,
+               (double)bytes / count, (double)packed / count, snappy_ns, walk_ns, take_ns,
+               take_ns / walk_ns);
+        for (size_t r = 0; r < request_count; r++) {
+            buf_fini(&requests[r].bytes);
+            free(requests[r].packed);
+        }
+        free(unpacked);
+    }
+    return 0;
+}

@@ -1,0 +1,88 @@
+/* Any bytes as the body of a remote write of either version: the ledger balances, and what is
+ * stored is such as may be stored. The first byte says which version. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "ingest/remote_body.h"
+#include "ingest/remote_types.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const wall_ms NOW = INT64_C(1791788430000);
+
+static void require(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void check_points(const struct delta *delta, const struct batch_rules *rules)
+{
+    for (size_t i = 0; i < delta->series_count; i++) {
+        require(series_key_is_valid(delta->series[i].key));
+        require(series_hash_equal(delta->series[i].hash, series_key_hash(delta->series[i].key)));
+    }
+    for (size_t i = 0; i < delta->point_count; i++) {
+        const struct delta_point *point = &delta->points[i];
+        require(point->series < delta->series_count);
+        require(point->at <= NOW + rules->max_future && point->at >= NOW - rules->max_past);
+        require(point->start == WALL_NONE || point->start <= point->at);
+        enum metric_kind kind = series_key_kind(delta->series[point->series].key);
+        require((kind == METRIC_DISTRIBUTION) == (point->tally != NULL));
+        require((point->form == POINT_LEVEL) == (kind == METRIC_GAUGE));
+        if (point->tally == NULL)
+            require(isfinite(point->value) && (kind == METRIC_GAUGE || point->value >= 0));
+    }
+}
+
+static void check(struct body *body, const struct batch_rules *rules)
+{
+    struct http_answer answer = {.dialect = HTTP_PLAIN};
+    uint64_t dropped =
+        body->counts.dropped[DROP_stale_marker] + body->counts.dropped[DROP_not_finite];
+
+    require(ledger_balances(&body->counts));
+    REMOTE_BODY_FORMAT.verdict(body, &answer);
+    require(answer.status == (body_rejected(body) == 0 ? 204 : 400));
+    require(answer.counts.samples + answer.counts.histograms == body->counts.stored + dropped);
+    http_answer_fini(&answer);
+    struct delta *delta = batch_take(body->batch);
+    body->batch = NULL;
+    check_points(delta, rules);
+    delta_free(delta);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct batch_rules rules = {.series_max = 100,
+                                      .max_future = MS_PER_HOUR,
+                                      .max_past = INT64_C(100000) * MS_PER_DAY,
+                                      .seed = 1};
+    if (size == 0)
+        return 0;
+    const struct http_head head = {
+        .encoding = HTTP_SNAPPY,
+        .content_type = data[0] % 2 == 1
+                            ? STR("application/x-protobuf")
+                            : STR("application/x-protobuf;proto=io.prometheus.write.v2.Request")};
+    uint64_t arrival = 0;
+    const struct body_request request = {.head = &head,
+                                         .rules = &rules,
+                                         .body_bytes_max = 64 * 1024,
+                                         .now_us = NOW * 1000,
+                                         .last_arrival = &arrival};
+    struct http_answer answer = HTTP_ANSWER_EMPTY;
+    struct error err = ERROR_EMPTY;
+    struct body *body = REMOTE_BODY_FORMAT.open(&request, &answer);
+
+    require(body != NULL);
+    if (REMOTE_BODY_FORMAT.take(body, (struct str){(const char *)data + 1, size - 1}, &err) &&
+        REMOTE_BODY_FORMAT.end(body, &err))
+        check(body, &rules);
+    else
+        require(err.kind == ERROR_INVALID || err.kind == ERROR_FULL);
+    require(REMOTE_BODY_FORMAT.size_bytes(body) < 4 * 1024 * 1024);
+    REMOTE_BODY_FORMAT.close(body);
+    remote_types_forget();
+    return 0;
+}
