@@ -19,6 +19,7 @@
 #include "ingest/ingest.h"
 #include "kpi/coord.h"
 #include "kpi/evaluator.h"
+#include "series/room.h"
 #include "store/writer.h"
 #include "web/web.h"
 
@@ -43,6 +44,7 @@ struct app {
     struct evaluator *evaluator;
     struct ingest *ingest;
     struct web *web;
+    struct room *room; /* the writer tells ingest where no further series are made */
 
     struct config *config;            /* main thread only */
     struct alert_config alert_config; /* writer's thread only, once it runs */
@@ -101,6 +103,7 @@ static size_t list_listeners(struct web_listener *out, size_t max, void *arg)
         out[i].protocol = facts[i].protocol;
         out[i].pending = facts[i].received - facts[i].handed_over;
         out[i].kernel_drops = facts[i].kernel_drops;
+        out[i].connections_denied = facts[i].connections_denied;
     }
     free(facts);
     return count;
@@ -123,6 +126,25 @@ static size_t list_clients(struct web_client *out, size_t max, void *arg)
     }
     free(facts);
     return count;
+}
+
+/* What the web thread has stored, or a reload has read, holds for listeners at once. */
+static void set_tokens(struct token_table *tokens, void *arg)
+{
+    const struct app *app = arg;
+    ingest_set_tokens(app->ingest, tokens);
+}
+
+static size_t list_rejected(struct rejected_facts *out, size_t max, void *arg)
+{
+    const struct app *app = arg;
+    return ingest_rejected(app->ingest, out, max);
+}
+
+static void read_tail(const struct tail_request *request, struct tail_lines *out, void *arg)
+{
+    const struct app *app = arg;
+    ingest_tail(app->ingest, request, out);
 }
 
 /* The name of a thread that is stuck, NULL if all turn. */
@@ -167,6 +189,13 @@ static struct web_config web_config_of(const struct config *config)
                                .calendar = config->calendar,
                                .control_path = config->control_path,
                                .http_listen = config->http.listen,
+                               .http_access = {.allow = config->http.allow,
+                                               .allow_count = config->http.allow_count,
+                                               .tls = config->http.tls,
+                                               .tokens = config->http.tokens,
+                                               .base_url = config->http.base_url},
+                               .tokens = config->tokens,
+                               .token_count = config->token_count,
                                .max_future = config->ingest.shard_limits.max_future,
                                .max_past = config->ingest.shard_limits.max_past};
 }
@@ -210,7 +239,10 @@ static bool start_store(struct app *app, struct error *err)
                    ? error_hint(err, "'storage: { path: DIRECTORY }' in '%s' names another one",
                                 app->config->path)
                    : false;
-    const struct writer_options options = {.upkeep = &app->config->upkeep};
+    app->room = room_new((size_t)app->config->series_limits.series);
+    app->config->ingest.shard_limits.room = app->room;
+    const struct writer_options options = {
+        .upkeep = &app->config->upkeep, .limits = app->config->series_limits, .room = app->room};
     app->writer = writer_new(app->store, &options);
     app->alert_config = app->config->alert;
     app->engine = alert_engine_new(&app->alert_config);
@@ -235,7 +267,12 @@ static bool start_ingest(struct app *app, struct error *err)
 
     if (getrandom(&options.seed, sizeof options.seed, 0) != (ssize_t)sizeof options.seed)
         return error_set_errno(err, "cannot get random numbers from the system");
+    struct web_config web = web_config_of(app->config);
+    options.tokens = web_load_tokens(app->store, &web, NULL, err);
+    if (options.tokens == NULL)
+        return false;
     app->ingest = ingest_start(&options, &app->config->ingest, err);
+    token_table_release(options.tokens);
     return app->ingest != NULL;
 }
 
@@ -243,8 +280,12 @@ static bool start_web(struct app *app, struct error *err)
 {
     struct web_options options = {.store = app->store,
                                   .writer = app->writer,
+                                  .room = app->room,
                                   .listeners = list_listeners,
                                   .clients = list_clients,
+                                  .rejected = list_rejected,
+                                  .tail = read_tail,
+                                  .set_tokens = set_tokens,
                                   .is_ready = is_ready,
                                   .arg = app};
     struct web_config web = web_config_of(app->config);
@@ -281,6 +322,7 @@ static void stop_parts(struct app *app)
     dispatcher_free(app->dispatcher);
     coord_free(app->coord);
     writer_free(app->writer);
+    room_free(app->room);
     alert_engine_free(app->engine);
     store_close(app->store);
     config_free(app->config);
@@ -324,6 +366,7 @@ static void switch_writer(void *arg)
     app->alert_config = request->config->alert;
     alert_engine_set_config(app->engine, &app->alert_config);
     writer_set_upkeep(app->writer, &request->config->upkeep);
+    writer_set_limits(app->writer, &request->config->series_limits);
 }
 
 /* Opening new listeners may fail, so it comes first; nothing after it can. */
@@ -332,6 +375,7 @@ static bool apply_config(struct app *app, struct config *fresh, struct error *er
     struct writer_switch request = {app, fresh};
     struct buf restart = BUF_EMPTY;
 
+    fresh->ingest.shard_limits.room = app->room;
     if (!ingest_reload(app->ingest, &fresh->ingest, err))
         return false;
     config_keep_started(fresh, app->config, &restart);

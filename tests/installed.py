@@ -20,6 +20,11 @@ EXPECTED = [
     "usr/local/share/man/man5/kpid.yaml.5",
     "usr/local/share/doc/kpid/examples/kpid.yaml",
     "usr/local/share/kpid/kpid.schema.json",
+    "usr/local/include/kpid_client.h",
+    "usr/local/lib/libkpid-client.a",
+    "usr/local/lib/libkpid-client.so",
+    "usr/local/lib/libkpid-client.so.0",
+    "usr/local/lib/pkgconfig/kpid-client.pc",
 ]
 
 

@@ -24,13 +24,14 @@ HOMES = {
     r"lmdb\.h": ["store"],
     r"yaml\.h": ["config"],
     r"curl/.*": ["alert"],
-    r"openssl/.*": ["alert"],
+    r"openssl/.*": ["alert", "ingest", "web"],
     r"glib.*": ["base"],
     r"event2/(http|keyvalq_struct).*": ["web"],
     r"xxhash\.h": ["series", "config", "store", "ingest"],
     r"http_parser\.h": ["ingest"],
     r"zlib\.h": ["ingest"],
     r"snappy-c\.h": ["ingest"],
+    r"kpid\.pb-c\.h|protobuf-c/.*": ["ingest"],
     r"systemd/.*": ["app"],
 }
 

@@ -343,23 +343,19 @@ struct civil calendar_civil(const struct calendar *calendar, wall_ms at)
     return civil;
 }
 
-/* `local` is a civil time in milliseconds, as if the zone were UTC. Whether it exists; `out` is its
- * first instant, else the first one after the gap. */
-static bool find_instant(const struct calendar *calendar, int64_t local, wall_ms *out)
+/* The first instant of `local`, a civil time in milliseconds as if the zone were UTC; of one that
+ * does not exist the first one after the gap. */
+static wall_ms first_instant(const struct calendar *calendar, int64_t local)
 {
     size_t i = find_interval(calendar, local - OFFSET_MAX_MS);
 
     for (;; i++) {
         const struct interval *interval = &calendar->intervals[i];
         wall_ms at = local - offset_ms(interval);
-        if (i > 0 && at < interval->from) { /* and after the end of the one before */
-            *out = interval->from;
-            return false;
-        }
-        if (i + 1 == calendar->count || at < interval[1].from) {
-            *out = at;
-            return true;
-        }
+        if (i > 0 && at < interval->from) /* and after the end of the one before */
+            return interval->from;
+        if (i + 1 == calendar->count || at < interval[1].from)
+            return at;
     }
 }
 
@@ -376,15 +372,7 @@ static int64_t local_of(const struct civil *civil)
 
 wall_ms calendar_instant(const struct calendar *calendar, const struct civil *civil)
 {
-    wall_ms at = 0;
-    (void)find_instant(calendar, local_of(civil), &at);
-    return at;
-}
-
-bool calendar_exists(const struct calendar *calendar, const struct civil *civil)
-{
-    wall_ms at = 0;
-    return find_instant(calendar, local_of(civil), &at);
+    return first_instant(calendar, local_of(civil));
 }
 
 wall_ms calendar_add_days(const struct calendar *calendar, wall_ms at, int days)
@@ -392,9 +380,7 @@ wall_ms calendar_add_days(const struct calendar *calendar, wall_ms at, int days)
     if (days == 0)
         return at; /* and not the first of two */
     struct civil civil = calendar_civil(calendar, at);
-    wall_ms moved = 0;
-    (void)find_instant(calendar, local_of(&civil) + days * (int64_t)MS_PER_DAY, &moved);
-    return moved;
+    return first_instant(calendar, local_of(&civil) + days * (int64_t)MS_PER_DAY);
 }
 
 /* --- periods -----------------------------------------------------------------------------------
@@ -441,9 +427,7 @@ static int64_t first_day(const struct calendar *calendar, enum period_kind kind,
 
 static wall_ms start_of_day(const struct calendar *calendar, int64_t days)
 {
-    wall_ms at = 0;
-    (void)find_instant(calendar, days * MS_PER_DAY, &at);
-    return at;
+    return first_instant(calendar, days * MS_PER_DAY);
 }
 
 struct period calendar_period(const struct calendar *calendar, enum period_kind kind, wall_ms at)

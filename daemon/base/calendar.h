@@ -67,9 +67,6 @@ struct civil calendar_civil(const struct calendar *calendar, wall_ms at);
  * twice gives the first. */
 wall_ms calendar_instant(const struct calendar *calendar, const struct civil *civil);
 
-/* Whether the civil time exists (is not in a DST gap). */
-bool calendar_exists(const struct calendar *calendar, const struct civil *civil);
-
 /* The period of `kind` that contains `at`. Hours and minutes are civil too: an hour that DST
  * repeats is two periods, one that a half-hour DST cuts is short, and zones with :30 and :45
  * offsets have their own hours. Weeks start on the calendar's week_start. A day whose midnight does

@@ -19,6 +19,10 @@ struct buf;
       "Points that say of two senders under one series, whose metric's figures are partial")       \
     X(COUNTER, series_created, "Series created in the store")                                      \
     X(COUNTER, series_churned, "Series that came no more and joined __other__ of their metric")    \
+    X(COUNTER, series_refused, "Series that were not made: beyond a limit of series")              \
+    X(COUNTER, samples_over_limit,                                                                 \
+      "Samples that joined __other__ of their metric: beyond a limit of series")                   \
+    X(GAUGE, series_active, "Series that had a sample in the last 24 hours")                       \
     X(COUNTER, evaluations, "KPIs evaluated")                                                      \
     X(COUNTER, evaluation_errors, "Evaluations that could not read the store")                     \
     X(COUNTER, periods_restated, "Closed periods that late samples have changed")                  \
@@ -31,8 +35,14 @@ struct buf;
     X(COUNTER, http_requests, "Requests answered by the control interface")                        \
     X(COUNTER, connections_accepted, "Stream connections accepted by listeners")                   \
     X(COUNTER, connections_refused, "Stream connections refused at a limit")                       \
+    X(COUNTER, connections_denied, "Connections of those who may not speak to their listener")     \
+    X(COUNTER, tls_failures, "TLS handshakes with listeners that failed")                          \
+    X(COUNTER, tokens_denied, "Requests without a token, with a wrong one, or beyond its role")    \
     X(COUNTER, ingest_requests, "HTTP requests answered by listeners")                             \
     X(COUNTER, ingest_requests_refused, "HTTP requests to listeners that were told to come again") \
+    X(COUNTER, ingest_batches, "Batches of the native protocol that were read")                    \
+    X(COUNTER, ingest_batches_refused,                                                             \
+      "Batches of the native protocol that were told to come again")                               \
     X(COUNTER, ingest_pauses,                                                                      \
       "Times an ingest thread stopped reading: too much waited for the store")                     \
     X(COUNTER, unknown_fields, "Fields of DogStatsD lines that are not known and were skipped")    \
@@ -43,9 +53,11 @@ struct buf;
     X(GAUGE, loss_window_milliseconds,                                                             \
       "How much input that nobody waits for a crash may lose, in time")                            \
     X(GAUGE, connections, "Stream connections open now")                                           \
-    X(GAUGE, ingest_body_bytes, "Bytes held for HTTP bodies that are not answered yet")            \
+    X(GAUGE, ingest_body_bytes, "Bytes held for HTTP bodies and frames that are not answered yet") \
     X(GAUGE, ingest_paused, "Ingest threads that do not read now")                                 \
-    X(GAUGE, shard_series, "Series known to the ingest threads")
+    X(GAUGE, shard_series, "Series known to the ingest threads")                                   \
+    X(GAUGE, catalog_bytes, "Bytes the writer remembers series with")                              \
+    X(GAUGE, tracker_bytes, "Bytes the writer remembers the last points of series with")
 
 struct counters {
 #define COUNTERS_FIELD(kind, name, help) _Atomic uint64_t name;

@@ -35,7 +35,7 @@ static bool split(struct str address, struct str *host, uint64_t *port)
     return host->len > 0 && memchr(host->text, ':', host->len) == NULL;
 }
 
-bool address_check_loopback(struct str address, struct error *err)
+bool address_check(struct str address, bool *is_local, struct error *err)
 {
     struct in_addr v4;
     struct in6_addr v6;
@@ -49,14 +49,7 @@ bool address_check_loopback(struct str address, struct error *err)
     text[host.len] = '\0';
     bool is_v6 = inet_pton(AF_INET6, text, &v6) == 1;
     bool is_v4 = inet_pton(AF_INET, text, &v4) == 1;
-    if ((is_v6 && IN6_IS_ADDR_LOOPBACK(&v6)) || (is_v4 && ntohl(v4.s_addr) >> 24 == 127) ||
-        strcmp(text, "localhost") == 0)
-        return true;
-    if (!is_v4 && !is_v6)
-        return refuse_form(address, err);
-    (void)error_set(err, ERROR_DENIED,
-                    "'%s' can be reached from other machines, which needs allow, tls or a token; "
-                    "these are not built yet",
-                    text);
-    return error_hint(err, "listen on 127.0.0.1, [::1] or a Unix socket");
+    *is_local = (is_v6 && IN6_IS_ADDR_LOOPBACK(&v6)) || (is_v4 && ntohl(v4.s_addr) >> 24 == 127) ||
+                strcmp(text, "localhost") == 0;
+    return *is_local || is_v4 || is_v6 || refuse_form(address, err);
 }

@@ -4,6 +4,5 @@
 #include "base/error.h"
 #include "base/str.h"
 
-/* Whether it is an address and a port (0 to 65535) on this machine alone. Others are refused with
- * a sentence: they would need allow, TLS or tokens, which are not built yet. */
-bool address_check_loopback(struct str address, struct error *err);
+/* Whether it is an address and a port (0 to 65535); `*is_local`: only this machine can reach it. */
+bool address_check(struct str address, bool *is_local, struct error *err);

@@ -15,7 +15,10 @@ void config_free(struct config *config)
         return;
     for (size_t i = 0; i < config->calendar_count; i++)
         calendar_free(config->calendars[i]);
+    for (size_t i = 0; i < config->tls_count; i++)
+        tls_release(config->tls[i]);
     table_fini(&config->metrics.by_name);
+    mapping_free(config->mapping);
     arena_fini(&config->arena);
     free(config);
 }
@@ -37,6 +40,7 @@ static void build(struct config *config, struct yaml_node *root, struct findings
         load_day_calendars(&loader);
         load_schedules(&loader);
         load_metrics(&loader);
+        load_mapping(&loader);
         load_kpis(&loader);
         check_targets(&loader);
         load_hooks(&loader);
@@ -107,10 +111,34 @@ static void keep_text(struct config *fresh, const char **value, const char *old,
     *value = old == NULL ? NULL : arena_text(&fresh->arena, str_of(old));
 }
 
+/* An address that stays keeps those who may speak there: what the new configuration says of them is
+ * said of another one. */
+static void keep_http(struct config *fresh, const struct config *old, struct buf *changes)
+{
+    struct http_config *http = &fresh->http;
+    size_t before = changes->len;
+
+    keep_text(fresh, &http->listen, old->http.listen, "server.http.listen", changes);
+    if (changes->len == before)
+        return;
+    struct network *allow = arena_array(&fresh->arena, old->http.allow_count + 1, sizeof *allow);
+    for (size_t i = 0; i < old->http.allow_count; i++)
+        allow[i] = old->http.allow[i];
+    http->allow = allow;
+    http->allow_count = old->http.allow_count;
+    http->tokens = old->http.tokens;
+    http->tls = tls_keep(old->http.tls);
+    if (http->tls != NULL) {
+        fresh->tls = arena_grow(&fresh->arena, fresh->tls, fresh->tls_count, &fresh->tls_capacity,
+                                sizeof(struct tls *));
+        fresh->tls[fresh->tls_count++] = http->tls;
+    }
+}
+
 void config_keep_started(struct config *fresh, const struct config *old, struct buf *changes)
 {
     keep_text(fresh, &fresh->control_path, old->control_path, "server.control", changes);
-    keep_text(fresh, &fresh->http.listen, old->http.listen, "server.http.listen", changes);
+    keep_http(fresh, old, changes);
     if (fresh->threads != old->threads)
         say(changes, "server.threads");
     fresh->threads = old->threads;

@@ -12,11 +12,17 @@
 #include "ingest/ingest.h"
 #include "kpi/evaluator.h"
 #include "kpi/kpi.h"
+#include "series/mapping.h"
+#include "store/series_limits.h"
 #include "store/store.h"
 
 struct http_config {
     const char *listen; /* "127.0.0.1:8640"; NULL: none */
     const char *base_url;
+    const struct network *allow; /* who may speak there; none: all */
+    size_t allow_count;
+    struct tls *tls; /* NULL: plain */
+    bool tokens;     /* reading needs a token */
 };
 
 struct config {
@@ -32,14 +38,20 @@ struct config {
 
     struct ingest_config ingest;
     struct upkeep_options upkeep;
+    struct series_limits series_limits;
     struct metric_table metrics;
+    struct mapping *mapping; /* of metrics; NULL without rules */
     struct kpi_set kpis;
     struct rule_set rules;
     struct hook_set hooks;
     struct alert_config alert; /* points to rules and hooks above */
     struct evaluator_config evaluator;
     const struct calendar *calendar; /* the default one */
-    struct calendar **calendars;     /* all, freed by config_free */
+    struct tls **tls;                /* of all listeners; released by config_free */
+    size_t tls_count, tls_capacity;
+    const struct token *tokens; /* of server.auth.tokens */
+    size_t token_count;
+    struct calendar **calendars; /* all, freed by config_free */
     size_t calendar_count, calendar_capacity;
     struct yaml_node *tree; /* what is in force, in long form: for config_print */
 };

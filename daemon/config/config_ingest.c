@@ -1,8 +1,8 @@
 /* ingest: */
+#include <pwd.h>
 #include <string.h>
 #include <sys/un.h>
 
-#include "config/address.h"
 #include "config/config_private.h"
 
 static const struct {
@@ -80,6 +80,32 @@ static enum influx_precision read_precision(const struct loader *loader,
     return influx_precision_of(node->text);
 }
 
+static bool read_resource_labels(const struct loader *loader, const struct object *object,
+                                 struct listener_config *out)
+{
+    struct yaml_node *list = object_find(object, "resource_labels");
+    char *text = arena_text(loader->arena, STR(" "));
+    char quoted[STR_QUOTED_SIZE];
+
+    if (list == NULL)
+        return true;
+    if (out->protocol != PROTOCOL_OTLP)
+        return finding_error_key(loader->findings, list, "resource_labels is for otlp");
+    for (size_t i = 0; i < object_count(list); i++) {
+        const struct yaml_node *item = object_item(list, i);
+        if (item->text.len == 0 || memchr(item->text.text, ' ', item->text.len) != NULL)
+            return finding_error(loader->findings, item, "'%s' is not the key of an attribute",
+                                 str_quoted(item->text, quoted));
+        text =
+            arena_printf(loader->arena, "%s%s%.*s", i == 0 ? "" : text, " ", STR_ARGS(item->text));
+    }
+    if (strlen(text) >= RESOURCE_LABELS_SIZE)
+        return finding_error_key(loader->findings, list, "these are more than %d bytes",
+                                 RESOURCE_LABELS_SIZE - 1);
+    out->resource_labels = text;
+    return true;
+}
+
 static bool check_path(const struct loader *loader, const struct yaml_node *node, struct str path)
 {
     struct sockaddr_un limit;
@@ -130,11 +156,81 @@ static bool read_mode(const struct loader *loader, const struct object *object, 
     return true;
 }
 
+/* A key that says something about who may speak, where it cannot. */
+static bool refuse_key(const struct loader *loader, const struct object *object, const char *key,
+                       const char *where)
+{
+    const struct yaml_node *node = object_find(object, key);
+
+    return node == NULL || finding_error_key(loader->findings, node, "%s is for %s", key, where);
+}
+
+static bool takes_tokens(const struct listener_config *listener)
+{
+    return listener->transport == TRANSPORT_HTTP || listener->protocol == PROTOCOL_NATIVE;
+}
+
+/* The users that may speak to a Unix stream, by their ids. */
+static bool read_users(const struct loader *loader, const struct object *object,
+                       struct listener_config *out)
+{
+    struct yaml_node *node = object_find(object, "users");
+    char room[4096];
+    bool ok = true;
+
+    if (node == NULL)
+        return true;
+    unsigned *users = arena_array(loader->arena, object_count(node), sizeof *users);
+    for (size_t i = 0; i < object_count(node); i++) {
+        const struct yaml_node *item = object_item(node, i);
+        char *name = arena_text(loader->arena, item->text);
+        char quoted[STR_QUOTED_SIZE];
+        struct passwd entry;
+        struct passwd *found = NULL;
+        uint64_t number = 0;
+        if (str_parse_u64(item->text, &number) && number <= UINT32_MAX)
+            users[i] = (unsigned)number;
+        else if (getpwnam_r(name, &entry, room, sizeof room, &found) == 0 && found != NULL)
+            users[i] = found->pw_uid;
+        else
+            ok = finding_error(loader->findings, item, "this machine has no user '%s'",
+                               str_quoted(item->text, quoted));
+    }
+    out->users = users;
+    out->user_count = object_count(node);
+    return ok;
+}
+
+static bool read_speakers(const struct loader *loader, const struct object *object,
+                          struct str address, struct listener_config *out)
+{
+    struct loaded_access access;
+    bool is_path = out->transport == TRANSPORT_UNIX || out->transport == TRANSPORT_UNIXGRAM;
+    bool ok = out->transport == TRANSPORT_UNIX ||
+              refuse_key(loader, object, "users", "Unix streams, as unix:/run/kpid/statsd.sock");
+
+    ok = (!is_path || (refuse_key(loader, object, "allow", "addresses; a Unix socket has mode") &&
+                       refuse_key(loader, object, "tls", "tcp and http"))) &&
+         ok;
+    ok = (out->transport != TRANSPORT_UDP || refuse_key(loader, object, "tls", "tcp and http")) &&
+         ok;
+    ok = (takes_tokens(out) ||
+          refuse_key(loader, object, "tokens", "http and native: lines carry none")) &&
+         ok;
+    if (!ok || !read_users(loader, object, out) || !load_access(loader, object, &access) ||
+        (!is_path && !check_reachable(loader, object_find(object, "listen"), address, &access)))
+        return false;
+    out->allow = access.allow;
+    out->allow_count = access.allow_count;
+    out->tls = access.tls;
+    out->tokens = access.tokens;
+    return true;
+}
+
 static bool read_listener(const struct loader *loader, const struct object *object,
                           struct listener_config *out)
 {
     struct yaml_node *node = object_find(object, "listen");
-    struct error err = ERROR_EMPTY;
     size_t index = 0;
 
     if (node == NULL)
@@ -152,11 +248,11 @@ static bool read_listener(const struct loader *loader, const struct object *obje
     }
     if (SCHEMES[index].is_path && !check_path(loader, node, address))
         return false;
-    if (!SCHEMES[index].is_path && !address_check_loopback(address, &err))
-        return loader_report(loader, node, &err);
     out->unknown_as_counter = read_unknown_as_counter(loader, object, out->protocol);
     out->skip_single_field = object_bool(object, "skip_single_field");
     out->transport = SCHEMES[index].transport;
+    if (!read_speakers(loader, object, address, out) || !read_resource_labels(loader, object, out))
+        return false;
     out->precision = read_precision(loader, object, out);
     out->address = arena_text(loader->arena, address);
     out->name = arena_printf(loader->arena, "%s %s:%s", protocol_name(out->protocol),
@@ -179,17 +275,33 @@ static bool is_new(const struct loader *loader, const struct listener_config *li
     return true;
 }
 
-/* Without the section: the default listener, in the tree so that it is printed. */
-static void make_default(const struct loader *loader)
+static void add_default(const struct loader *loader, struct yaml_node *list, const char *protocol,
+                        const char *listen)
 {
-    struct yaml_node *list = yaml_make_list(loader->arena, loader->root);
     struct yaml_node *item = yaml_make_map(loader->arena, loader->root);
 
     yaml_put(loader->arena, item, "protocol",
-             yaml_make_text(loader->arena, STR("statsd"), loader->root));
+             yaml_make_text(loader->arena, str_of(protocol), loader->root));
     yaml_put(loader->arena, item, "listen",
-             yaml_make_text(loader->arena, STR("udp:127.0.0.1:8125"), loader->root));
+             yaml_make_text(loader->arena, str_of(listen), loader->root));
     yaml_append(loader->arena, list, item);
+}
+
+/* Without the section: the default listeners, in the tree so that they are printed. Where the path
+ * beside the control socket would be too long there is the first one alone. */
+static void make_default(const struct loader *loader)
+{
+    struct yaml_node *list = yaml_make_list(loader->arena, loader->root);
+    struct sockaddr_un limit;
+    const char *control = loader->config->control_path;
+    const char *slash = strrchr(control, '/');
+    int folder = slash == NULL ? 0 : (int)(slash - control) + 1;
+    const char *path = arena_printf(loader->arena, "%.*singest.sock", folder, control);
+
+    add_default(loader, list, protocol_name(PROTOCOL_STATSD), "udp:127.0.0.1:8125");
+    if (strlen(path) < sizeof limit.sun_path)
+        add_default(loader, list, protocol_name(PROTOCOL_NATIVE),
+                    arena_printf(loader->arena, "unix:%s", path));
     yaml_put(loader->arena, loader->root, "ingest", list);
 }
 

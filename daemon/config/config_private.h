@@ -53,6 +53,30 @@ void loader_anchor(const struct loader *loader, struct yaml_node *node, size_t s
 /* The secret or plain text of a node. */
 bool loader_secret(const struct loader *loader, struct yaml_node *node, struct str *out);
 
+/* The same of a secret that may have many lines; `*named` is where its source stands. */
+bool loader_secret_lines(const struct loader *loader, struct yaml_node *node, struct str *out,
+                         struct yaml_node **named);
+
+/* Who may speak on an address (config_access.c): what `allow`, `tls` and `tokens` of an object say.
+ * They are the configuration's. */
+struct loaded_access {
+    const struct network *allow;
+    size_t allow_count;
+    struct tls *tls;
+    bool tokens;
+    bool has_client_ca;
+};
+bool load_access(const struct loader *loader, const struct object *object,
+                 struct loaded_access *out);
+
+/* Reports, at the address, that others can reach it and nothing says who may; warns of tokens that
+ * travel in the clear. */
+bool check_reachable(const struct loader *loader, const struct yaml_node *listen,
+                     struct str address, const struct loaded_access *access);
+
+/* server.auth (config_access.c). */
+void load_auth(const struct loader *loader, const struct object *server);
+
 /* The unit that a text names; units of time may be written as words ("hours"). */
 bool loader_unit(const struct loader *loader, const struct yaml_node *node, struct unit *out);
 
@@ -83,11 +107,12 @@ void load_ingest(struct loader *loader);        /* config_ingest.c */
 void load_calendars(struct loader *loader);     /* config_calendars.c: calendars, organisation */
 void load_day_calendars(struct loader *loader); /* config_storage.c: zones of calendars so far */
 void load_schedules(struct loader *loader);     /* config_schedules.c */
-void load_metrics(struct loader *loader);       /* config_metrics.c */
-void load_kpis(struct loader *loader);          /* config_kpis.c, config_targets.c */
-void load_hooks(struct loader *loader);         /* config_hooks.c: hooks, defaults.hooks */
-void load_rules(struct loader *loader);         /* config_rules.c */
-void load_evaluations(struct loader *loader);   /* config_evaluations.c */
+void load_metrics(struct loader *loader);
+void load_mapping(struct loader *loader);     /* config_metrics.c */
+void load_kpis(struct loader *loader);        /* config_kpis.c, config_targets.c */
+void load_hooks(struct loader *loader);       /* config_hooks.c: hooks, defaults.hooks */
+void load_rules(struct loader *loader);       /* config_rules.c */
+void load_evaluations(struct loader *loader); /* config_evaluations.c */
 
 /* What a `keep:` says, the rest from `fallback` (config_storage.c). */
 void load_keep(const struct loader *loader, const struct object *keep,

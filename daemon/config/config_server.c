@@ -4,7 +4,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "config/address.h"
 #include "config/config_private.h"
 
 enum { THREADS_MAX = 64, THREADS_AUTO_MAX = 8 };
@@ -78,7 +77,6 @@ static void load_http(const struct loader *loader, const struct object *server)
 {
     struct object http = object_inside(server, "http");
     const struct yaml_node *listen = object_find(&http, "listen");
-    struct error err = ERROR_EMPTY;
 
     loader->config->http.base_url = object_copy(&http, "base_url", loader->arena);
     if (listen == NULL)
@@ -86,10 +84,13 @@ static void load_http(const struct loader *loader, const struct object *server)
     struct str address = listen->text;
     if (str_starts_with(address, "http:"))
         address = (struct str){address.text + 5, address.len - 5};
-    if (!address_check_loopback(address, &err)) {
-        (void)loader_report(loader, listen, &err);
+    struct loaded_access access;
+    if (!load_access(loader, &http, &access) || !check_reachable(loader, listen, address, &access))
         return;
-    }
+    loader->config->http.allow = access.allow;
+    loader->config->http.allow_count = access.allow_count;
+    loader->config->http.tls = access.tls;
+    loader->config->http.tokens = access.tokens;
     loader->config->http.listen = arena_text(loader->arena, address);
 }
 
@@ -101,11 +102,10 @@ static void load_limits(const struct loader *loader, const struct object *server
         const char *key;
         int64_t low, high;
     } bounds[] = {
-        {"series", 1, INT64_C(100000000)},
-        {"line", 64, INT64_C(16777216)},
-        {"frame", 1024, INT64_C(67108864)},
-        {"body", 1024, INT64_C(134217728)},
-        {"connections", 1, INT64_C(1000000)},
+        {"series", 1, INT64_C(100000000)},       {"series_per_metric", 1, INT64_C(100000000)},
+        {"label_values", 1, INT64_C(100000000)}, {"line", 64, INT64_C(16777216)},
+        {"frame", 1024, INT64_C(67108864)},      {"body", 1024, INT64_C(134217728)},
+        {"connections", 1, INT64_C(1000000)},    {"connections_per_peer", 1, INT64_C(1000000)},
     };
 
     for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
@@ -118,6 +118,7 @@ static void load_limits(const struct loader *loader, const struct object *server
     ingest->line_bytes_max = (size_t)object_whole(&limits, "line");
     ingest->frame_bytes_max = (size_t)object_whole(&limits, "frame");
     ingest->connections_max = (size_t)object_whole(&limits, "connections");
+    ingest->connections_per_peer = (size_t)object_whole(&limits, "connections_per_peer");
     ingest->body_bytes_max = (size_t)object_whole(&limits, "body");
     ingest->idle_timeout = object_span(&limits, "idle");
     ingest->request_timeout = object_span(&limits, "request");
@@ -125,6 +126,11 @@ static void load_limits(const struct loader *loader, const struct object *server
         (void)finding_error(loader->findings, object_find(&limits, "request"),
                             "request is at least 1s");
     ingest->shard_limits.series = (size_t)object_whole(&limits, "series");
+    loader->config->series_limits = (struct series_limits){
+        .series = ingest->shard_limits.series,
+        .per_metric = (uint64_t)object_whole(&limits, "series_per_metric"),
+        .label_values = (uint64_t)object_whole(&limits, "label_values"),
+    };
     /* A few spellings of each series, then each line is normalised. */
     ingest->shard_limits.raw_keys = 2 * ingest->shard_limits.series;
 }
@@ -140,5 +146,6 @@ void load_server(struct loader *loader)
     load_threads(loader, &server);
     load_control(loader, &server);
     load_http(loader, &server);
+    load_auth(loader, &server);
     load_limits(loader, &server);
 }

@@ -126,15 +126,15 @@ void loader_anchor(const struct loader *loader, struct yaml_node *node, size_t s
 /* --- secrets -----------------------------------------------------------------------------------
  */
 
-bool loader_secret(const struct loader *loader, struct yaml_node *node, struct str *out)
+typedef bool (*secret_fn)(enum secret_source source, struct str name, struct arena *arena,
+                          struct str *out, struct error *err);
+
+static bool read_secret(const struct loader *loader, struct yaml_node *node, secret_fn read,
+                        struct str *out)
 {
     static const char *const sources[] = {"file", "env", "credential"};
     struct error err = ERROR_EMPTY;
 
-    if (node->kind == YAML_KIND_TEXT) {
-        *out = arena_str(loader->arena, node->text);
-        return true;
-    }
     if (node->count != 1) {
         (void)finding_error(loader->findings, node, "a secret has one source");
         return finding_hint(loader->findings,
@@ -148,11 +148,28 @@ bool loader_secret(const struct loader *loader, struct yaml_node *node, struct s
             continue;
         if (i == SECRET_FILE && !secret_is_pasted(named->text))
             loader_anchor(loader, named, 0);
-        if (secret_read((enum secret_source)i, named->text, loader->arena, out, &err))
+        if (read((enum secret_source)i, named->text, loader->arena, out, &err))
             return true;
         return loader_report(loader, named, &err);
     }
     return false;
+}
+
+bool loader_secret(const struct loader *loader, struct yaml_node *node, struct str *out)
+{
+    if (node->kind != YAML_KIND_TEXT)
+        return read_secret(loader, node, secret_read, out);
+    *out = arena_str(loader->arena, node->text);
+    return true;
+}
+
+bool loader_secret_lines(const struct loader *loader, struct yaml_node *node, struct str *out,
+                         struct yaml_node **named)
+{
+    if (!read_secret(loader, node, secret_read_lines, out))
+        return false;
+    *named = node->items[0];
+    return true;
 }
 
 struct kpi *loader_kpi(const struct loader *loader, struct str id)

@@ -57,10 +57,33 @@ static const struct schema_object ORGANISATION_OBJECT = {
     KEYS(ORGANISATION_KEYS),
 };
 
+static const struct schema_entry TLS_KEYS[] = {
+    KEY("cert", TEXT, "a PEM file: the certificate, then those that lead to its root", REQUIRED),
+    KEY("key", TEXT,
+        "a PEM file: its key, without a password; only the daemon and its group may read it",
+        REQUIRED),
+    KEY("client_ca", TEXT, "a PEM file of authorities: a client needs a certificate of one of them",
+        WORDS("none")),
+};
+static const struct schema_object TLS_OBJECT = {
+    .name = "tls",
+    .help = "TLS 1.2 and later. The files are read at start and by a reload; one that cannot be "
+            "used refuses the reload, and the certificate before it stays.",
+    KEYS(TLS_KEYS),
+};
+
 static const struct schema_entry HTTP_KEYS[] = {
-    KEY("listen", TEXT, "a loopback address for the API and metrics, as 127.0.0.1:8640",
+    KEY("listen", TEXT,
+        "an address for the API and metrics, as 127.0.0.1:8640; one that other machines can reach "
+        "needs allow, tls with a client_ca, or tokens; a change needs a restart",
         WORDS("none")),
     KEY("base_url", TEXT, "how people reach it; it goes into messages"),
+    KEY("allow", TEXT, "networks and addresses that may ask, as 10.0.0.0/8", LIST, WORDS("all")),
+    KEY("tls", NONE, "speak TLS", OBJECT(&TLS_OBJECT)),
+    KEY("tokens", BOOL,
+        "everything but /healthz and /readyz needs a token; without, reading needs none and what "
+        "changes something does",
+        WORDS("false")),
 };
 static const struct schema_object HTTP_OBJECT = {
     .name = "http",
@@ -69,29 +92,40 @@ static const struct schema_object HTTP_OBJECT = {
 };
 
 static const struct schema_entry AUTH_KEYS[] = {
-    KEY("tokens", SECRET, "token to role: ingest, viewer, editor, approver, admin",
-        OBJECT(&SCHEMA_SECRET_SOURCE), LATER),
+    KEY("tokens", SECRET,
+        "tokens beside those of kpictl token: lines of a role (ingest, viewer, editor, approver "
+        "or admin), a name and the token's SHA-256 in hex; read at start and by a reload",
+        OBJECT(&SCHEMA_SECRET_SOURCE)),
 };
 static const struct schema_object AUTH_OBJECT = {
     .name = "auth",
-    .help = "Who may use the HTTP interface.",
+    .help = "Who has tokens.",
     KEYS(AUTH_KEYS),
 };
 
 static const struct schema_entry LIMITS_KEYS[] = {
-    KEY("series", COUNT, "active series in all; beyond it samples join __other__ of their metric",
+    KEY("series", COUNT,
+        "series in all that had a sample in the last 24 hours; beyond it samples of further ones "
+        "join __other__ of their metric",
         DEFAULT("1000000")),
-    KEY("series_per_metric", COUNT, "active series of one metric", WORDS("100000"), LATER),
+    KEY("series_per_metric", COUNT, "the same of one metric", DEFAULT("100000")),
+    KEY("label_values", COUNT, "values of one label of a metric, in the same time",
+        DEFAULT("50000")),
     KEY("line", SIZE, "bytes of one line", DEFAULT("64K")),
     KEY("frame", SIZE,
         "bytes of one frame: a pickle of graphite_pickle, a packet of dogstatsd on a Unix stream, "
         "a batch of the native protocol; a longer one closes its connection",
         DEFAULT("4M")),
     KEY("body", SIZE, "bytes of one HTTP body, unpacked; a larger one is refused", DEFAULT("32M")),
-    KEY("request", SPAN, "an HTTP request of a listener is here in so long, or refused",
+    KEY("request", SPAN,
+        "an HTTP request of a listener, or a frame of the native protocol, is here in so long, or "
+        "refused",
         DEFAULT("1m")),
     KEY("connections", COUNT, "open streams in all; a new one beyond it is closed",
         DEFAULT("10000")),
+    KEY("connections_per_peer", COUNT,
+        "the same from one address, of IPv6 from one /64; this machine's own are not limited",
+        DEFAULT("1000")),
     KEY("idle", SPAN, "a stream that says nothing for so long is closed; 0s: never", DEFAULT("1h")),
 };
 static const struct schema_object LIMITS_OBJECT = {
@@ -104,7 +138,7 @@ static const struct schema_entry SERVER_KEYS[] = {
     KEY("control", TEXT, "the Unix socket for kpictl; a change needs a restart",
         WORDS("kpid.sock in $RUNTIME_DIRECTORY, else in /run/kpid")),
     KEY("http", NONE, "the HTTP interface", OBJECT(&HTTP_OBJECT)),
-    KEY("auth", NONE, "who may use it", OBJECT(&AUTH_OBJECT)),
+    KEY("auth", NONE, "who has tokens", OBJECT(&AUTH_OBJECT)),
     KEY("limits", NONE, "what clients can make grow, and how far", OBJECT(&LIMITS_OBJECT)),
     KEY("threads", WHOLE, "ingest threads, 1 to 64; a change needs a restart", ONE_OF("auto"),
         WORDS("auto: one for each core, at most 8")),
@@ -115,22 +149,10 @@ static const struct schema_object SERVER_OBJECT = {
     KEYS(SERVER_KEYS),
 };
 
-static const struct schema_entry TLS_KEYS[] = {
-    KEY("cert", TEXT, "the certificate chain"),
-    KEY("key", TEXT, "its key"),
-    KEY("client_ca", TEXT, "whose clients may connect"),
-};
-static const struct schema_object TLS_OBJECT = {
-    .name = "tls",
-    .help = "TLS of a listener.",
-    KEYS(TLS_KEYS),
-};
-
 static const struct schema_entry LISTENER_KEYS[] = {
     KEY("protocol", CHOICE, "what is spoken there", REQUIRED,
         ONE_OF("statsd", "dogstatsd", "graphite", "graphite_pickle", "influx", "prometheus", "otlp",
-               "native", "json"),
-        SOME("otlp", "native")),
+               "native", "json")),
     KEY("listen", TEXT,
         "SCHEME:ADDRESS with the scheme udp, tcp, unix, unixgram or http, as udp:127.0.0.1:8125 or "
         "unix:/run/kpid/statsd.sock",
@@ -147,27 +169,43 @@ static const struct schema_entry LISTENER_KEYS[] = {
     KEY("skip_single_field", BOOL,
         "influx: a field value that is alone in its line is not part of the metric's name",
         WORDS("false")),
-    KEY("tls", NONE, "speak TLS", OBJECT(&TLS_OBJECT), DRAFTS),
-    KEY("allow", TEXT, "networks that may send, as 10.0.0.0/8", LIST, DRAFTS),
-    KEY("token", SECRET, "what a client must show", OBJECT(&SCHEMA_SECRET_SOURCE), DRAFTS),
+    KEY("resource_labels", TEXT,
+        "otlp: the attributes of a resource that become labels; otel.scope.name and "
+        "otel.scope.version are those of the scope",
+        LIST,
+        WORDS("service.name, service.namespace, service.instance.id, deployment.environment, "
+              "deployment.environment.name and host.name; without a service.instance.id also "
+              "k8s.pod.name, container.id and process.pid")),
+    KEY("allow", TEXT,
+        "networks and addresses that may send, as 10.0.0.0/8; the connections of others are "
+        "closed, their datagrams dropped",
+        LIST, WORDS("all")),
+    KEY("tls", NONE, "tcp and http: speak TLS", OBJECT(&TLS_OBJECT)),
+    KEY("tokens", BOOL, "http and native: a client needs a token that may send samples",
+        WORDS("false")),
+    KEY("users", TEXT, "unix: users of this machine that may send, by name or number", LIST,
+        WORDS("whoever may open the socket's file")),
 };
 static const struct schema_object LISTENER_OBJECT = {
     .name = "listener",
-    .help = "Where samples come in. A section ingest replaces the default listener, statsd on "
-            "udp:127.0.0.1:8125.",
+    .help = "Where samples come in. A section ingest replaces the default listeners, statsd on "
+            "udp:127.0.0.1:8125 and native on ingest.sock beside the control socket.",
     KEYS(LISTENER_KEYS),
     .consequence = "this listener is not opened",
 };
 
 static const struct schema_entry MAPPING_KEYS[] = {
-    KEY("match", TEXT, "a dotted name; * is one part, ** any number of them", REQUIRED),
-    KEY("name", TEXT, "the metric's name; $1 is the first part that * stood for"),
-    KEY("labels", TEXT, "label to value", NAMES),
-    KEY("drop", BOOL, "throw it away"),
+    KEY("match", TEXT, "a dotted name; * is any one part, host* one that begins so, ** one or more",
+        REQUIRED),
+    KEY("name", TEXT, "the metric's name; $1 to $9 are what the stars stood for", WORDS("as sent")),
+    KEY("labels", TEXT, "label to value, with $1 to $9; one that was sent stays as it was sent",
+        NAMES),
+    KEY("drop", BOOL, "throw it away, counted as dropped", WORDS("false")),
 };
 static const struct schema_object MAPPING_OBJECT = {
     .name = "mapping",
-    .help = "Turns dotted names into names and labels; the first match wins.",
+    .help = "Turns dotted names into names and labels, of whatever protocol; the first match wins. "
+            "Metrics are then called by the new name everywhere, as under metrics.",
     KEYS(MAPPING_KEYS),
 };
 
@@ -766,8 +804,7 @@ static const struct schema_entry ROOT_KEYS[] = {
     KEY("organisation", NONE, "whose KPIs these are", OBJECT(&ORGANISATION_OBJECT)),
     KEY("server", NONE, "the daemon itself", OBJECT(&SERVER_OBJECT)),
     KEY("ingest", NONE, "where samples come in", OBJECT(&LISTENER_OBJECT), LIST),
-    KEY("mapping", NONE, "turns dotted names into names and labels", OBJECT(&MAPPING_OBJECT), LIST,
-        LATER),
+    KEY("mapping", NONE, "turns dotted names into names and labels", OBJECT(&MAPPING_OBJECT), LIST),
     KEY("storage", NONE, "where and how long the data stays", OBJECT(&STORAGE_OBJECT)),
     KEY("calendars", NONE, "time zones and weeks", OBJECT(&CALENDAR_OBJECT), IDS),
     KEY("people", NONE, "who answers for what", OBJECT(&SCHEMA_PERSON), IDS, LATER),

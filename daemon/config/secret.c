@@ -40,7 +40,7 @@ static bool check_file(const char *path, const struct stat *facts, struct error 
     return true;
 }
 
-static bool read_all(int fd, const char *path, struct buf *out, struct error *err)
+static bool read_all(int fd, const char *path, size_t max, struct buf *out, struct error *err)
 {
     char bytes[4096];
 
@@ -53,15 +53,26 @@ static bool read_all(int fd, const char *path, struct buf *out, struct error *er
         if (got == 0)
             return true;
         buf_append(out, bytes, (size_t)got);
-        if (out->len > SECRET_BYTES_MAX)
-            return error_set(err, ERROR_INVALID, "secret file '%s' is larger than %d KiB", path,
-                             SECRET_BYTES_MAX / 1024);
+        if (out->len > max)
+            return error_set(err, ERROR_INVALID, "secret file '%s' is larger than %zu KiB", path,
+                             max / 1024);
     }
 }
 
-static bool take(struct str bytes, const char *what, const char *name, struct arena *arena,
-                 struct str *out, struct error *err)
+/* What is read, and into what. */
+struct reading {
+    struct arena *arena;
+    bool many_lines;
+    struct str *out;
+};
+
+static bool take(struct str bytes, const char *what, const char *name,
+                 const struct reading *reading, struct error *err)
 {
+    if (reading->many_lines) {
+        *reading->out = arena_str(reading->arena, bytes);
+        return true;
+    }
     if (bytes.len > 0 && bytes.text[bytes.len - 1] == '\n')
         bytes.len--;
     if (bytes.len > 0 && bytes.text[bytes.len - 1] == '\r')
@@ -70,12 +81,13 @@ static bool take(struct str bytes, const char *what, const char *name, struct ar
         return error_set(err, ERROR_INVALID, "%s '%s' is empty", what, name);
     if (memchr(bytes.text, '\0', bytes.len) != NULL || memchr(bytes.text, '\n', bytes.len) != NULL)
         return error_set(err, ERROR_INVALID, "%s '%s' holds more than one line", what, name);
-    *out = arena_str(arena, bytes);
+    *reading->out = arena_str(reading->arena, bytes);
     return true;
 }
 
-static bool read_file(const char *path, struct arena *arena, struct str *out, struct error *err)
+static bool read_file(const char *path, const struct reading *reading, struct error *err)
 {
+    size_t max = reading->many_lines ? SECRET_LINES_BYTES_MAX : SECRET_BYTES_MAX;
     struct buf bytes = BUF_EMPTY;
     struct stat facts;
     /* O_NONBLOCK: a FIFO must not stop the daemon. */
@@ -84,8 +96,8 @@ static bool read_file(const char *path, struct arena *arena, struct str *out, st
     if (fd < 0)
         return error_set_errno(err, "cannot open secret file '%s'", path);
     bool ok = fstat(fd, &facts) == 0 || error_set_errno(err, "cannot look at '%s'", path);
-    ok = ok && check_file(path, &facts, err) && read_all(fd, path, &bytes, err) &&
-         take(buf_view(&bytes), "secret file", path, arena, out, err);
+    ok = ok && check_file(path, &facts, err) && read_all(fd, path, max, &bytes, err) &&
+         take(buf_view(&bytes), "secret file", path, reading, err);
     (void)close(fd);
     if (bytes.bytes != NULL)
         explicit_bzero(bytes.bytes, bytes.capacity);
@@ -101,17 +113,26 @@ bool secret_is_pasted(struct str name)
            (name.len > 0 && memmem(name.text, name.len, address, sizeof address - 1) != NULL);
 }
 
-bool secret_read(enum secret_source source, struct str name, struct arena *arena, struct str *out,
-                 struct error *err)
+bool secret_check_file(const char *path, struct error *err)
 {
-    char *wanted = arena_text(arena, name);
+    struct stat facts;
+
+    if (stat(path, &facts) != 0)
+        return error_set_errno(err, "cannot look at '%s'", path);
+    return check_file(path, &facts, err);
+}
+
+static bool read_source(enum secret_source source, struct str name, const struct reading *reading,
+                        struct error *err)
+{
+    char *wanted = arena_text(reading->arena, name);
 
     if (secret_is_pasted(name)) {
         (void)error_set(err, ERROR_INVALID, "a secret does not stand here in words");
         return error_hint(err, "write the name of the variable, file or credential that holds it");
     }
     if (source == SECRET_FILE)
-        return read_file(wanted, arena, out, err);
+        return read_file(wanted, reading, err);
     if (source == SECRET_ENV) {
         /* Nobody changes the environment: NOLINTNEXTLINE(concurrency-mt-unsafe) */
         const char *value = getenv(wanted);
@@ -119,7 +140,7 @@ bool secret_read(enum secret_source source, struct str name, struct arena *arena
             (void)error_set(err, ERROR_NOT_FOUND, "environment variable '%s' is not set", wanted);
             return error_hint(err, "set it where kpid is started, as %s=... kpid -c FILE", wanted);
         }
-        return take(str_of(value), "environment variable", wanted, arena, out, err);
+        return take(str_of(value), "environment variable", wanted, reading, err);
     }
     /* As above: NOLINTNEXTLINE(concurrency-mt-unsafe) */
     const char *directory = getenv("CREDENTIALS_DIRECTORY");
@@ -130,5 +151,19 @@ bool secret_read(enum secret_source source, struct str name, struct arena *arena
     }
     if (name.len == 0 || strchr(wanted, '/') != NULL || wanted[0] == '.')
         return error_set(err, ERROR_INVALID, "'%s' is not a credential's name", wanted);
-    return read_file(arena_printf(arena, "%s/%s", directory, wanted), arena, out, err);
+    return read_file(arena_printf(reading->arena, "%s/%s", directory, wanted), reading, err);
+}
+
+bool secret_read(enum secret_source source, struct str name, struct arena *arena, struct str *out,
+                 struct error *err)
+{
+    const struct reading reading = {arena, false, out};
+    return read_source(source, name, &reading, err);
+}
+
+bool secret_read_lines(enum secret_source source, struct str name, struct arena *arena,
+                       struct str *out, struct error *err)
+{
+    const struct reading reading = {arena, true, out};
+    return read_source(source, name, &reading, err);
 }

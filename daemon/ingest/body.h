@@ -22,6 +22,8 @@ struct body_request {
     size_t held_max;       /* what the body may make kpid hold; more is ERROR_FULL. Asked after each
                             * take; a format that makes much of one piece asks on its way too */
     bool skip_single_field;                 /* influx (I11) */
+    const char *resource_labels;            /* otlp (ingest.h); as `rules`, and a reload may change
+                                               what it says */
     const struct calendar *const *calendar; /* of times without an offset; as `rules`, and a reload
                                                may change it. What it points to may be NULL */
     int64_t now_us;         /* when the request began: of all samples without a time */

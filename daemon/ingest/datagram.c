@@ -8,7 +8,12 @@
 
 #include "base/memory.h"
 
-enum { SLOT_BYTES = 64 * 1024, DATAGRAMS_PER_BATCH = 64, BATCHES_PER_WAKEUP = 16 };
+enum {
+    SLOT_BYTES = 64 * 1024,
+    SLOT_STRIDE = SLOT_BYTES + 3 * 64, /* at powers of two all would share a few cache lines */
+    DATAGRAMS_PER_BATCH = 64,
+    BATCHES_PER_WAKEUP = 16,
+};
 
 union peer {
     struct sockaddr any;
@@ -27,13 +32,12 @@ struct datagram_slots *datagram_slots_new(void)
 {
     struct datagram_slots *slots = memory_zero(1, sizeof *slots);
 
-    slots->bytes = memory_alloc((size_t)DATAGRAMS_PER_BATCH * SLOT_BYTES);
+    slots->bytes = memory_alloc((size_t)DATAGRAMS_PER_BATCH * SLOT_STRIDE);
     for (size_t i = 0; i < DATAGRAMS_PER_BATCH; i++) {
-        slots->pieces[i].iov_base = slots->bytes + i * SLOT_BYTES;
+        slots->pieces[i].iov_base = slots->bytes + i * SLOT_STRIDE;
         slots->pieces[i].iov_len = SLOT_BYTES;
         slots->headers[i].msg_hdr.msg_iov = &slots->pieces[i];
         slots->headers[i].msg_hdr.msg_iovlen = 1;
-        slots->headers[i].msg_hdr.msg_name = &slots->peers[i];
     }
     return slots;
 }
@@ -62,19 +66,40 @@ static void take_datagram(struct intake *intake, const struct mmsghdr *header)
     intake_reject(intake, REJECT_truncated, (struct str){bytes.text + whole, bytes.len - whole});
 }
 
+static bool is_allowed(const struct listener_part *part, const struct mmsghdr *header)
+{
+    return header->msg_hdr.msg_namelen > 0 && part_lets_speak(part, -1, header->msg_hdr.msg_name);
+}
+
+/* One sample received and rejected, whatever is in it: nobody has looked. */
+static void deny_datagram(struct intake *intake, const struct mmsghdr *header)
+{
+    intake->peer = header->msg_hdr.msg_namelen == 0 ? NULL : header->msg_hdr.msg_name;
+    intake_reject(intake, REJECT_denied, STR_EMPTY);
+}
+
 bool datagram_read_batch(struct listener_part *part)
 {
     struct datagram_slots *slots = part->worker->datagram_slots;
+    bool asks_who = !part->is_flooded || part->allow_count > 0;
 
-    for (size_t i = 0; i < DATAGRAMS_PER_BATCH; i++)
-        slots->headers[i].msg_hdr.msg_namelen = sizeof slots->peers[i];
+    for (size_t i = 0; i < DATAGRAMS_PER_BATCH; i++) {
+        struct msghdr *header = &slots->headers[i].msg_hdr;
+        header->msg_name = asks_who ? &slots->peers[i] : NULL;
+        header->msg_namelen = asks_who ? sizeof slots->peers[i] : 0;
+    }
     int received = recvmmsg(part->fd, slots->headers, DATAGRAMS_PER_BATCH, MSG_DONTWAIT, NULL);
     if (received <= 0)
         return false; /* nothing there; other errors come again or were the sender's */
     struct intake *intake = worker_begin(part);
-    for (int i = 0; i < received; i++) /* what the call returned, never the array's size */
-        take_datagram(intake, &slots->headers[i]);
+    for (int i = 0; i < received; i++) { /* what the call returned, never the array's size */
+        if (part->allow_count == 0 || is_allowed(part, &slots->headers[i]))
+            take_datagram(intake, &slots->headers[i]);
+        else
+            deny_datagram(intake, &slots->headers[i]);
+    }
     worker_end(part, NULL);
+    part->is_flooded = received == DATAGRAMS_PER_BATCH && intake->rejected == 0;
     return received == DATAGRAMS_PER_BATCH;
 }
 

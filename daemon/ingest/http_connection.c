@@ -3,9 +3,12 @@
 #include <assert.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,6 +41,7 @@ struct http_connection {
     TAILQ_ENTRY(http_connection) link;
     struct listener_part *part;
     struct bufferevent *stream;
+    SSL *ssl;           /* the stream's; NULL: plain */
     struct event *turn; /* to go on with what is in the buffer */
     struct http_reader reader;
     struct http_write *write; /* of the request that is being read; NULL without */
@@ -52,6 +56,10 @@ struct http_connection {
     mono_ms since; /* of the state; while reading: of the request's first byte or the last answer */
     size_t dropped; /* bytes, while lingering */
     char peer[PEER_TEXT_SIZE];
+    union {
+        struct sockaddr any;
+        struct sockaddr_storage largest;
+    } address; /* the same */
 };
 
 static struct ingest_worker *worker_of(const struct http_connection *connection)
@@ -73,7 +81,7 @@ static void end_connection(struct http_connection *connection)
     if (connection->state == HTTP_WAITING)
         worker->http_waiting--;
     TAILQ_REMOVE(&worker->http_connections, connection, link);
-    worker_connection_closed(connection->part);
+    worker_connection_closed(connection->part, (int)bufferevent_getfd(connection->stream));
     event_free(connection->turn);
     bufferevent_free(connection->stream);
     http_reader_fini(&connection->reader);
@@ -98,12 +106,22 @@ static void set_state(struct http_connection *connection, enum http_state state)
         (void)bufferevent_disable(connection->stream, EV_READ);
 }
 
+/* By TLS the end is said before the socket says it. */
+static void say_goodbye(struct http_connection *connection)
+{
+    if (connection->ssl == NULL)
+        return;
+    (void)SSL_shutdown(connection->ssl);
+    ERR_clear_error();
+}
+
 /* Says that nothing more is said and drops what the client still sends: closed at once, it might
  * never read the answer. Ends the connection where there is nothing to wait for. */
 static void linger(struct http_connection *connection)
 {
     struct evbuffer *input = bufferevent_get_input(connection->stream);
 
+    say_goodbye(connection);
     if (connection->at_end || shutdown(bufferevent_getfd(connection->stream), SHUT_WR) != 0) {
         end_connection(connection);
         return;
@@ -245,7 +263,8 @@ static void blame_peer(struct http_connection *connection)
                          "once");
 }
 
-/* A query's form is read first, if it has one. */
+/* A query's form is read first, if it has one. influxdb-python says gzip of one without, when its
+ * writes are. */
 static void begin_query(struct http_connection *connection, const struct http_head *head)
 {
     struct http_answer *answer = &connection->answer;
@@ -253,7 +272,7 @@ static void begin_query(struct http_connection *connection, const struct http_he
 
     if (head->from_page)
         http_answer_set(answer, 403, "requests of web pages are not taken (Origin)");
-    else if (head->unknown_encoding || head->encoding != HTTP_IDENTITY)
+    else if (head->unknown_encoding || (has_body && head->encoding != HTTP_IDENTITY))
         http_answer_set(answer, 415, "a form has no Content-Encoding");
     else if (head->length > HTTP_QUERY_MAX)
         http_answer_set(answer, 413, "the form is larger than %d bytes", HTTP_QUERY_MAX);
@@ -261,6 +280,43 @@ static void begin_query(struct http_connection *connection, const struct http_he
         connection->is_form = true;
     else
         http_query_answer(&connection->part->listener->databases, head->query, STR_EMPTY, answer);
+}
+
+/* Whether who asks may; else the answer says why not (I23, I25). /ping and /health need no token
+ * (I27). Prometheus throws away what is answered with 429 unless it is told otherwise (P9). */
+static bool may_ask(struct http_connection *connection, const struct http_route *route,
+                    const struct http_head *head, const struct token **token)
+{
+    struct listener_part *part = connection->part;
+    struct http_answer *answer = &connection->answer;
+    bool is_open = route->kind == ROUTE_PING || route->kind == ROUTE_HEALTH;
+    struct error why = ERROR_EMPTY;
+    struct buf room = BUF_EMPTY;
+
+    if (is_open || !part->tokens)
+        return true;
+    if (head->twice != NULL) { /* of two, the wrong one might be looked at */
+        http_answer_set(answer, 400, "the header %s is given twice", head->twice);
+        return false;
+    }
+    struct str shown = access_token_of(head->authorization, head->query, &room);
+    enum access_verdict verdict = part_check_token(part, shown, &connection->address.any, token);
+    buf_fini(&room);
+    if (verdict == ACCESS_GRANTED)
+        return true;
+    access_explain(verdict, *token, &why);
+    unsigned busy = answer->dialect == HTTP_PLAIN ? 503 : 429;
+    unsigned status = verdict == ACCESS_BLOCKED ? busy : verdict == ACCESS_NO_RIGHT ? 403 : 401;
+    http_answer_set(answer, status, "%s (%s)", why.text, why.hint);
+    if (verdict == ACCESS_BLOCKED)
+        answer->retry_after_s = ATTEMPTS_MS / MS_PER_SECOND;
+    if (route->kind == ROUTE_WRITE) { /* said by part_check_token */
+        const struct intake *intake = worker_begin(part);
+        intake->ledger->received++;
+        intake->ledger->rejected[REJECT_denied]++;
+        worker_end(part, connection->peer);
+    }
+    return false;
 }
 
 static void choose_route(struct http_connection *connection, const struct http_head *head)
@@ -271,12 +327,19 @@ static void choose_route(struct http_connection *connection, const struct http_h
 
     if (route == NULL)
         return;
+    const struct token *token = NULL;
+    if (!may_ask(connection, route, head, &token))
+        return;
     switch (route->kind) {
     case ROUTE_WRITE:
         connection->write = http_write_new(part, route, head, connection->peer, answer);
         if (connection->write == NULL)
             blame_peer(connection);
-        else if (route->protocol == PROTOCOL_INFLUX)
+        else
+            http_write_set_token(connection->write, token);
+        if (connection->write == NULL)
+            break;
+        if (route->protocol == PROTOCOL_INFLUX)
             http_databases_add_written(&part->listener->databases, head->query);
         break;
     case ROUTE_QUERY:
@@ -487,9 +550,38 @@ static void on_event(struct bufferevent *stream, short events, void *arg)
     end_connection(connection);
 }
 
+/* What is behind `peer` has the size of its family alone. */
+static void copy_address(struct http_connection *connection, const struct sockaddr *peer)
+{
+    if (peer->sa_family == AF_INET)
+        memcpy(&connection->address, peer, sizeof(struct sockaddr_in));
+    else if (peer->sa_family == AF_INET6)
+        memcpy(&connection->address, peer, sizeof(struct sockaddr_in6));
+}
+
 /* --- all of them ------------------------------------------------------------------------------ */
 
-void http_connection_open(struct listener_part *part, int fd, const struct sockaddr *peer)
+/* Without a high-water mark, TLS would leave bytes behind in the session when the buffer is full,
+ * where nothing tells of them; so it has none, and reading is bounded by turns. Its callbacks come
+ * from the loop: turning reading on may find bytes at once. */
+static struct bufferevent *open_stream(struct event_base *base, int fd, SSL *ssl)
+{
+    struct bufferevent *stream = NULL;
+
+    if (ssl == NULL) {
+        stream = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+        assert(stream != NULL);
+        bufferevent_setwatermark(stream, EV_READ, 0, INPUT_BYTES);
+        return stream;
+    }
+    stream = bufferevent_openssl_socket_new(base, fd, ssl, BUFFEREVENT_SSL_OPEN,
+                                            BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    assert(stream != NULL);
+    bufferevent_openssl_set_allow_dirty_shutdown(stream, 1);
+    return stream;
+}
+
+void http_connection_open(struct listener_part *part, int fd, SSL *ssl, const struct sockaddr *peer)
 {
     static const struct http_reader_calls calls = {on_head, on_body};
     struct ingest_worker *worker = part->worker;
@@ -501,13 +593,14 @@ void http_connection_open(struct listener_part *part, int fd, const struct socka
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     connection->part = part;
     (void)peer_format(peer, connection->peer);
+    copy_address(connection, peer);
     reset_answer(connection);
     http_reader_init(&connection->reader, &calls, connection);
     connection->turn = evtimer_new(base, on_turn, connection);
-    connection->stream = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+    connection->stream = open_stream(base, fd, ssl);
+    connection->ssl = ssl;
     assert(connection->turn != NULL && connection->stream != NULL);
     bufferevent_setcb(connection->stream, on_readable, on_written, on_event, connection);
-    bufferevent_setwatermark(connection->stream, EV_READ, 0, INPUT_BYTES);
     TAILQ_INSERT_TAIL(&worker->http_connections, connection, link);
     worker_connection_opened(part);
     set_state(connection, HTTP_READING);
@@ -573,9 +666,14 @@ static void send_at_once(struct http_connection *connection)
     struct evbuffer *output = bufferevent_get_output(connection->stream);
     int fd = bufferevent_getfd(connection->stream);
 
-    (void)evbuffer_unfreeze(output, 1);
-    if (evbuffer_get_length(output) > 0)
+    size_t len = evbuffer_get_length(output);
+    if (len > 0 && connection->ssl != NULL) {
+        (void)SSL_write(connection->ssl, evbuffer_pullup(output, -1), (int)len);
+    } else if (len > 0) {
+        (void)evbuffer_unfreeze(output, 1);
         (void)evbuffer_write(output, fd);
+    }
+    say_goodbye(connection);
     (void)shutdown(fd, SHUT_RDWR);
 }
 

@@ -7,10 +7,13 @@
  * the answer. What a client has sent beyond its first request waits until that is answered. */
 #pragma once
 
+#include <openssl/types.h>
+
 #include "ingest/ingest_worker.h"
 
-/* Takes over a socket that was accepted and counted. */
-void http_connection_open(struct listener_part *part, int fd, const struct sockaddr *peer);
+/* Takes over a socket that was accepted and counted; `ssl`: its handshake is done, NULL: plain. */
+void http_connection_open(struct listener_part *part, int fd, SSL *ssl,
+                          const struct sockaddr *peer);
 
 /* From the worker's timer: ends what is over its deadline. */
 void http_expire(struct ingest_worker *worker, mono_ms now);

@@ -2,6 +2,7 @@
 
 #include "ingest/influx_body.h"
 #include "ingest/json_body.h"
+#include "ingest/otlp_body.h"
 #include "ingest/remote_body.h"
 
 enum {
@@ -19,6 +20,8 @@ static const struct http_route ROUTES[] = {
     {"/ping", NULL, PROTOCOL_INFLUX, ROUTE_PING, HTTP_INFLUX_1, 0},
     {"/health", NULL, PROTOCOL_INFLUX, ROUTE_HEALTH, HTTP_INFLUX_1, 0},
     {NULL, &REMOTE_BODY_FORMAT, PROTOCOL_PROMETHEUS, ROUTE_WRITE, HTTP_PLAIN, ENCODINGS_SNAPPY},
+    {"/v1/metrics", &OTLP_BODY_FORMAT, PROTOCOL_OTLP, ROUTE_WRITE, HTTP_OTLP_PROTOBUF,
+     ENCODINGS_USUAL},
     {"/push", &JSON_BODY_FORMAT, PROTOCOL_JSON, ROUTE_WRITE, HTTP_PUSH, ENCODINGS_USUAL},
 };
 

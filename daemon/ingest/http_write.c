@@ -14,6 +14,8 @@ struct http_write {
     struct http_body *bytes;
     struct body *body;
     struct buf key;
+    struct token_usage *usage; /* of the token; NULL without */
+    char token[TOKEN_NAME_MAX + 1];
     size_t charged;
     char peer[PEER_TEXT_SIZE];
 };
@@ -168,6 +170,7 @@ static struct body *open_body(struct listener_part *part, const struct http_rout
                                          .body_bytes_max = worker->settings.body_bytes_max,
                                          .held_max = worker->body_budget / 2,
                                          .skip_single_field = part->skip_single_field,
+                                         .resource_labels = part->resource_labels,
                                          .calendar = &worker->settings.calendar,
                                          .now_us = clock_wall_us(),
                                          .last_arrival = &worker->last_arrival};
@@ -204,6 +207,15 @@ struct http_write *http_write_new(struct listener_part *part, const struct http_
     return NULL;
 }
 
+void http_write_set_token(struct http_write *write, const struct token *token)
+{
+    if (token == NULL)
+        return;
+    (void)snprintf(write->token, sizeof write->token, "%s", token->name);
+    write->usage = token->usage;
+    token_usage_keep(write->usage);
+}
+
 void http_write_free(struct http_write *write)
 {
     if (write == NULL)
@@ -212,6 +224,7 @@ void http_write_free(struct http_write *write)
     http_body_free(write->bytes);
     write->format->close(write->body);
     buf_fini(&write->key);
+    token_usage_release(write->usage);
     free(write);
 }
 
@@ -353,7 +366,7 @@ static void identify(const struct http_write *write, struct delta *delta)
     bool has_key = write->key.len > 0;
 
     buf_block(&scope, str_of(write->part->name));
-    buf_block(&scope, STR_EMPTY); /* the token */
+    buf_block(&scope, str_of(write->token));
     buf_block(&scope, has_key ? buf_view(&write->key) : write->body->id);
     if (!has_key)
         buf_block(&scope, STR("id")); /* is no key */
@@ -367,6 +380,12 @@ static void log_rejected(const struct http_write *write)
     const struct body_example *first = &write->body->examples[0];
     struct listener_part *part = write->part;
 
+    for (size_t i = 0; i < write->body->example_count; i++) {
+        const struct body_example *example = &write->body->examples[i];
+        const struct tail_rejected rejected = {example->reason, str_of(example->example),
+                                               write->peer, 1};
+        worker_show_rejected(part, &rejected);
+    }
     if (write->body->example_count > 0)
         log_repeated(&part->rejected_log, clock_mono(), "lines_rejected",
                      body_rejected(write->body), "listener=\"%s\" reason=%s%s%s example=\"%s\"",
@@ -396,6 +415,7 @@ static struct delta *delta_of(struct http_write *write, const struct http_answer
     struct buf kept = BUF_EMPTY;
 
     write->body->batch = NULL;
+    worker_show_batch(write->part, delta);
     delta_add_ledger(delta, str_of(write->part->name), &write->body->counts);
     if (!has_identity(write))
         return delta;
@@ -422,6 +442,9 @@ static struct http_reply *post(struct http_write *write, struct http_answer *ans
     delta->on_done_arg = reply;
     worker_count_batch(write->part, received);
     if (worker->sink.post(delta, worker->sink.arg)) {
+        if (write->usage != NULL)
+            (void)atomic_fetch_add_explicit(&write->usage->samples, (uint64_t)received,
+                                            memory_order_relaxed);
         *answer = (struct http_answer)HTTP_ANSWER_EMPTY;
         return reply; /* the sink may be done with it, but its message waits for this thread */
     }
@@ -449,6 +472,7 @@ struct http_reply *http_write_end(struct http_write *write, http_answered_fn on_
     struct http_reply *reply = NULL;
 
     if (end_body(write, answer)) {
+        ledger_drop_unwanted(&write->body->counts, batch_unwanted(write->body->batch));
         write->format->verdict(write->body, answer);
         if (write->body->counts.received > 0 || write->key.len > 0) {
             log_rejected(write);

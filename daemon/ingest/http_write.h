@@ -20,6 +20,9 @@ typedef void (*http_answered_fn)(struct http_answer *answer, void *arg);
 struct http_write *http_write_new(struct listener_part *part, const struct http_route *route,
                                   const struct http_head *head, const char *peer,
                                   struct http_answer *answer);
+/* Whose token the request had; NULL: none is asked for. Its name is part of the scope of an
+ * Idempotency-Key, and what the write has counts for it. */
+void http_write_set_token(struct http_write *write, const struct token *token);
 void http_write_free(struct http_write *write); /* NULL is fine */
 
 /* Takes bytes as they were sent. False: `answer` says what is wrong with them, and nothing of the

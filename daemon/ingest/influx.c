@@ -620,7 +620,7 @@ bool influx_time(int64_t time, enum influx_precision precision, wall_ms *out)
 
     /* By constants, for which no processor needs to divide. */
     if (precision == INFLUX_NS) {
-        *out = rounded_down(time, 1000 * 1000);
+        *out = rounded_down(time, 1000000);
         return true;
     }
     if (precision == INFLUX_US) {

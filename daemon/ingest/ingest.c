@@ -30,12 +30,14 @@ static struct worker_settings settings_of(const struct ingest_config *config)
                                     .line_bytes_max = config->line_bytes_max,
                                     .frame_bytes_max = config->frame_bytes_max,
                                     .connections_max = config->connections_max,
+                                    .connections_per_peer = config->connections_per_peer,
                                     .idle_timeout = config->idle_timeout,
                                     .body_bytes_max = config->body_bytes_max,
                                     .request_timeout = config->request_timeout,
                                     .shard_limits = config->shard_limits,
                                     .batch_rules = {.metrics = config->metrics,
                                                     .series_max = config->shard_limits.series,
+                                                    .room = config->shard_limits.room,
                                                     .max_future = config->shard_limits.max_future,
                                                     .max_past = config->shard_limits.max_past}};
 }
@@ -313,6 +315,8 @@ struct ingest *ingest_start(const struct ingest_options *options,
     assert(options->threads >= 1 && options->threads <= INGEST_THREADS_MAX);
     TAILQ_INIT(&ingest->listeners);
     ingest->threads = options->threads;
+    ingest->counted.peers.seed = options->seed;
+    atomic_init(&ingest->counted.tail_numbers, 1); /* 0 is no entry's, nor the end of a call's */
     bool ok = plan_open(ingest, &plan, err);
     if (ok) {
         for (unsigned i = 0; i < ingest->threads; i++)
@@ -409,6 +413,27 @@ static void fill_facts(const struct ingest *ingest, const struct listener_part *
         out->received += atomic_load_explicit(&counts->received, memory_order_relaxed);
         out->kernel_drops += atomic_load_explicit(&counts->kernel_drops, memory_order_relaxed);
         out->connections += atomic_load_explicit(&counts->connections, memory_order_relaxed);
+        out->connections_denied +=
+            atomic_load_explicit(&counts->connections_denied, memory_order_relaxed);
+    }
+}
+
+struct token_change {
+    struct ingest_worker *worker;
+    struct token_table *tokens;
+};
+
+static void change_tokens(void *arg)
+{
+    const struct token_change *change = arg;
+    worker_set_tokens(change->worker, change->tokens);
+}
+
+void ingest_set_tokens(struct ingest *ingest, struct token_table *tokens)
+{
+    for (unsigned i = 0; i < ingest->threads; i++) {
+        struct token_change change = {ingest->workers[i], tokens};
+        thread_call(ingest->workers[i]->thread, change_tokens, &change);
     }
 }
 
@@ -483,6 +508,74 @@ size_t ingest_clients(struct ingest *ingest, struct client_facts *out, size_t ma
 
     thread_call(ingest->workers[0]->thread, list_clients, &listing);
     return listing.count;
+}
+
+struct tail_call {
+    struct ingest_worker *worker;
+    const struct tail_request *request;
+    uint64_t last;
+    struct tail_lines *out;
+};
+
+static void read_tail(void *arg)
+{
+    const struct tail_call *call = arg;
+    worker_tail(call->worker, call->request, call->last, call->out);
+}
+
+void ingest_tail(struct ingest *ingest, const struct tail_request *request, struct tail_lines *out)
+{
+    /* What has a number by now is noted when its thread is asked; what comes while the others are
+     * asked is for the next call. */
+    uint64_t last = atomic_load(&ingest->counted.tail_numbers);
+    struct tail_request since = *request;
+
+    *out = (struct tail_lines){.next = last};
+    if (request->after == 0)
+        since.after = last;
+    for (unsigned i = 0; i < ingest->threads; i++) {
+        struct tail_call call = {ingest->workers[i], &since, last, out};
+        thread_call(ingest->workers[i]->thread, read_tail, &call);
+    }
+    tail_lines_sort(out);
+}
+
+struct rejected_call {
+    const struct ingest_worker *worker;
+    struct rejected_facts *out;
+    size_t max;
+    size_t count;
+};
+
+static void list_rejected(void *arg)
+{
+    struct rejected_call *call = arg;
+    const struct listener_part *part = NULL;
+
+    TAILQ_FOREACH(part, &call->worker->parts, link)
+    {
+        size_t at = 0;
+        while (at < call->count && strcmp(call->out[at].listener, part->name) != 0)
+            at++;
+        if (at == call->max)
+            continue;
+        if (at == call->count) {
+            call->out[call->count++] = (struct rejected_facts){.listener = ""};
+            (void)snprintf(call->out[at].listener, sizeof call->out[at].listener, "%s", part->name);
+        }
+        reject_examples_merge(&call->out[at].examples, &part->rejected);
+    }
+}
+
+size_t ingest_rejected(struct ingest *ingest, struct rejected_facts *out, size_t max)
+{
+    struct rejected_call call = {.out = out, .max = max};
+
+    for (unsigned i = 0; i < ingest->threads; i++) {
+        call.worker = ingest->workers[i];
+        thread_call(ingest->workers[i]->thread, list_rejected, &call);
+    }
+    return call.count;
 }
 
 struct thread *ingest_thread(struct ingest *ingest, size_t i)

@@ -10,6 +10,10 @@
 #include "base/error.h"
 #include "ingest/client_drops.h"
 #include "ingest/influx.h"
+#include "ingest/network.h"
+#include "ingest/tail.h"
+#include "ingest/tls.h"
+#include "ingest/token.h"
 #include "series/delta.h"
 #include "series/ledger.h"
 #include "series/metric.h"
@@ -39,6 +43,8 @@ const char *protocol_name(enum protocol protocol);
 /* Whether kpid speaks it over that. */
 bool protocol_has_transport(enum protocol protocol, enum transport transport);
 
+enum { RESOURCE_LABELS_SIZE = 1024 };
+
 /* One listener of the configuration. */
 struct listener_config {
     enum protocol protocol;
@@ -47,8 +53,19 @@ struct listener_config {
     const char *name;    /* in the ledger and in messages: "statsd udp:127.0.0.1:8125" */
     unsigned mode;       /* of a Unix socket's file, as 0660; 0: 0660 */
     bool unknown_as_counter; /* statsd (S10): a type that nobody knows is a counter */
-    bool skip_single_field; /* influx (I11): a lone field `value` is not part of the name */
+    bool skip_single_field;  /* influx (I11): a lone field `value` is not part of the name */
     enum influx_precision precision; /* influx over other than HTTP, where a request says it */
+    const char *resource_labels; /* otlp (O8), shorter than RESOURCE_LABELS_SIZE: attributes that
+                                  * become labels, each with a blank before it; a lone blank: none;
+                                  * empty or NULL: the usual ones */
+
+    /* who may speak */
+    const struct network *allow; /* of addresses; none: all */
+    size_t allow_count;
+    const unsigned *users; /* of a Unix stream: user ids; none: whoever may open its file */
+    size_t user_count;
+    struct tls *tls; /* TCP and HTTP; NULL: plain */
+    bool tokens;     /* HTTP and native: a token is needed */
 };
 
 /* Part of a configuration; borrowed until the next ingest_reload returns, or ingest_stop. */
@@ -57,12 +74,13 @@ struct ingest_config {
     size_t listener_count;
     const struct metric_table *metrics;
     const struct calendar *calendar; /* of times in JSON that have no offset; NULL: they need one */
-    size_t line_bytes_max;   /* longer lines: the stream is closed, a datagram's line rejected */
-    size_t frame_bytes_max;  /* longer frames: the stream is closed */
-    size_t body_bytes_max;   /* of one HTTP body, inflated; larger ones are refused */
-    size_t connections_max;  /* streams in all; beyond it a new one is closed and counted */
-    span_ms idle_timeout;    /* a stream that says nothing for so long is closed; 0: never */
-    span_ms request_timeout; /* from the first byte of an HTTP request to its last one */
+    size_t line_bytes_max;  /* longer lines: the stream is closed, a datagram's line rejected */
+    size_t frame_bytes_max; /* longer frames: the stream is closed */
+    size_t body_bytes_max;  /* of one HTTP body, inflated; larger ones are refused */
+    size_t connections_max; /* streams in all; beyond it a new one is closed and counted */
+    size_t connections_per_peer; /* of these from one address; 0: no limit */
+    span_ms idle_timeout;        /* a stream that says nothing for so long is closed; 0: never */
+    span_ms request_timeout;     /* from the first byte of an HTTP request to its last one */
     struct shard_limits shard_limits; /* of each thread: any series may come in on any of them */
 };
 
@@ -88,6 +106,7 @@ struct ingest_options {
      * 256 MiB. Beyond it requests are told to come again before their body is read. */
     size_t body_budget;
     struct delta_sink sink;
+    struct token_table *tokens; /* until ingest_set_tokens; NULL: there are none */
 };
 
 /* Opens every listener, then starts the threads. On failure nothing stays open: a port in use, a
@@ -100,6 +119,10 @@ struct ingest *ingest_start(const struct ingest_options *options,
  * stream and datagrams: there is always one of them on it. When a new listener cannot be opened
  * nothing changes. When it returns true the old configuration is no longer used. */
 bool ingest_reload(struct ingest *ingest, const struct ingest_config *config, struct error *err);
+
+/* From any one thread at a time, but for those of ingest: when it returns, no thread uses the
+ * tokens before. */
+void ingest_set_tokens(struct ingest *ingest, struct token_table *tokens);
 
 /* Stops accepting, reads what waits in the sockets (bounded: `drain_ms`), hands the last deltas
  * over and ends the threads. Call it before writer_stop. */
@@ -118,6 +141,7 @@ struct listener_facts {
     uint64_t handed_over;          /* of these, the sink's for good: the others are pending */
     uint64_t kernel_drops;         /* datagrams the kernel dropped since start (SO_MEMINFO) */
     uint64_t connections;          /* open now */
+    uint64_t connections_denied;   /* closed at once since start: who sent them may not speak */
     unsigned receive_buffer_bytes; /* as granted */
 };
 
@@ -132,6 +156,18 @@ struct client_facts {
 
 /* Up to `max` into `out`, those of one listener together; returns how many. As ingest_listeners. */
 size_t ingest_clients(struct ingest *ingest, struct client_facts *out, size_t max);
+
+/* What comes now: the first call begins, and each that follows within TAIL_MS is told what came
+ * since (ingest/tail.h). tail_lines_fini frees `out`. As ingest_listeners. */
+void ingest_tail(struct ingest *ingest, const struct tail_request *request, struct tail_lines *out);
+
+/* The last samples of each listener that were rejected, by reason. Up to `max` into `out`; returns
+ * how many. As ingest_listeners. */
+struct rejected_facts {
+    char listener[256]; /* its name in the ledger */
+    struct reject_examples examples;
+};
+size_t ingest_rejected(struct ingest *ingest, struct rejected_facts *out, size_t max);
 
 /* The threads, for the watchdog; NULL past the end. */
 struct thread *ingest_thread(struct ingest *ingest, size_t i);

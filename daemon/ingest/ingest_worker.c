@@ -6,12 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "base/counters.h"
 #include "base/memory.h"
 #include "ingest/datagram.h"
 #include "ingest/dogstatsd_intake.h"
+#include "ingest/handshake.h"
 #include "ingest/http_connection.h"
+#include "ingest/native.h"
+#include "ingest/native_connection.h"
 #include "ingest/stream.h"
 
 enum {
@@ -25,8 +29,10 @@ enum {
      * twice. */
     PART_CELLS = 1 << 16,
     PARTS_ON_THE_WAY = 2,
+    STEP_CELLS = 1 << 12,
     PART_WAIT_MS = 2,
     PART_LONG_WAIT_MS = 100,
+    SHARD_LIFE_MS = 24 * 60 * 60 * 1000,
 };
 
 /* --- listeners ---------------------------------------------------------------------------------
@@ -52,9 +58,10 @@ static void read_again(struct listener_part *part)
     (void)rc;
 }
 
-static bool is_http(const struct listener_part *part)
+bool part_is_answered(const struct listener_part *part)
 {
-    return part->listener->sockets.transport == TRANSPORT_HTTP;
+    return part->listener->sockets.transport == TRANSPORT_HTTP ||
+           part->listener->protocol == PROTOCOL_NATIVE;
 }
 
 static void start_reading(struct listener_part *part)
@@ -66,8 +73,24 @@ static void start_reading(struct listener_part *part)
                                is_stream ? stream_on_acceptable : datagram_on_readable, part);
     part->accept_again = evtimer_new(base, stream_on_accept_again, part);
     assert(part->readable != NULL && part->accept_again != NULL);
-    if (!part->worker->is_paused || is_http(part))
+    if (!part->worker->is_paused || part_is_answered(part))
         read_again(part);
+}
+
+/* Who may speak. */
+static void forget_rules(struct listener_part *part)
+{
+    free(part->allow);
+    free(part->users);
+    tls_release(part->tls);
+    part->allow = NULL;
+    part->users = NULL;
+    part->tls = NULL;
+}
+
+static void *copy_of(const void *bytes, size_t size)
+{
+    return memcpy(memory_alloc(size), bytes, size);
 }
 
 void part_set(struct listener_part *part, const struct listener_config *config)
@@ -76,6 +99,17 @@ void part_set(struct listener_part *part, const struct listener_config *config)
     part->unknown_as_counter = config->unknown_as_counter;
     part->skip_single_field = config->skip_single_field;
     part->precision = config->precision;
+    (void)snprintf(part->resource_labels, sizeof part->resource_labels, "%s",
+                   config->resource_labels == NULL ? "" : config->resource_labels);
+    forget_rules(part);
+    part->allow_count = config->allow_count;
+    if (config->allow_count > 0)
+        part->allow = copy_of(config->allow, config->allow_count * sizeof *config->allow);
+    part->user_count = config->user_count;
+    if (config->user_count > 0)
+        part->users = copy_of(config->users, config->user_count * sizeof *config->users);
+    part->tls = tls_keep(config->tls);
+    part->tokens = config->tokens;
 }
 
 static void stop_reading(struct listener_part *part)
@@ -114,14 +148,14 @@ static void free_part(struct listener_part *part)
     stop_reading(part);
     TAILQ_REMOVE(&part->worker->parts, part, link);
     (void)atomic_fetch_sub(&part->listener->users, 1);
+    forget_rules(part);
     free(part);
 }
 
 /* Takes some of what waits in the socket of a part; false when there is no more. */
 static bool take_some(struct listener_part *part)
 {
-    if (part->readable == NULL ||
-        is_http(part)) /* a request that nobody has taken is the client's */
+    if (part->readable == NULL || part_is_answered(part))
         return false;
     if (transport_is_stream(part->listener->sockets.transport))
         return stream_accept_some(part);
@@ -144,6 +178,7 @@ void worker_remove_listener(struct ingest_worker *worker, struct listener *liste
     }
     count_drops(part);
     stop_reading(part);
+    handshake_end_all(worker, part);
     part->fd = -1; /* main closes it when no worker reads it any more; flush frees the part */
 }
 
@@ -233,29 +268,52 @@ static void post(struct ingest_worker *worker, struct delta *delta)
     (void)taken;
 }
 
-/* Hands over what the shard holds, up to a part of it; false when there is more of it. The counts
- * are those of when it began and go with the last part: they never say more than is stored. Nothing
- * is in the shard that is not in a ledger, so without counts there is nothing to hand over. Every
- * ledger balances between callbacks, so samples and their counts go together. */
-static bool hand_over_part(struct ingest_worker *worker)
+/* A hand-over has begun: the counts are those of now and go with the last part, so that they never
+ * say more than is stored. Nothing is in the shard that is not in a ledger, so without counts there
+ * is nothing to hand over: false. Every ledger balances between callbacks, so samples and their
+ * counts go together. */
+static bool begin_hand_over(struct ingest_worker *worker)
 {
-    if (worker->last_part == NULL) {
-        if (!has_counts(worker))
-            return true;
-        worker->last_part = dogstatsd_take_annotations(worker->intake.notes);
-        if (worker->last_part == NULL)
-            worker->last_part = delta_new();
-        hand_over_ledgers(worker, worker->last_part);
+    if (worker->last_part != NULL)
+        return true;
+    if (!has_counts(worker))
+        return false;
+    worker->last_part = dogstatsd_take_annotations(worker->intake.notes);
+    if (worker->last_part == NULL)
+        worker->last_part = delta_new();
+    hand_over_ledgers(worker, worker->last_part);
+    return true;
+}
+
+/* Another part, unless what is left fits into the last one. */
+static void begin_part(struct ingest_worker *worker)
+{
+    size_t waiting = shard_waiting_cells(worker->shard);
+
+    if (waiting > PART_CELLS) {
+        worker->part = part_new(worker);
+        delta_reserve(worker->part, PART_CELLS, PART_CELLS);
+    } else if (worker->last_part->cell_count == 0) {
+        delta_reserve(worker->last_part, waiting, waiting);
     }
-    if (shard_waiting_cells(worker->shard) > PART_CELLS) {
-        struct delta *part = part_new(worker);
-        bool was_last = shard_hand_over(worker->shard, PART_CELLS, part);
-        post(worker, part);
-        if (!was_last)
-            return false;
-    } else {
-        (void)shard_hand_over(worker->shard, SIZE_MAX, worker->last_part);
+}
+
+/* Hands over some of what the shard holds: so little at a time that datagrams do not wait for long.
+ * False when there is more of it. */
+static bool hand_over_some(struct ingest_worker *worker)
+{
+    if (!begin_hand_over(worker))
+        return true;
+    if (worker->part == NULL)
+        begin_part(worker);
+    struct delta *into = worker->part == NULL ? worker->last_part : worker->part;
+    bool was_last = shard_hand_over(worker->shard, into->cell_count + STEP_CELLS, into);
+    if (worker->part != NULL && (was_last || worker->part->cell_count >= PART_CELLS)) {
+        post(worker, worker->part);
+        worker->part = NULL;
     }
+    if (!was_last)
+        return false;
     post(worker, worker->last_part);
     worker->last_part = NULL;
     return true;
@@ -265,20 +323,23 @@ static bool hand_over_part(struct ingest_worker *worker)
 static void hand_over_all(struct ingest_worker *worker)
 {
     while (worker->last_part != NULL || has_counts(worker))
-        (void)hand_over_part(worker);
+        (void)hand_over_some(worker);
 }
 
-/* As much as may be on the way; the timer goes on with the rest. */
+/* A step, if so much may be on the way; the timer goes on with the rest. */
 static void hand_over(struct ingest_worker *worker)
 {
     bool has_room = worker->sink.has_room(worker->sink.arg);
+    bool may_begin =
+        worker->part != NULL || atomic_load(&worker->parts_on_the_way) < PARTS_ON_THE_WAY;
     span_ms wait = has_room ? PART_WAIT_MS : PART_LONG_WAIT_MS;
-    const struct timeval delay = {.tv_usec = wait * 1000};
 
-    while (has_room && atomic_load(&worker->parts_on_the_way) < PARTS_ON_THE_WAY) {
-        if (hand_over_part(worker))
+    if (has_room && may_begin) {
+        if (hand_over_some(worker))
             return;
+        wait = 0;
     }
+    const struct timeval delay = {.tv_usec = wait * 1000};
     if (worker->last_part != NULL)
         (void)event_add(worker->part_timer, &delay);
 }
@@ -303,7 +364,7 @@ static void set_reading(struct ingest_worker *worker, bool reads)
     worker->is_paused = !reads;
     TAILQ_FOREACH(part, &worker->parts, link)
     {
-        if (part->readable == NULL || is_http(part)) /* it can say that there is no room */
+        if (part->readable == NULL || part_is_answered(part))
             continue;
         if (reads) {
             read_again(part);
@@ -358,6 +419,7 @@ struct intake *worker_begin(struct listener_part *part)
 
     intake_begin(intake, &part->ledger, dialect, clock_wall_us());
     intake->clients = &part->counts->clients;
+    intake->listener = part->name;
     return intake;
 }
 
@@ -379,10 +441,58 @@ void worker_end(struct listener_part *part, const char *peer)
         return;
     if (peer == NULL || peer[0] == '\0')
         peer = intake->peer_text;
+    reject_examples_add(&part->rejected, intake->reason, intake->example, peer);
     log_repeated(&part->rejected_log, clock_mono(), "lines_rejected", intake->rejected,
                  "listener=\"%s\" reason=%s%s%s example=\"%s\"", part->name,
                  reject_reason_name(intake->reason), peer[0] == '\0' ? "" : " peer=", peer,
                  intake->example);
+}
+
+/* --- what people are shown ---------------------------------------------------------------------
+ */
+
+static struct tail_rules tail_rules_of(const struct listener_part *part)
+{
+    return (struct tail_rules){.listener = part->name,
+                               .metrics = part->worker->settings.metrics,
+                               .shard = part->worker->shard,
+                               .now = clock_mono()};
+}
+
+void worker_show_batch(struct listener_part *part, const struct delta *delta)
+{
+    const struct tail_rules rules = tail_rules_of(part);
+
+    if (part->worker->intake.tail != NULL)
+        tail_delta(part->worker->intake.tail, &rules, delta);
+}
+
+void worker_show_rejected(struct listener_part *part, const struct tail_rejected *rejected)
+{
+    const struct tail_rules rules = tail_rules_of(part);
+    char text[STR_QUOTED_SIZE];
+
+    reject_examples_add(&part->rejected, rejected->reason, str_quoted(rejected->example, text),
+                        rejected->peer);
+    if (part->worker->intake.tail != NULL)
+        tail_reject(part->worker->intake.tail, &rules, rejected);
+}
+
+void worker_tail(struct ingest_worker *worker, const struct tail_request *request, uint64_t last,
+                 struct tail_lines *out)
+{
+    if (worker->intake.tail == NULL)
+        worker->intake.tail = tail_new(&worker->shared->tail_numbers);
+    tail_ask(worker->intake.tail, clock_mono());
+    tail_read(worker->intake.tail, request, last, out);
+}
+
+static void end_tail(struct ingest_worker *worker, mono_ms now)
+{
+    if (worker->intake.tail == NULL || !tail_is_over(worker->intake.tail, now))
+        return;
+    tail_free(worker->intake.tail);
+    worker->intake.tail = NULL;
 }
 
 /* --- what streams and HTTP tell ----------------------------------------------------------------
@@ -396,12 +506,80 @@ void worker_connection_opened(struct listener_part *part)
     COUNTER_ADD(connections_accepted, 1);
 }
 
-void worker_connection_closed(struct listener_part *part)
+void worker_connection_forget(struct ingest_worker *worker, int fd)
+{
+    (void)atomic_fetch_sub_explicit(&worker->shared->connections, 1, memory_order_relaxed);
+    peers_leave(&worker->shared->peers, &worker->peer_places, fd);
+}
+
+void worker_connection_closed(struct listener_part *part, int fd)
 {
     part->connections--;
     (void)atomic_fetch_sub_explicit(&part->counts->connections, 1, memory_order_relaxed);
-    (void)atomic_fetch_sub_explicit(&part->worker->shared->connections, 1, memory_order_relaxed);
+    worker_connection_forget(part->worker, fd);
     COUNTER_SUB(connections, 1);
+}
+
+/* --- who may speak -----------------------------------------------------------------------------
+ */
+
+static bool has_user(const struct listener_part *part, int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+        return false;
+    for (size_t i = 0; i < part->user_count; i++) {
+        if (part->users[i] == peer.uid)
+            return true;
+    }
+    return false;
+}
+
+bool part_lets_speak(const struct listener_part *part, int fd, const struct sockaddr *peer)
+{
+    if (part->user_count > 0)
+        return fd >= 0 && has_user(part, fd);
+    return part->allow_count == 0 || network_list_has(part->allow, part->allow_count, peer);
+}
+
+void worker_connection_denied(struct listener_part *part, const struct sockaddr *peer)
+{
+    char text[PEER_TEXT_SIZE];
+
+    (void)atomic_fetch_add_explicit(&part->counts->connections_denied, 1, memory_order_relaxed);
+    COUNTER_ADD(connections_denied, 1);
+    log_repeated(&part->denied_log, clock_mono(), "connections_denied", 1, "listener=\"%s\"%s%s",
+                 part->name, peer_format(peer, text)[0] == '\0' ? "" : " peer=", text);
+}
+
+enum access_verdict part_check_token(struct listener_part *part, struct str token,
+                                     const struct sockaddr *peer, const struct token **out)
+{
+    struct ingest_worker *worker = part->worker;
+    const struct access_request request = {peer, token, RIGHT_SAMPLES};
+    char text[PEER_TEXT_SIZE];
+    mono_ms now = clock_mono();
+
+    *out = NULL;
+    if (!part->tokens)
+        return ACCESS_GRANTED;
+    enum access_verdict verdict =
+        access_check(worker->tokens, worker->attempts, &request, now, out);
+    if (verdict == ACCESS_GRANTED)
+        return verdict;
+    COUNTER_ADD(tokens_denied, 1);
+    log_repeated(&part->denied_log, now, "token_denied", 1, "listener=\"%s\" peer=%s why=%s%s%s",
+                 part->name, peer_format(peer, text), access_verdict_name(verdict),
+                 *out == NULL ? "" : " token=", *out == NULL ? "" : (*out)->name);
+    return verdict;
+}
+
+void worker_set_tokens(struct ingest_worker *worker, struct token_table *tokens)
+{
+    token_table_release(worker->tokens);
+    worker->tokens = token_table_keep(tokens);
 }
 
 void worker_count_batch(struct listener_part *part, int64_t received)
@@ -430,6 +608,8 @@ static void tick_part(struct listener_part *part, mono_ms now)
     log_repeat_tick(&part->rejected_log, now);
     log_repeat_tick(&part->refused_log, now);
     log_repeat_tick(&part->accept_log, now);
+    log_repeat_tick(&part->denied_log, now);
+    log_repeat_tick(&part->tls_log, now);
     count_drops(part);
 }
 
@@ -458,12 +638,15 @@ static void on_flush(evutil_socket_t fd, short events, void *arg)
     if (!worker->is_paused)
         stream_expire(worker, now);
     http_expire(worker, now);
+    native_expire(worker, now);
+    handshake_expire(worker, now);
     if (worker->sink.has_room(worker->sink.arg)) { /* else the shard goes on merging */
         if (worker->last_part == NULL && is_time_to_hand_over(worker, now))
             hand_over(worker);
         end_pause(worker);
     }
     show_series(worker);
+    end_tail(worker, now);
     log_repeat_tick(&worker->pause_log, now);
     for (struct listener_part *part = TAILQ_FIRST(&worker->parts); part != NULL; part = next) {
         next = TAILQ_NEXT(part, link);
@@ -500,6 +683,10 @@ struct ingest_worker *worker_new(unsigned index, const struct ingest_options *op
     TAILQ_INIT(&worker->parts);
     TAILQ_INIT(&worker->connections);
     TAILQ_INIT(&worker->http_connections);
+    TAILQ_INIT(&worker->native_connections);
+    TAILQ_INIT(&worker->handshakes);
+    worker->attempts = attempts_new(options->seed);
+    worker->tokens = token_table_keep(options->tokens);
     worker->index = index;
     worker->seed = options->seed;
     worker->sink = options->sink;
@@ -529,8 +716,10 @@ void worker_free(struct ingest_worker *worker)
     if (worker == NULL)
         return;
     thread_stop(worker->thread);
+    handshake_end_all(worker, NULL);
     stream_end_all(worker);
     http_end_all(worker);
+    native_end_all(worker);
     if (worker->is_paused)
         COUNTER_SUB(ingest_paused, 1);
     for (struct listener_part *part = TAILQ_FIRST(&worker->parts); part != NULL; part = next) {
@@ -542,10 +731,16 @@ void worker_free(struct ingest_worker *worker)
         on_settled(worker->last_part, NULL);
         delta_free(worker->last_part);
     }
+    delta_free(worker->part);
     shard_free(worker->shard);
     intake_fini(&worker->intake);
+    native_reader_free(worker->native_reader);
     datagram_slots_free(worker->datagram_slots);
     free(worker->stream_buffer);
+    peer_places_fini(&worker->peer_places);
+    tail_free(worker->intake.tail);
+    token_table_release(worker->tokens);
+    attempts_free(worker->attempts);
     event_free(worker->flush_timer);
     event_free(worker->part_timer);
     thread_free(worker->thread);
@@ -606,9 +801,12 @@ void worker_drain(struct ingest_worker *worker, mono_ms until)
         count_drops(part);
         stop_reading(part);
     }
+    handshake_end_all(worker, NULL);
     stream_end_all(worker);
     http_drain(worker, until);
     http_end_all(worker);
+    native_drain(worker, until);
+    native_end_all(worker);
     hand_over_all(worker);
     show_series(worker);
     TAILQ_FOREACH(part, &worker->parts, link)

@@ -10,14 +10,20 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "ingest/access.h"
 #include "ingest/http_query.h"
 #include "ingest/intake.h"
 #include "ingest/listener.h"
+#include "ingest/peers.h"
+#include "ingest/tail.h"
 #include "series/batch.h"
 
-struct connection;      /* stream.h */
-struct http_connection; /* http_connection.h */
-struct datagram_slots;  /* datagram.h */
+struct connection;        /* stream.h */
+struct http_connection;   /* http_connection.h */
+struct native_connection; /* native_connection.h */
+struct native_reader;     /* native.h */
+struct datagram_slots;    /* datagram.h */
+struct handshake;         /* handshake.h */
 
 /* What others are shown of one listener on one thread. That thread alone writes it, but for what
  * the sink is done with; threads' counts lie apart, so that they do not take a cache line from each
@@ -27,8 +33,9 @@ struct listener_counts {
     _Atomic uint64_t settled; /* of these, committed or lost with a word */
     _Atomic uint64_t kernel_drops;
     _Atomic uint64_t connections;
+    _Atomic uint64_t connections_denied;
     client_table_place clients; /* the listener frees it */
-    char apart[88];
+    char apart[80];
 };
 
 /* A listener as main opened it. It stays until no worker uses it any more. */
@@ -43,7 +50,7 @@ struct listener {
     unsigned reader; /* unixgram: the worker that reads it */
 
     /* shared */
-    _Atomic unsigned users; /* workers that have a part of it, and deltas under way */
+    _Atomic unsigned users;          /* workers that have a part of it, and deltas under way */
     struct http_databases databases; /* influx over HTTP */
     struct listener_counts counts[INGEST_THREADS_MAX];
 };
@@ -57,9 +64,16 @@ struct listener_part {
     struct listener *listener;
     struct listener_counts *counts;
     char name[256];
-    bool unknown_as_counter;         /* statsd */
-    bool skip_single_field;          /* influx */
-    enum influx_precision precision; /* influx over other than HTTP */
+    bool unknown_as_counter;                    /* statsd */
+    bool skip_single_field;                     /* influx */
+    enum influx_precision precision;            /* influx over other than HTTP */
+    char resource_labels[RESOURCE_LABELS_SIZE]; /* otlp */
+    struct network *allow;                      /* the part's own, as what follows */
+    size_t allow_count;
+    unsigned *users;
+    size_t user_count;
+    struct tls *tls; /* NULL: plain */
+    bool tokens;
     int fd;
     struct event *readable;     /* NULL when another worker reads it, and once it is closed */
     struct event *accept_again; /* after accept has failed for want of descriptors */
@@ -67,19 +81,27 @@ struct listener_part {
     uint64_t handed_over;       /* samples received before */
     uint64_t connections;       /* open now */
     uint32_t kernel_drops_seen; /* the socket's own count */
+    bool is_flooded; /* datagrams: there is no time to ask who sent them, and nothing is wrong */
+    struct reject_examples rejected; /* the last ones */
     struct log_repeat rejected_log;
     struct log_repeat refused_log;
     struct log_repeat accept_log;
+    struct log_repeat denied_log;
+    struct log_repeat tls_log;
 };
 
 TAILQ_HEAD(part_list, listener_part);
 TAILQ_HEAD(connection_list, connection);
 TAILQ_HEAD(http_connection_list, http_connection);
+TAILQ_HEAD(native_connection_list, native_connection);
+TAILQ_HEAD(handshake_list, handshake);
 
 /* What all workers count together. */
 struct ingest_shared {
     _Atomic size_t connections; /* open */
-    _Atomic size_t body_bytes;  /* held for HTTP bodies that are not answered yet */
+    struct peers peers;         /* whose these are */
+    _Atomic uint64_t tail_numbers;
+    _Atomic size_t body_bytes; /* held for HTTP bodies and frames that are not answered yet */
 };
 
 /* What a reload may change. */
@@ -89,6 +111,7 @@ struct worker_settings {
     size_t line_bytes_max;
     size_t frame_bytes_max;
     size_t connections_max; /* of all workers together */
+    size_t connections_per_peer;
     span_ms idle_timeout;
     size_t body_bytes_max;
     span_ms request_timeout;
@@ -113,18 +136,29 @@ struct ingest_worker {
     /* the worker's thread only */
     struct worker_settings settings;
     struct shard *shard;
+    mono_ms shard_began;
+    uint64_t room_epoch; /* when it began */
     size_t shard_series; /* as last told to the counters */
     mono_ms handed_over_at;
+    struct delta *part;      /* that is being filled; NULL: none is */
     struct delta *last_part; /* of the hand-over under way, with its counts; NULL: none is */
     struct intake intake;
     struct part_list parts;
     struct connection_list connections; /* the one that spoke longest ago first */
     size_t connection_count;
-    size_t tail_bytes; /* of lines and frames without an end */
+    struct peer_places peer_places;
+    size_t tail_bytes;                /* of lines and frames without an end */
+    struct handshake_list handshakes; /* the oldest first */
+    size_t handshake_count;
+    struct token_table *tokens; /* NULL: none */
+    struct attempts *attempts;
     struct http_connection_list http_connections;
     size_t http_waiting;    /* of these, for the sink's word */
     uint64_t http_requests; /* answered */
-    uint64_t last_arrival;  /* of a sample in a batch */
+    struct native_connection_list native_connections;
+    size_t native_waiting;               /* batches of these, for the sink's word */
+    struct native_reader *native_reader; /* NULL until there is one */
+    uint64_t last_arrival;               /* of a sample in a batch */
     struct datagram_slots *datagram_slots;
     char *stream_buffer;
     size_t stream_buffer_lines; /* the line_bytes_max it was made for */
@@ -152,7 +186,10 @@ void worker_set(struct ingest_worker *worker, const struct worker_settings *sett
 void worker_add_listener(struct ingest_worker *worker, struct listener *listener,
                          const struct listener_config *config);
 
-/* A name and what a listener's samples mean may change while its socket stays. */
+/* On the worker's thread: it keeps them. */
+void worker_set_tokens(struct ingest_worker *worker, struct token_table *tokens);
+
+/* A name and what a listener's samples mean and who may speak may change while its socket stays. */
 void part_set(struct listener_part *part, const struct listener_config *config);
 
 /* Reads what waits in the listener's socket and leaves it alone from then on. Its connections stay
@@ -172,9 +209,35 @@ void worker_drain(struct ingest_worker *worker, mono_ms until);
 struct intake *worker_begin(struct listener_part *part);
 void worker_end(struct listener_part *part, const char *peer);
 
+/* Whether who speaks there waits for answers: then it can be told that there is no room, and what
+ * nobody has taken is still the client's. */
+bool part_is_answered(const struct listener_part *part);
+
 /* Counts a connection that was let in, and out again. */
 void worker_connection_opened(struct listener_part *part);
-void worker_connection_closed(struct listener_part *part);
+void worker_connection_closed(struct listener_part *part, int fd);   /* before it is closed */
+void worker_connection_forget(struct ingest_worker *worker, int fd); /* one let in, not opened */
+
+/* Whether the peer of a connection, or of a datagram where `fd` is -1, may speak to the listener:
+ * by its address, or by the user at the other end of a Unix stream. */
+bool part_lets_speak(const struct listener_part *part, int fd, const struct sockaddr *peer);
+
+/* Whether who shows this token (empty: none) may send samples to the listener; `*out` is the token,
+ * NULL where none is asked for. What is denied is counted and logged, but not in the ledger. */
+enum access_verdict part_check_token(struct listener_part *part, struct str token,
+                                     const struct sockaddr *peer, const struct token **out);
+
+/* A connection that was closed because of whom it came from. */
+void worker_connection_denied(struct listener_part *part, const struct sockaddr *peer);
+
+/* For those who take batches: what somebody who looks is shown. `count` samples were rejected, of
+ * which one is the example. */
+void worker_show_batch(struct listener_part *part, const struct delta *delta);
+void worker_show_rejected(struct listener_part *part, const struct tail_rejected *rejected);
+
+/* Somebody looks: notes are taken for a while. What there is up to number `last` is added. */
+void worker_tail(struct ingest_worker *worker, const struct tail_request *request, uint64_t last,
+                 struct tail_lines *out);
 
 /* A batch of so many samples goes to the sink past the shard; negative: it was not taken after all.
  * Whoever is told of its end adds them to counts->settled and takes one from listener->users. */

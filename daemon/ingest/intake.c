@@ -30,6 +30,34 @@ const char *peer_format(const struct sockaddr *peer, char *out)
     return out;
 }
 
+static struct tail_rules tail_rules_of(const struct intake *intake)
+{
+    return (struct tail_rules){.listener = intake->listener,
+                               .metrics = intake->metrics,
+                               .shard = intake->shard,
+                               .now = clock_mono()};
+}
+
+static void tell_rejected(const struct intake *intake, uint64_t count, enum reject_reason why,
+                          struct str example, const struct sockaddr *peer)
+{
+    const struct tail_rules rules = tail_rules_of(intake);
+    char text[PEER_TEXT_SIZE];
+    const struct tail_rejected rejected = {why, example, peer_format(peer, text), count};
+
+    tail_reject(intake->tail, &rules, &rejected);
+}
+
+static void tell_taken(const struct intake *intake, const enum reject_reason *why)
+{
+    const struct tail_rules rules = tail_rules_of(intake);
+
+    for (size_t i = 0; i < intake->count; i++) {
+        if (why[i] == REJECT_NONE)
+            tail_sample(intake->tail, &rules, &intake->samples[i]);
+    }
+}
+
 /* Only the first example since intake_begin is written out: a flood of bad lines must stay cheap.
  */
 void intake_note_rejected(struct intake *intake, uint64_t count, enum reject_reason why,
@@ -41,6 +69,8 @@ void intake_note_rejected(struct intake *intake, uint64_t count, enum reject_rea
         (void)peer_format(peer, intake->peer_text);
     }
     intake->rejected += count;
+    if (intake->tail != NULL)
+        tell_rejected(intake, count, why, example, peer);
 }
 
 void intake_flush(struct intake *intake)
@@ -54,6 +84,8 @@ void intake_flush(struct intake *intake)
         if (why[i] != REJECT_NONE) /* the samples may be of several senders */
             intake_note_rejected(intake, 1, why[i], intake->samples[i].name, NULL);
     }
+    if (intake->tail != NULL)
+        tell_taken(intake, why);
     intake->count = 0;
     intake->scratch_len = 0;
 }
@@ -70,15 +102,10 @@ struct sample *intake_next_sample(struct intake *intake, size_t scratch_bytes)
 
 /* --- StatsD ----------------------------------------------------------------------------------- */
 
-static void take_statsd(struct intake *intake, struct str text)
+static void take_any_statsd(struct intake *intake, struct str text)
 {
-    if (intake->count == INTAKE_SAMPLES)
-        intake_flush(intake);
-    if (statsd_parse_plain(text, &intake->samples[intake->count], intake->ledger)) {
-        intake->count++;
-        return;
-    }
     struct statsd_line line = statsd_line_of(text);
+
     line.unknown_as_counter = intake->dialect.unknown_as_counter;
     while (line.more) {
         if (intake->count == INTAKE_SAMPLES)
@@ -88,6 +115,36 @@ static void take_statsd(struct intake *intake, struct str text)
     }
     if (line.rejected > 0)
         intake_note_rejected(intake, line.rejected, line.why, text, intake->peer);
+}
+
+static void take_statsd(struct intake *intake, struct str text)
+{
+    if (statsd_parse_plain(text, intake_next_sample(intake, 0)) == 0) {
+        take_any_statsd(intake, text);
+        return;
+    }
+    intake->ledger->received++;
+    intake->count++;
+}
+
+/* Lines that go the short way are not looked for twice, for their end and for what is in them. */
+static bool take_statsd_lines(struct intake *intake, struct str *lines)
+{
+    uint64_t plain = 0;
+    bool ok = true;
+
+    while (ok && lines->len > 0) {
+        size_t len = statsd_parse_plain(*lines, intake_next_sample(intake, 0));
+        if (len > 0 && len <= intake->line_bytes_max) {
+            plain++;
+            intake->count++;
+            *lines = (struct str){lines->text + len, lines->len - len};
+        } else {
+            ok = intake_line(intake, str_split(lines, '\n'));
+        }
+    }
+    intake->ledger->received += plain;
+    return ok;
 }
 
 /* --- Graphite --------------------------------------------------------------------------------- */
@@ -205,15 +262,13 @@ static struct str influx_tags(struct intake *intake, const struct influx_line *l
     return tags;
 }
 
-/* `common`: what the samples of a line share. */
 static void take_field(struct intake *intake, const struct influx_line *line,
-                       const struct influx_field *field, const struct sample *common)
+                       const struct influx_field *field, wall_ms at)
 {
     struct sample *sample = intake_next_sample(intake, INFLUX_SCRATCH);
     size_t before = intake->scratch_len;
 
     intake->ledger->received++;
-    *sample = *common;
     sample->name = influx_name(intake, line, field);
     if (field->is_text && !is_unique(intake, sample->name)) {
         intake->ledger->dropped[DROP_string]++; /* I11 */
@@ -223,9 +278,16 @@ static void take_field(struct intake *intake, const struct influx_line *line,
     if (line->has_escapes && line->label_count > 0) {
         sample->tags = influx_tags(intake, line);
         sample->tag_style = TAGS_KEY;
+    } else {
+        sample->tags = line->tags;
+        sample->tag_style = line->tags.len == 0 ? TAGS_NONE : TAGS_COMMA;
     }
+    sample->kind = METRIC_UNTYPED;
+    sample->form = SAMPLE_VALUE;
     sample->value = field->value;
     sample->text = field->text;
+    sample->weight = WEIGHT_ONE;
+    sample->at = at;
     intake->count++;
 }
 
@@ -233,8 +295,7 @@ static void take_influx(struct intake *intake, struct str text)
 {
     struct influx_mistake mistake = {.reason = REJECT_NONE};
     struct influx_line line;
-    struct sample common = {
-        .kind = METRIC_UNTYPED, .form = SAMPLE_VALUE, .weight = WEIGHT_ONE, .at = WALL_NONE};
+    wall_ms at = WALL_NONE;
 
     switch (influx_parse(&intake->influx, text, &line, &mistake)) {
     case INFLUX_NOTHING:
@@ -245,14 +306,12 @@ static void take_influx(struct intake *intake, struct str text)
     case INFLUX_LINE:
         break;
     }
-    if (line.has_time && !influx_time(line.time, intake->dialect.precision, &common.at)) {
+    if (line.has_time && !influx_time(line.time, intake->dialect.precision, &at)) {
         intake_reject(intake, REJECT_bad_time, text);
         return;
     }
-    common.tags = line.tags;
-    common.tag_style = line.tags.len == 0 ? TAGS_NONE : TAGS_COMMA;
     for (size_t i = 0; i < line.field_count; i++)
-        take_field(intake, &line, &line.fields[i], &common);
+        take_field(intake, &line, &line.fields[i], at);
     if (line.has_escapes) /* a text may be in the parser, which the next line overwrites */
         intake_flush(intake);
 }
@@ -284,9 +343,15 @@ static void take_packet_lines(struct intake *intake, struct str lines)
         (void)intake_line(intake, str_split(&lines, '\n'));
 }
 
+static void take_statsd_packet(struct intake *intake, struct str lines)
+{
+    while (!take_statsd_lines(intake, &lines)) {
+    }
+}
+
 /* How a datagram or a frame of each is. */
 static void (*const TAKE_PACKET[PROTOCOL_COUNT])(struct intake *intake, struct str bytes) = {
-    [PROTOCOL_STATSD] = take_packet_lines,   [PROTOCOL_DOGSTATSD] = take_packet_lines,
+    [PROTOCOL_STATSD] = take_statsd_packet,  [PROTOCOL_DOGSTATSD] = take_packet_lines,
     [PROTOCOL_GRAPHITE] = take_packet_lines, [PROTOCOL_GRAPHITE_PICKLE] = take_pickle,
     [PROTOCOL_INFLUX] = take_influx_packet,
 };
@@ -332,6 +397,17 @@ bool intake_line(struct intake *intake, struct str line)
         return false;
     }
     TAKE_LINE[intake->dialect.protocol](intake, line);
+    return true;
+}
+
+bool intake_lines(struct intake *intake, struct str lines)
+{
+    if (intake->dialect.protocol == PROTOCOL_STATSD)
+        return take_statsd_lines(intake, &lines);
+    while (lines.len > 0) {
+        if (!intake_line(intake, str_split(&lines, '\n')))
+            return false;
+    }
     return true;
 }
 

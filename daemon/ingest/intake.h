@@ -11,6 +11,7 @@
 #include "ingest/influx.h"
 #include "ingest/ingest.h"
 #include "ingest/pickle.h"
+#include "ingest/tail.h"
 
 enum { INTAKE_SAMPLES = 64, INTAKE_SCRATCH_BYTES = 128 * 1024, PEER_TEXT_SIZE = 64 };
 
@@ -26,6 +27,7 @@ struct intake {
     /* set by its owner; the rest is zeroed at first */
     struct shard *shard;
     const struct metric_table *metrics; /* NULL is fine */
+    struct tail *tail;                  /* NULL: nobody looks */
     size_t line_bytes_max;
     size_t frame_bytes_max;
     span_ms max_future; /* of events; samples are the shard's to check */
@@ -33,6 +35,7 @@ struct intake {
 
     /* from intake_begin to intake_end */
     struct ledger *ledger;
+    const char *listener;        /* its name, for the tail */
     client_table_place *clients; /* DogStatsD (D14); NULL: nobody wants to know */
     struct intake_dialect dialect;
     int64_t now_us;
@@ -66,6 +69,10 @@ void intake_flush(struct intake *intake);
 
 /* Takes one line without its newline. False when it is too long: then it is rejected. */
 bool intake_line(struct intake *intake, struct str line);
+
+/* Takes lines up to the last newline or the end. False at one that is too long: that one is
+ * rejected, and those behind it are not taken. */
+bool intake_lines(struct intake *intake, struct str lines);
 
 /* Takes a datagram or a frame: a pickle, or lines of which the last one need not end with a newline
  * and one that is too long is rejected alone (S1, S17, G6). */

@@ -58,7 +58,9 @@ bool protocol_has_transport(enum protocol protocol, enum transport transport)
         [PROTOCOL_GRAPHITE_PICKLE] = TCP | UNIX,
         [PROTOCOL_INFLUX] = HTTP | UDP | TCP | UNIX,
         [PROTOCOL_PROMETHEUS] = HTTP,
+        [PROTOCOL_OTLP] = HTTP,
         [PROTOCOL_JSON] = HTTP,
+        [PROTOCOL_NATIVE] = TCP | UNIX,
     };
     return (transports[protocol] >> transport & 1) != 0;
 }

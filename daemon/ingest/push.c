@@ -489,6 +489,7 @@ bool push_parse(struct str body, const struct push_rules *rules, uint64_t arriva
     bool ok = push_reader_take(&reader, body, rules, batch, err) && push_reader_end(&reader, err);
     *out = (struct push){.samples = reader.samples, .reason = ok ? REJECT_NONE : reader.reason};
     if (ok) {
+        out->unwanted = batch_unwanted(batch);
         out->delta = batch_take(batch);
         out->delta->identity = identity_of(buf_view(&reader.id), body);
     } else {

@@ -79,6 +79,7 @@ size_t push_reader_size_bytes(const struct push_reader *reader); /* held, beside
 struct push {
     struct delta *delta; /* owned by the caller; without ledger, answer and reply. NULL: refused */
     size_t samples;
+    uint64_t unwanted;         /* of these, that a rule of mapping drops */
     enum reject_reason reason; /* why the body was refused; REJECT_NONE */
 };
 

@@ -319,39 +319,116 @@ static bool take_plain_fields(struct str fields, struct statsd_form *form, struc
     return true;
 }
 
-bool statsd_parse_plain(struct str text, struct sample *out, struct ledger *ledger)
+/* Stops at all that ends or opens something in a name or a line, and at what is rare in names: the
+ * long way knows what to make of that. What is left are letters, digits and most of "-./@_". */
+static inline statsd_bytes16 plain_name_ends_in(statsd_bytes16 bytes)
+{
+    return (statsd_bytes16)((bytes - '-' > 'z' - '-') | ((bytes | 1) == ';') | (bytes == '['));
+}
+
+static inline bool plain_name_ends_at(char c)
+{
+    return (unsigned char)(c - '-') > 'z' - '-' || (c | 1) == ';' || c == '[';
+}
+
+/* Reads a number of few digits without a sign up to its '|', whose index is returned; 0: it is
+ * another one. Fifteen digits and a power of ten are exact doubles, so their quotient is rounded
+ * correctly. */
+static inline size_t plain_number(struct str text, size_t from, double *out)
+{
+    enum { DIGITS_MAX = 15 };
+    static const double powers[DIGITS_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                                  1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    size_t most = text.len - from > DIGITS_MAX + 1 ? from + DIGITS_MAX + 1 : text.len;
+    size_t point = 0;
+    size_t at = from;
+    uint64_t digits = 0;
+
+    for (; at < most; at++) {
+        unsigned digit = (unsigned char)text.text[at] - (unsigned)'0';
+        if (digit <= 9)
+            digits = digits * 10 + digit;
+        else if (text.text[at] == '.' && point == 0)
+            point = at;
+        else
+            break;
+    }
+    if (at == most || text.text[at] != '|' || at == from || point == from || point + 1 == at ||
+        at - from - (point > 0) > DIGITS_MAX)
+        return 0;
+    *out = (double)digits;
+    if (point > 0)
+        *out /= powers[at - point - 1];
+    return at;
+}
+
+/* Reads a type that has one value and no members; returns where it ends, or 0. */
+static inline size_t plain_type(struct str text, size_t at, struct statsd_form *form)
+{
+    if (at >= text.len)
+        return 0;
+    form->is_timer = false;
+    switch (text.text[at]) {
+    case 'c':
+        form->kind = METRIC_COUNTER;
+        return at + 1;
+    case 'g':
+        form->kind = METRIC_GAUGE;
+        return at + 1;
+    case 'm':
+        if (at + 1 == text.len || text.text[++at] != 's')
+            return 0;
+        break;
+    case 'h':
+        break;
+    default:
+        return 0;
+    }
+    form->kind = METRIC_DISTRIBUTION;
+    form->is_timer = true;
+    return at + 1;
+}
+
+/* Where a value ends, whatever it is. */
+static size_t value_end(struct str text, size_t from)
+{
+    while (from < text.len && text.text[from] != '|' && text.text[from] != '\n')
+        from++;
+    return from;
+}
+
+size_t statsd_parse_plain(struct str lines, struct sample *out)
 {
     struct statsd_form form = {.weight = WEIGHT_ONE, .why = REJECT_NONE};
+    size_t colon = statsd_scan(lines, plain_name_ends_in, plain_name_ends_at);
 
-    text = statsd_without_return(text);
-    size_t colon = name_end(text);
-    if (colon == 0 || colon == text.len || text.text[colon] != ':')
-        return false;
-    size_t bar = colon + 1;
-    while (bar < text.len && text.text[bar] != '|')
-        bar++;
-    size_t end = bar + 2;
-    if (end < text.len && text.text[end] == 's')
-        end++;
-    if (end > text.len || (end < text.len && text.text[end] != '|') ||
-        !take_type(statsd_cut(text, bar + 1, end), &form) || form.kind == METRIC_UNIQUE)
-        return false;
-    if (end == text.len) {
-        out->tags = STR_EMPTY;
-        out->tag_style = TAGS_NONE;
-    } else if (!take_plain_fields(statsd_cut(text, end, text.len), &form, out)) {
-        return false;
+    if (colon == 0 || colon == lines.len || lines.text[colon] != ':')
+        return 0;
+    size_t bar = plain_number(lines, colon + 1, &out->value);
+    bool is_read = bar > 0;
+    if (!is_read)
+        bar = value_end(lines, colon + 1);
+    size_t end = plain_type(lines, bar + 1, &form);
+    if (end == 0 || lines.text[bar] != '|')
+        return 0;
+    out->tags = STR_EMPTY;
+    out->tag_style = TAGS_NONE;
+    if (end < lines.len && lines.text[end] != '\n') {
+        size_t stop = statsd_find(lines, end, '\n');
+        struct str fields = statsd_without_return(statsd_cut(lines, end, stop));
+        if (fields.len > 0 && (fields.text[0] != '|' || !take_plain_fields(fields, &form, out)))
+            return 0;
+        end = stop;
     }
-    out->name = statsd_cut(text, 0, colon);
+    out->name = statsd_cut(lines, 0, colon);
     out->kind = form.kind;
     out->form = SAMPLE_VALUE;
-    out->text = statsd_cut(text, colon + 1, bar);
-    out->weight = WEIGHT_ONE;
+    out->text = statsd_cut(lines, colon + 1, bar);
+    out->weight = form.kind == METRIC_GAUGE ? WEIGHT_ONE : form.weight;
     out->at = WALL_NONE;
-    if (take_value(out->text, &form, out) != REJECT_NONE)
-        return false;
-    ledger->received++;
-    return true;
+    if (!is_read && take_value(out->text, &form, out) != REJECT_NONE)
+        return 0;
+    return end < lines.len ? end + 1 : end;
 }
 
 static void drop_rest(struct statsd_line *line)

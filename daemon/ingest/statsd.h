@@ -46,12 +46,12 @@ struct statsd_line {
     bool packed;
 };
 
-/* The short way for what nearly all lines are: one number, a name without tags in it, and behind
- * the type at most a rate and then tags. True: `out` holds the line's one sample, which was counted
- * as received. False: nothing was counted, the line goes the long way, which alone says what is
- * wrong.
- */
-bool statsd_parse_plain(struct str text, struct sample *out, struct ledger *ledger);
+/* The short way for what nearly all lines are: one number, a plain name without tags in it, and
+ * behind the type at most a rate and then tags. Takes the first one of `lines`, which ends with a
+ * newline or with them, and returns the bytes it has, its newline included: `out` holds its one
+ * sample, which the caller counts as received. 0: it goes the long way, which alone says what is
+ * wrong. */
+size_t statsd_parse_plain(struct str lines, struct sample *out);
 
 /* One line without its newline; a '\r' at the end is fine (S1). An empty line has nothing `more`.
  */

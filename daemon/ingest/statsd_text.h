@@ -5,6 +5,9 @@
 #include <endian.h>
 #include <math.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "series/sample.h"
 
@@ -23,6 +26,28 @@ static inline size_t statsd_find(struct str text, size_t from, char c)
 /* Sixteen bytes at a time: a vector in every compiler that knows the attribute. */
 typedef unsigned char statsd_bytes16 __attribute__((vector_size(16)));
 
+static inline statsd_bytes16 statsd_load16(const char *text)
+{
+    statsd_bytes16 bytes;
+    memcpy(&bytes, text, sizeof bytes);
+    return bytes;
+}
+
+/* The index of the first byte that is set, of those that are all set or all clear; 16: none is. */
+static inline size_t statsd_first16(statsd_bytes16 bytes)
+{
+#ifdef __SSE2__
+    unsigned mask = (unsigned)_mm_movemask_epi8((__m128i)bytes) | 1U << 16;
+    return (size_t)__builtin_ctz(mask);
+#else
+    uint64_t halves[2];
+    memcpy(halves, &bytes, sizeof halves);
+    if (halves[0] != 0)
+        return (size_t)__builtin_ctzll(le64toh(halves[0])) / 8;
+    return halves[1] == 0 ? 16 : 8 + (size_t)__builtin_ctzll(le64toh(halves[1])) / 8;
+#endif
+}
+
 /* The index of the first byte that a dialect's functions, which say the same, stop at; the length
  * when there is none. Both are known where it is called, so that nothing is called. */
 static inline __attribute__((always_inline)) size_t statsd_scan(
@@ -37,15 +62,9 @@ static inline __attribute__((always_inline)) size_t statsd_scan(
         return at;
     }
     for (;;) {
-        statsd_bytes16 bytes;
-        uint64_t halves[2];
-        memcpy(&bytes, text.text + at, sizeof bytes);
-        bytes = stops_in(bytes);
-        memcpy(halves, &bytes, sizeof halves);
-        if (halves[0] != 0)
-            return at + (size_t)__builtin_ctzll(le64toh(halves[0])) / 8;
-        if (halves[1] != 0)
-            return at + width / 2 + (size_t)__builtin_ctzll(le64toh(halves[1])) / 8;
+        size_t first = statsd_first16(stops_in(statsd_load16(text.text + at)));
+        if (first < width)
+            return at + first;
         if (at + width == text.len)
             return text.len;
         /* The last ones overlap with those before, among which nothing was found. */

@@ -5,12 +5,14 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/counters.h"
 #include "base/memory.h"
+#include "ingest/channel.h"
+#include "ingest/handshake.h"
 #include "ingest/http_connection.h"
+#include "ingest/native_connection.h"
 #include "ingest/stream_frame.h"
 
 enum {
@@ -23,8 +25,9 @@ enum {
 struct connection {
     TAILQ_ENTRY(connection) link;
     struct listener_part *part;
-    int fd;
+    struct channel channel;
     struct event *readable;
+    struct event *again; /* TLS: reads what it holds that the socket does not show; else NULL */
     mono_ms active_at;
     struct stream_cut cut;
     char peer[PEER_TEXT_SIZE];
@@ -63,25 +66,32 @@ static void end_connection(struct connection *connection, enum ending ending)
     }
     TAILQ_REMOVE(&worker->connections, connection, link);
     worker->connection_count--;
-    worker_connection_closed(part);
+    worker_connection_closed(part, connection->channel.fd);
     event_free(connection->readable);
-    (void)close(connection->fd);
+    if (connection->again != NULL)
+        event_free(connection->again);
+    channel_close(&connection->channel);
     stream_cut_forget(&connection->cut);
     free(connection);
 }
 
-enum reading { READING_MORE, READING_WAITS, READING_ENDED, READING_BROKEN };
+static const struct timeval AT_ONCE = {0};
+
+enum reading { READING_MORE, READING_WAITS, READING_ENDED, READING_CUT, READING_BROKEN };
 
 static enum reading read_once(struct connection *connection, size_t size)
 {
     struct listener_part *part = connection->part;
     char *area = read_area(part->worker);
+    bool more = false;
 
-    ssize_t got = recv(connection->fd, area, size, MSG_DONTWAIT);
+    ssize_t got = channel_read(&connection->channel, area, size, &more);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return READING_WAITS;
     if (got <= 0)
-        return READING_ENDED;
+        return got < 0 && connection->channel.ssl != NULL ? READING_CUT : READING_ENDED;
+    if (more)
+        (void)event_add(connection->again, &AT_ONCE);
     struct intake *intake = worker_begin(part);
     bool ok = stream_cut_take(&connection->cut, intake, area, (size_t)got);
     worker_end(part, connection->peer);
@@ -99,9 +109,13 @@ static enum reading take_turn(struct connection *connection, mono_ms now)
     share = share < READ_BYTES_MIN ? READ_BYTES_MIN : share;
     share = share > READ_BYTES_MAX ? READ_BYTES_MAX : share;
     enum reading reading = read_once(connection, share);
-    if (reading == READING_ENDED || reading == READING_BROKEN) {
-        end_connection(connection, reading == READING_ENDED ? ENDING_WHOLE : ENDING_BROKEN);
-    } else if (reading == READING_MORE) {
+    if (reading == READING_ENDED)
+        end_connection(connection, ENDING_WHOLE);
+    else if (reading == READING_CUT)
+        end_connection(connection, ENDING_CUT);
+    else if (reading == READING_BROKEN)
+        end_connection(connection, ENDING_BROKEN);
+    else if (reading == READING_MORE) {
         connection->active_at = now;
         TAILQ_REMOVE(&worker->connections, connection, link);
         TAILQ_INSERT_TAIL(&worker->connections, connection, link);
@@ -121,9 +135,13 @@ static void read_again(struct connection *connection)
     int rc = event_add(connection->readable, NULL);
     assert(rc == 0);
     (void)rc;
+    if (connection->again != NULL)
+        (void)event_add(connection->again, &AT_ONCE);
 }
 
-static void add_connection(struct listener_part *part, int fd, const struct sockaddr *peer)
+/* `ssl`: its handshake is done; NULL: plain. */
+static void add_connection(struct listener_part *part, int fd, SSL *ssl,
+                           const struct sockaddr *peer)
 {
     struct ingest_worker *worker = part->worker;
     struct connection *connection = memory_zero(1, sizeof *connection);
@@ -133,7 +151,11 @@ static void add_connection(struct listener_part *part, int fd, const struct sock
     if (part->listener->sockets.transport == TRANSPORT_TCP)
         (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     connection->part = part;
-    connection->fd = fd;
+    connection->channel = channel_of(fd, ssl);
+    if (ssl != NULL) {
+        connection->again = evtimer_new(thread_base(worker->thread), on_readable, connection);
+        assert(connection->again != NULL);
+    }
     connection->cut.framing =
         framing_of(part->listener->protocol, part->listener->sockets.transport);
     connection->cut.kept_bytes = &worker->tail_bytes;
@@ -158,8 +180,7 @@ void stream_on_accept_again(evutil_socket_t fd, short events, void *arg)
     (void)fd;
     (void)events;
 
-    bool is_http = part->listener->sockets.transport == TRANSPORT_HTTP;
-    if (part->readable != NULL && (!part->worker->is_paused || is_http))
+    if (part->readable != NULL && (!part->worker->is_paused || part_is_answered(part)))
         (void)event_add(part->readable, NULL);
 }
 
@@ -179,9 +200,19 @@ static void pause_accepting(struct listener_part *part, int why)
     (void)event_add(part->accept_again, &second);
 }
 
+static void refuse_peer(struct listener_part *part, const struct sockaddr *peer)
+{
+    char text[PEER_TEXT_SIZE];
+
+    COUNTER_ADD(connections_refused, 1);
+    log_repeated(&part->refused_log, clock_mono(), "connections_refused", 1,
+                 "listener=\"%s\" limit=server.limits.connections_per_peer peer=%s", part->name,
+                 peer_format(peer, text));
+}
+
 /* Counts the connection in. False, and it is refused: there are too many, or too few descriptors
  * would be left for the store, a reload and people. */
-static bool let_in(struct listener_part *part, int fd)
+static bool let_in(struct listener_part *part, int fd, const struct sockaddr *peer)
 {
     struct ingest_worker *worker = part->worker;
     size_t limit = worker->settings.connections_max;
@@ -189,14 +220,47 @@ static bool let_in(struct listener_part *part, int fd)
         atomic_fetch_add_explicit(&worker->shared->connections, 1, memory_order_relaxed);
     bool out_of_descriptors = fd >= worker->descriptors_max;
 
-    if (before < limit && !out_of_descriptors)
-        return true;
+    if (before < limit && !out_of_descriptors) {
+        if (peers_enter(&worker->shared->peers, &worker->peer_places, fd, peer,
+                        worker->settings.connections_per_peer))
+            return true;
+        (void)atomic_fetch_sub_explicit(&worker->shared->connections, 1, memory_order_relaxed);
+        refuse_peer(part, peer);
+        return false;
+    }
     (void)atomic_fetch_sub_explicit(&worker->shared->connections, 1, memory_order_relaxed);
     COUNTER_ADD(connections_refused, 1);
     log_repeated(&part->refused_log, clock_mono(), "connections_refused", 1,
                  "listener=\"%s\" limit=%s open=%zu", part->name,
                  before < limit ? "descriptors" : "server.limits.connections", before);
     return false;
+}
+
+static void refuse_handshake(struct listener_part *part, int fd)
+{
+    worker_connection_forget(part->worker, fd);
+    COUNTER_ADD(connections_refused, 1);
+    log_repeated(&part->refused_log, clock_mono(), "connections_refused", 1,
+                 "listener=\"%s\" limit=handshakes open=%d", part->name, HANDSHAKES_MAX);
+    (void)close(fd);
+}
+
+static handshake_done_fn opener_of(const struct listener *listener)
+{
+    if (listener->protocol == PROTOCOL_NATIVE)
+        return native_connection_open;
+    return listener->sockets.transport == TRANSPORT_HTTP ? http_connection_open : add_connection;
+}
+
+/* What becomes of a connection that was counted in. */
+static void begin(struct listener_part *part, int fd, const struct sockaddr *peer)
+{
+    handshake_done_fn open = opener_of(part->listener);
+
+    if (part->tls == NULL)
+        open(part, fd, NULL, peer);
+    else if (!handshake_begin(part, fd, peer, open))
+        refuse_handshake(part, fd);
 }
 
 /* Accepts one; false when none waits or none can be had. */
@@ -218,12 +282,14 @@ static bool accept_one(struct listener_part *part)
             pause_accepting(part, errno);
         return errno == ECONNABORTED || errno == EINTR;
     }
-    if (!let_in(part, fd))
+    if (!part_lets_speak(part, fd, &peer.any)) {
+        worker_connection_denied(part, &peer.any);
         (void)close(fd);
-    else if (part->listener->sockets.transport == TRANSPORT_HTTP)
-        http_connection_open(part, fd, &peer.any);
-    else
-        add_connection(part, fd, &peer.any);
+    } else if (!let_in(part, fd, &peer.any)) {
+        (void)close(fd);
+    } else {
+        begin(part, fd, &peer.any);
+    }
     return true;
 }
 
@@ -271,12 +337,12 @@ void stream_end_all(struct ingest_worker *worker)
     uint64_t cut_bytes = 0;
 
     for (struct connection *c = TAILQ_FIRST(&worker->connections); c != NULL; c = next) {
-        int unread = 0;
-        bool whole = ioctl(c->fd, FIONREAD, &unread) != 0 || unread <= 0;
+        size_t unread = channel_unread(&c->channel);
+        bool whole = unread == 0;
         next = TAILQ_NEXT(c, link);
         if (!whole) {
             cut++;
-            cut_bytes += (uint64_t)unread;
+            cut_bytes += unread;
         }
         end_connection(c, whole ? ENDING_WHOLE : ENDING_CUT);
     }
@@ -293,10 +359,13 @@ void stream_set_reading(struct ingest_worker *worker, bool reads)
     TAILQ_FOREACH(connection, &worker->connections, link)
     {
         connection->active_at = now;
-        if (reads)
+        if (reads) {
             read_again(connection);
-        else
-            (void)event_del(connection->readable);
+            continue;
+        }
+        (void)event_del(connection->readable);
+        if (connection->again != NULL)
+            (void)event_del(connection->again);
     }
 }
 

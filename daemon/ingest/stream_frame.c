@@ -77,16 +77,6 @@ static bool keep(struct stream_cut *cut, struct str bytes, size_t most)
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
-/* Takes whole lines; false at one that is too long. */
-static bool take_whole_lines(struct intake *intake, struct str lines)
-{
-    while (lines.len > 0) {
-        if (!intake_line(intake, str_split(&lines, '\n')))
-            return false;
-    }
-    return true;
-}
-
 /* The tail goes in front of `area`, where it is free; false when it is longer than a line may be
  * now: a reload has lowered the limit. */
 static bool join_tail(struct stream_cut *cut, struct intake *intake, char *area)
@@ -121,7 +111,7 @@ static bool take_lines(struct stream_cut *cut, struct intake *intake, char *area
             return false;
         lines = (struct str){area - tail_len, tail_len + whole};
     }
-    return take_whole_lines(intake, lines) &&
+    return intake_lines(intake, lines) &&
            keep_line(cut, intake, (struct str){area + whole, len - whole});
 }
 

@@ -96,9 +96,10 @@ struct figure {
     bool is_null;
     double value;
     enum null_reason reason;
-    char detail[160];   /* words for people: "metric 'faild' was never seen"; of a figure that is
-                           not null: what left it (FIG-14), or empty */
-    bool partial;       /* part of the range is not covered (FIG-11, FIG-31) */
+    char detail[160]; /* words for people: "metric 'faild' was never seen"; of a figure that is
+                         not null: what left it (FIG-14), or empty */
+    bool partial;     /* part of the range is not covered (FIG-11, FIG-31), or two senders wrote one
+                         series of it (FIG-24) */
     double denominator; /* of a ratio: of its right side's root; NAN otherwise */
     double count;       /* samples behind it (weights counted); NAN where it makes no sense */
     bool stale;         /* a source is past its stale_after (FIG-12) */
@@ -119,6 +120,3 @@ struct formula_range {
 bool formula_evaluate(const struct formula *formula, struct read_txn *txn,
                       const struct formula_range *range, struct arena *arena, struct figure *out,
                       struct error *err);
-
-/* For messages and /api: names of the functions this version has, NULL-terminated. */
-const char *const *formula_function_names(void);

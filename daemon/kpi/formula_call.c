@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kpi/classic.h"
 #include "kpi/formula_private.h"
 
 struct call {
@@ -19,6 +20,7 @@ struct call {
     wall_ms first_sample_at; /* of the metric, whatever its labels; WALL_NONE: it has none */
     wall_ms known_since;     /* FIG-11 */
     wall_ms end;             /* of what can have happened: the range's, or just after now */
+    bool is_classic;         /* the series are the buckets of a classic histogram (kpi/classic.h) */
     struct query_series *series;
     size_t series_count;
     span_ms carry; /* FIG-13 */
@@ -166,6 +168,26 @@ static bool note_staleness(struct call *call)
     return true;
 }
 
+/* A percentile or share of a metric that has no samples, but buckets of that name. */
+static void look_for_classic(struct call *call, struct selector *selector)
+{
+    enum formula_function_id id = call->node->function->id;
+    bool is_asked = id == FUNCTION_PERCENTILE || id == FUNCTION_SHARE;
+    struct metric_facts facts;
+
+    if (call->facts.seen || !is_asked ||
+        (call->metric != NULL && call->metric->has_kind &&
+         call->metric->kind != METRIC_DISTRIBUTION))
+        return;
+    struct str buckets = classic_bucket_name(call->arena, selector->metric);
+    query_metric(call->txn, buckets, &facts);
+    if ((facts.kinds & (1U << METRIC_COUNTER)) == 0)
+        return;
+    call->is_classic = true;
+    call->facts = facts;
+    selector->metric = buckets;
+}
+
 /* `*usable` false: the figure is null, and says why. */
 static bool prepare(struct call *call, bool *usable)
 {
@@ -177,15 +199,20 @@ static bool prepare(struct call *call, bool *usable)
     call->metric =
         node->metric != NULL ? node->metric : metric_find(call->range->metrics, selector.metric);
     query_metric(call->txn, selector.metric, &call->facts);
+    look_for_classic(call, &selector);
     call->first_sample_at = WALL_NONE;
     if (call->facts.seen && !query_metric_times(call->txn, selector.metric, &call->first_sample_at,
                                                 NULL, &coverage, call->err))
         return false;
-    *usable = find_known_since(call) && find_kind(call);
+    *usable = find_known_since(call) && (call->is_classic || find_kind(call));
+    if (call->is_classic)
+        call->kind = METRIC_COUNTER;
     if (!*usable)
         return true;
     if (!note_staleness(call))
         return false;
+    call->out->coverage.mixed_sources =
+        query_is_mixed(call->txn, selector.metric, call->range->from, call->range->to);
     call->carry = call->metric != NULL && call->metric->stale_after > 0 ? call->metric->stale_after
                                                                         : call->range->carry;
     call->end = call->range->now < call->range->to ? call->range->now + 1 : call->range->to;
@@ -267,6 +294,20 @@ static bool on_merged_cell(size_t series, wall_ms step_from, const struct cell *
     return true;
 }
 
+static bool read_classic(const struct call *call, struct merged *out)
+{
+    const struct classic classic = {call->series, call->series_count, call->range->from,
+                                    call->range->to};
+    struct cell cell = CELL_EMPTY;
+
+    bool ok =
+        classic_read(call->txn, &classic, call->arena, &cell, &call->out->coverage, call->err);
+    if (ok && cell.aggregate.count > 0)
+        (void)on_merged_cell(0, call->range->from, &cell, out);
+    cell_fini(&cell);
+    return ok;
+}
+
 static bool read_merged(const struct call *call, struct merged *out)
 {
     struct query query = {.series = call->series,
@@ -280,6 +321,8 @@ static bool read_merged(const struct call *call, struct merged *out)
     out->call = call;
     if (call->series_count == 0)
         return true;
+    if (call->is_classic)
+        return read_classic(call, out);
     return query_cells(call->txn, &query, on_merged_cell, out, &call->out->coverage, call->err);
 }
 

@@ -63,6 +63,7 @@ static void merge_coverage(struct coverage *into, const struct coverage *from)
     into->levels |= from->levels;
     if (from->newest > into->newest)
         into->newest = from->newest;
+    into->mixed_sources = into->mixed_sources || from->mixed_sources;
 }
 
 /* "no requests" where the divisor is a total of one metric, else what it is. */
@@ -165,7 +166,7 @@ bool formula_evaluate(const struct formula *formula, struct read_txn *txn,
         out->denominator = NAN;
     if (!out->is_null)
         out->value = unit_base(&formula->assumed, out->value);
-    if (!out->coverage.complete)
+    if (!out->coverage.complete || out->coverage.mixed_sources)
         out->partial = true;
     return true;
 }

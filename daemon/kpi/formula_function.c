@@ -47,19 +47,10 @@ static const struct formula_function FUNCTIONS[] = {
 
 enum { FUNCTION_COUNT_ALL = sizeof FUNCTIONS / sizeof FUNCTIONS[0] };
 
-static const char *const NAMES_BUILT[] = {"sum",      "count",   "avg",     "min", "max", "last",
-                                          "at_start", "uniques", "rate",    "p50", "p95", "p99",
-                                          "share",    "nps",     "top2box", NULL};
-
 /* What a word may have been meant as; "if" is read by the parser. */
 static const char *const NAMES_ALL[] = {
     "sum", "count", "avg",   "min", "max",     "last", "at_start", "uniques",        "rate", "p50",
     "p95", "p99",   "share", "nps", "top2box", "kpi",  "prev",     "same_last_year", "if"};
-
-const char *const *formula_function_names(void)
-{
-    return NAMES_BUILT;
-}
 
 static bool is_digit(char c)
 {

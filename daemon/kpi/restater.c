@@ -13,7 +13,7 @@
 #include "store/record.h"
 
 enum {
-    STEP_MS = 500,              /* a step begins with no other KPI after that */
+    STEP_MS = 500,              /* how long a step begins with something else */
     SAVE_MARK_MS = MS_PER_HOUR, /* how old a mark may become where nothing else is stored */
 };
 
@@ -98,6 +98,7 @@ struct stepping {
     struct arena scratch;       /* of one KPI */
     struct arena figures_arena; /* of one figure */
     wall_ms now;                /* by which periods close */
+    mono_ms until;              /* nothing else is begun after that */
     size_t figures_left;
     struct kpi_restatement *restatements;
     size_t restatement_count, restatement_capacity;
@@ -267,35 +268,33 @@ struct recorded {
     bool is_changed;
 };
 
-/* The recorded periods of one kind, in order, and what is asked of them. */
+/* The recorded periods of one kind, in order, and what is asked of some of them. */
 struct recall {
     struct stepping *stepping;
     const struct kpi *kpi;
     enum period_kind kind;
-    struct recorded *items;
-    size_t count, capacity;
-    bool has_doubtful;
-    wall_ms oldest_change;
     uint64_t since;
     wall_ms closed_at;
+    struct recorded *items;
+    size_t count, capacity;
+    size_t first, end; /* those that are asked for now */
 };
 
 static bool recall_record(struct str key, struct str value, void *arg)
 {
     struct recall *recall = arg;
+    struct arena *arena = &recall->stepping->scratch;
     struct period_record record;
     struct recorded item = {0};
 
-    if (!period_key_from(key, &item.from) ||
-        !period_record_decode(value, &recall->stepping->scratch, &record))
+    if (!period_key_from(key, &item.from) || !period_record_decode(value, arena, &record))
         return true;
     item.to = record.to;
     item.is_doubtful = record.is_partial ||
                        (record.is_null &&
                         (record.reason == NULL_NEVER_SEEN || record.reason == NULL_BEFORE_FIRST));
-    recall->has_doubtful = recall->has_doubtful || item.is_doubtful;
-    recall->items = arena_grow(&recall->stepping->scratch, recall->items, recall->count,
-                               &recall->capacity, sizeof *recall->items);
+    recall->items =
+        arena_grow(arena, recall->items, recall->count, &recall->capacity, sizeof *recall->items);
     recall->items[recall->count++] = item;
     return true;
 }
@@ -303,8 +302,8 @@ static bool recall_record(struct str key, struct str value, void *arg)
 static bool note_changed(const struct period *period, void *arg)
 {
     struct recall *recall = arg;
-    size_t low = 0;
-    size_t high = recall->count;
+    size_t low = recall->first;
+    size_t high = recall->end;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -313,18 +312,9 @@ static bool note_changed(const struct period *period, void *arg)
         else
             high = middle;
     }
-    if (low < recall->count && recall->items[low].from == period->from)
+    if (low < recall->end && recall->items[low].from == period->from)
         recall->items[low].is_changed = true;
     return true;
-}
-
-static bool note_oldest(wall_ms from, wall_ms to, void *arg)
-{
-    struct recall *recall = arg;
-    (void)to;
-    if (from < recall->oldest_change)
-        recall->oldest_change = from;
-    return false;
 }
 
 /* For how long a sample of the metric tells on what comes after it: a level stands (FIG-13). */
@@ -342,7 +332,7 @@ static span_ms reach_of(const struct recall *recall, const struct formula_node *
     return period > MS_PER_DAY ? period : MS_PER_DAY;
 }
 
-/* Notes in which periods the samples of one metric and kind have changed. */
+/* Notes in which of the periods the samples of one metric and kind have changed. */
 static bool recall_series(struct recall *recall, const struct formula_node *call,
                           enum metric_kind kind, struct error *err)
 {
@@ -357,15 +347,14 @@ static bool recall_series(struct recall *recall, const struct formula_node *call
         return false;
     if (count == 0)
         return true;
-    struct query_changes changes = {
-        .series = series, .series_count = count, .since = recall->since};
-    if (recall->has_doubtful && !query_changed(stepping->txn, &changes, note_oldest, recall, err))
-        return false;
     const struct query_periods periods = {recall->kpi->calendar, recall->kind, recall->closed_at,
                                           reach_of(recall, call, kind)};
-    if (__builtin_sub_overflow(recall->items[0].from, periods.reach, &changes.from))
+    struct query_changes changes = {.series = series,
+                                    .series_count = count,
+                                    .since = recall->since,
+                                    .to = recall->items[recall->end - 1].to};
+    if (__builtin_sub_overflow(recall->items[recall->first].from, periods.reach, &changes.from))
         changes.from = INT64_MIN;
-    changes.to = INT64_MAX;
     return query_changed_periods(stepping->txn, &changes, &periods, note_changed, recall, err);
 }
 
@@ -385,25 +374,6 @@ static bool recall_calls(struct recall *recall, const struct formula_node *node,
         }
     }
     return recall_calls(recall, node->left, err) && recall_calls(recall, node->right, err);
-}
-
-static bool recall_periods(struct recall *recall, struct error *err)
-{
-    struct stepping *stepping = recall->stepping;
-    struct str prefix =
-        period_key_prefix(str_of(recall->kpi->id), recall->kind, &stepping->scratch);
-
-    record_scan(stepping->txn, RECORD_FIGURE, prefix, recall_record, recall);
-    if (recall->count == 0)
-        return true;
-    if (!recall_calls(recall, recall->kpi->formula.root, err))
-        return false;
-    for (size_t i = 0; i < recall->count; i++) {
-        struct recorded *item = &recall->items[i];
-        if (item->is_doubtful && item->to > recall->oldest_change)
-            item->is_changed = true;
-    }
-    return true;
 }
 
 /* --- what has become of them --- */
@@ -522,31 +492,71 @@ static bool find_oldest(struct stepping *stepping, uint64_t since, struct error 
     return stepping->has_oldest;
 }
 
+/* Some periods of the look. `*all` false: the step is over, and the mark is at the next one. */
+static bool look_at_some(struct recall *recall, struct period_mark *mark, bool *all,
+                         struct error *err)
+{
+    struct stepping *stepping = recall->stepping;
+
+    if (!recall_calls(recall, recall->kpi->formula.root, err))
+        return false;
+    for (size_t i = recall->first; i < recall->end; i++) {
+        const struct recorded *item = &recall->items[i];
+        if (!item->is_changed && !item->is_doubtful)
+            continue;
+        mark->next = item->from;
+        *all = stepping->figures_left > 0;
+        if (!*all)
+            return true;
+        if (!restate(recall, item, err))
+            return false;
+    }
+    return true;
+}
+
+/* All recorded periods of a kind that something has happened in or before, some at a time: what is
+ * read to find those that have changed is about what their figures are made of. */
+static bool look_at_kind(struct recall *recall, struct period_mark *mark, bool *all,
+                         struct error *err)
+{
+    struct stepping *stepping = recall->stepping;
+    struct str prefix =
+        period_key_prefix(str_of(recall->kpi->id), recall->kind, &stepping->scratch);
+
+    record_scan(stepping->txn, RECORD_FIGURE, prefix, recall_record, recall);
+    for (size_t i = 0; i < recall->count && *all; i = recall->end) {
+        const struct recorded *item = &recall->items[i];
+        recall->first = i;
+        recall->end = i + 1;
+        if (item->to <= stepping->oldest || item->from < mark->next)
+            continue;
+        mark->next = item->from;
+        *all = clock_mono() < stepping->until;
+        recall->end = recall->count - i < RESTATER_FIGURES ? recall->count : i + RESTATER_FIGURES;
+        if (*all && !look_at_some(recall, mark, all, err))
+            return false;
+    }
+    return true;
+}
+
 /* Goes on with the look that the mark is at; its `until` is 0 when all was looked at. */
 static bool look_back(struct stepping *stepping, const struct kpi *kpi, struct period_mark *mark,
                       struct error *err)
 {
+    bool all = true;
+
+    if (!find_oldest(stepping, mark->since, err))
+        return false;
     for (; mark->kind < KINDS; mark->kind++, mark->next = INT64_MIN) {
-        struct recall recall = {.stepping = stepping,
-                                .kpi = kpi,
-                                .kind = mark->kind,
-                                .oldest_change = INT64_MAX,
-                                .since = mark->since};
+        struct recall recall = {
+            .stepping = stepping, .kpi = kpi, .kind = mark->kind, .since = mark->since};
         if (!is_of_kind(kpi, mark->kind))
             continue;
         recall.closed_at = newest_settled(kpi, mark->kind, stepping->now).to;
-        if (!recall_periods(&recall, err))
+        if (!look_at_kind(&recall, mark, &all, err))
             return false;
-        for (size_t i = 0; i < recall.count; i++) {
-            const struct recorded *item = &recall.items[i];
-            if (!item->is_changed || item->from < mark->next)
-                continue;
-            mark->next = item->from;
-            if (stepping->figures_left == 0)
-                return true;
-            if (!restate(&recall, item, err))
-                return false;
-        }
+        if (!all)
+            return true;
     }
     *mark = (struct period_mark){.since = mark->until};
     return true;
@@ -626,7 +636,8 @@ static bool look(struct stepping *stepping, struct watch *watch, struct error *e
             (mark.until != 0 && !look_back(stepping, watch->kpi, &mark, err)))
             return false;
     }
-    watch->is_due = !all || mark.until != 0;
+    /* A look of several steps ends with what was there when it began. */
+    watch->is_due = !all || mark.until != 0 || mark.since < store_commit_number(stepping->txn);
     bool is_old = watch->stored_at == WALL_NONE ||
                   stepping->step->now - watch->stored_at >= SAVE_MARK_MS ||
                   stepping->step->now < watch->stored_at;
@@ -662,6 +673,15 @@ static void look_at(struct stepping *stepping, struct watch *watch)
     stepping->step->on_failure(watch->kpi, &err, stepping->step->arg);
 }
 
+/* The store cannot be read: all come again with their schedules. */
+static void give_up(struct restater *restater, const struct restater_step *step,
+                    const struct error *err)
+{
+    for (size_t i = 0; i < count_of(restater); i++)
+        restater->watches[i].is_due = false;
+    step->on_failure(NULL, err, step->arg);
+}
+
 static bool refresh(struct stepping *stepping, struct error *err)
 {
     uint64_t commit = store_commit_number(stepping->txn);
@@ -675,16 +695,16 @@ static bool refresh(struct stepping *stepping, struct error *err)
 static void look_at_all(struct restater *restater, struct stepping *stepping)
 {
     struct error err = ERROR_EMPTY;
-    mono_ms until = clock_mono() + STEP_MS;
     size_t count = count_of(restater);
 
-    for (size_t i = 0; i < count && stepping->figures_left > 0 && clock_mono() < until; i++) {
+    for (size_t i = 0; i < count && stepping->figures_left > 0 && clock_mono() < stepping->until;
+         i++) {
         struct watch *watch = &restater->watches[restater->next];
         restater->next = (restater->next + 1) % count;
         if (!watch->is_due)
             continue;
         if (!refresh(stepping, &err)) {
-            stepping->step->on_failure(watch->kpi, &err, stepping->step->arg);
+            give_up(restater, stepping->step, &err);
             return;
         }
         look_at(stepping, watch);
@@ -703,12 +723,11 @@ bool restater_step(struct restater *restater, const struct restater_step *step,
     *out = (struct coord_run){.now = step->now};
     stepping.txn = read_txn_begin(restater->store, &err);
     if (stepping.txn == NULL) {
-        for (size_t i = 0; i < count_of(restater); i++)
-            restater->watches[i].is_due = false; /* they come again with their schedules */
-        step->on_failure(NULL, &err, step->arg);
+        give_up(restater, step, &err);
         return false;
     }
     stepping.now = closing_time(stepping.txn, step->now);
+    stepping.until = clock_mono() + STEP_MS;
     look_at_all(restater, &stepping);
     read_txn_end(stepping.txn);
     arena_fini(&stepping.scratch);

@@ -33,7 +33,7 @@ void restater_look(struct restater *restater, const struct kpi *kpi);
 
 bool restater_has_work(const struct restater *restater);
 
-/* A KPI that cannot be read is left until its next evaluation. */
+/* A KPI that cannot be read is left until its next evaluation; NULL: none of them can. */
 typedef void (*restater_failure_fn)(const struct kpi *kpi, const struct error *err, void *arg);
 
 struct restater_step {

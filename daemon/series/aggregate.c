@@ -1,70 +1,16 @@
 #include "series/aggregate.h"
 
-#include <float.h>
-#include <math.h>
-
-#include "series/sample.h"
+#include "series/exact_sum.h"
 
 static const double WEIGHT_SCALE = 1.0 / 65536.0;
 
-/* Knuth's two-sum: `*sum` is a + b rounded, `*error` exactly what rounding lost. */
-static void two_sum(double a, double b, double *sum, double *error)
+static void add_to_sum(struct aggregate *aggregate, struct exact_sum more)
 {
-    double s = a + b;
-    double b_part = s - a;
-    double a_part = s - b_part;
-    *sum = s;
-    *error = (a - a_part) + (b - b_part);
-}
+    struct exact_sum sum =
+        exact_sum_add((struct exact_sum){aggregate->sum, aggregate->sum_low}, more);
 
-/* Dekker's fast two-sum, for |a| >= |b|. */
-static void fast_two_sum(double a, double b, double *sum, double *error)
-{
-    double s = a + b;
-    *sum = s;
-    *error = b - (s - a);
-}
-
-/* Adds a double-double. What is larger than a double can be stays at the largest one: a sum is
- * never infinite, and never "not a number". */
-static void add_to_sum(struct aggregate *aggregate, double high, double low)
-{
-    double sum = 0;
-    double error = 0;
-    double low_sum = 0;
-    double low_error = 0;
-
-    two_sum(aggregate->sum, high, &sum, &error);
-    if (!isfinite(sum)) {
-        aggregate->sum = copysign(DBL_MAX, sum);
-        aggregate->sum_low = 0;
-        return;
-    }
-    two_sum(aggregate->sum_low, low, &low_sum, &low_error);
-    fast_two_sum(sum, error + low_sum, &sum, &error);
-    fast_two_sum(sum, error + low_error, &sum, &error);
-    if (!isfinite(sum) || !isfinite(error)) {
-        aggregate->sum = copysign(DBL_MAX, high);
-        aggregate->sum_low = 0;
-        return;
-    }
-    aggregate->sum = sum;
-    aggregate->sum_low = error;
-}
-
-/* The product of value and weight as a double-double, exact below overflow and above underflow. */
-static void add_weighted(struct aggregate *aggregate, double value, uint64_t weight)
-{
-    if (weight == WEIGHT_ONE) {
-        add_to_sum(aggregate, value, 0);
-        return;
-    }
-    double factor = (double)weight * WEIGHT_SCALE;
-    double product = value * factor;
-    if (isfinite(product))
-        add_to_sum(aggregate, product, fma(value, factor, -product));
-    else
-        add_to_sum(aggregate, copysign(DBL_MAX, value), 0);
+    aggregate->sum = sum.high;
+    aggregate->sum_low = sum.low;
 }
 
 static uint64_t saturating_sum(uint64_t a, uint64_t b)
@@ -122,7 +68,7 @@ void aggregate_add(struct aggregate *aggregate, double value, uint64_t weight, w
         keep_last(aggregate, value, at, arrival);
     }
     aggregate->count = saturating_sum(aggregate->count, weight);
-    add_weighted(aggregate, value, weight);
+    add_to_sum(aggregate, exact_product(value, weight));
 }
 
 void aggregate_merge(struct aggregate *into, const struct aggregate *from)
@@ -138,7 +84,7 @@ void aggregate_merge(struct aggregate *into, const struct aggregate *from)
     keep_first(into, from->first, from->first_at, from->first_arrival);
     keep_last(into, from->last, from->last_at, from->last_arrival);
     into->count = saturating_sum(into->count, from->count);
-    add_to_sum(into, from->sum, from->sum_low);
+    add_to_sum(into, (struct exact_sum){from->sum, from->sum_low});
 }
 
 void aggregate_take_out(struct aggregate *aggregate, const struct aggregate *part)
@@ -147,13 +93,14 @@ void aggregate_take_out(struct aggregate *aggregate, const struct aggregate *par
     struct aggregate rest = *aggregate;
 
     rest.count -= part->count;
-    add_to_sum(&rest, -part->sum, -part->sum_low);
+    add_to_sum(&rest, (struct exact_sum){-part->sum, -part->sum_low});
     for (int i = 0; i < TRIES; i++) {
         struct aggregate both = rest;
-        add_to_sum(&both, part->sum, part->sum_low);
+        add_to_sum(&both, (struct exact_sum){part->sum, part->sum_low});
         if (both.sum == aggregate->sum && both.sum_low == aggregate->sum_low)
             break;
-        add_to_sum(&rest, aggregate->sum - both.sum, aggregate->sum_low - both.sum_low);
+        add_to_sum(&rest, (struct exact_sum){aggregate->sum - both.sum,
+                                             aggregate->sum_low - both.sum_low});
     }
     *aggregate = rest;
 }

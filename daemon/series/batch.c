@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "series/mapping.h"
 #include "series/sample.h"
 #include "series/slots.h"
 #define XXH_INLINE_ALL
@@ -17,6 +18,8 @@ struct batch {
     uint32_t *newest_cells; /* of each series: the cell that was written last */
     size_t newest_capacity;
     struct buf key;
+    struct mapped *mapped; /* of the name that is looked at; NULL until a rule matched one */
+    uint64_t unwanted;
 };
 
 struct batch *batch_new(const struct batch_rules *rules)
@@ -33,6 +36,7 @@ static void free_but_delta(struct batch *batch)
     slots_fini(&batch->cells);
     free(batch->newest_cells);
     buf_fini(&batch->key);
+    free(batch->mapped);
     free(batch);
 }
 
@@ -55,14 +59,60 @@ size_t batch_size_bytes(const struct batch *batch)
 {
     return sizeof *batch + delta_size_bytes(batch->delta) + slots_size_bytes(&batch->series) +
            slots_size_bytes(&batch->cells) + batch->newest_capacity * sizeof *batch->newest_cells +
-           batch->key.capacity;
+           batch->key.capacity + (batch->mapped == NULL ? 0 : sizeof *batch->mapped);
+}
+
+uint64_t batch_unwanted(const struct batch *batch)
+{
+    return batch->unwanted;
+}
+
+static const struct mapping *mapping_of(const struct batch_rules *rules)
+{
+    return rules->metrics == NULL ? NULL : rules->metrics->mapping;
 }
 
 enum metric_kind batch_kind(const struct batch_rules *rules, struct str name,
                             enum metric_kind otherwise)
 {
+    struct mapped *mapped = NULL;
+
+    if (mapping_of(rules) != NULL) {
+        mapped = memory_zero(1, sizeof *mapped);
+        if (mapping_apply(mapping_of(rules), name, NULL, 0, mapped) == MAPPING_MAPPED)
+            name = mapped->name;
+    }
     const struct metric_definition *metric = metric_find(rules->metrics, name);
+    free(mapped);
     return metric != NULL && metric->has_kind ? metric->kind : otherwise;
+}
+
+/* A name and labels, which rules of mapping may change. */
+struct called {
+    struct str *name;
+    const struct label **labels;
+    size_t *count;
+};
+
+static enum mapping_verdict rename_series(struct batch *batch, const struct batch_memo *memo,
+                                          const struct called *called)
+{
+    const struct mapping *mapping = mapping_of(batch->rules);
+
+    if (mapping == NULL || (memo->is_known && memo->place != 0))
+        return MAPPING_NONE; /* its series is known */
+    if (batch->mapped == NULL)
+        batch->mapped = memory_zero(1, sizeof *batch->mapped);
+    enum mapping_verdict verdict =
+        mapping_apply(mapping, *called->name, *called->labels, *called->count, batch->mapped);
+    if (verdict == MAPPING_DROPPED)
+        batch->unwanted++;
+    if (verdict != MAPPING_MAPPED)
+        return verdict;
+    *called->name = batch->mapped->name;
+    *called->labels = batch->mapped->labels;
+    *called->count = batch->mapped->label_count;
+    return verdict;
 }
 
 /* --- values and times ----------------------------------------------------------------------- */
@@ -84,21 +134,38 @@ static bool time_is_near(const struct batch_rules *rules, wall_ms at, wall_ms no
            at / MS_PER_MINUTE >= INT32_MIN && at / MS_PER_MINUTE <= INT32_MAX;
 }
 
-static enum reject_reason check(const struct batch *batch, const struct batch_sample *sample,
-                                wall_ms now, enum metric_kind *kind)
+/* What the series alone decides, found out once. */
+static void look_up(const struct batch *batch, struct batch_memo *memo, struct str name,
+                    enum metric_kind kind)
 {
-    const struct metric_definition *metric = metric_find(batch->rules->metrics, sample->name);
+    if (memo->is_known)
+        return;
+    const struct metric_definition *metric = metric_find(batch->rules->metrics, name);
+    *memo = (struct batch_memo){
+        .is_known = true,
+        .kind = metric != NULL && metric->has_kind ? metric->kind : kind,
+        .metric = metric,
+        .wrong = metric_name_is_valid(name) ? REJECT_NONE : REJECT_bad_name,
+    };
+}
 
-    *kind = metric != NULL && metric->has_kind ? metric->kind : sample->kind;
-    if (!metric_name_is_valid(sample->name))
-        return REJECT_bad_name;
+static bool has_text(const struct batch_sample *sample)
+{
+    return sample->is_text || sample->text.text != NULL;
+}
+
+static enum reject_reason check(const struct batch *batch, const struct batch_sample *sample,
+                                const struct batch_memo *memo, wall_ms now)
+{
+    if (memo->wrong != REJECT_NONE)
+        return memo->wrong;
     if (!time_is_near(batch->rules, sample->at, now))
         return REJECT_bad_time;
-    if (*kind == METRIC_UNIQUE)
-        return REJECT_NONE;
+    if (memo->kind == METRIC_UNIQUE)
+        return has_text(sample) || isfinite(sample->value) ? REJECT_NONE : REJECT_bad_number;
     if (sample->is_text || !isfinite(sample->value))
         return REJECT_bad_number;
-    if (*kind == METRIC_SCORE && !score_is_in_range(sample->value, metric))
+    if (memo->kind == METRIC_SCORE && !score_is_in_range(sample->value, memo->metric))
         return REJECT_out_of_range;
     return REJECT_NONE;
 }
@@ -154,10 +221,14 @@ static uint32_t series_of_key(struct batch *batch, size_t limit)
 
 /* The index of a series, + 1; 0 when there is no room for it. */
 static uint32_t series_of(struct batch *batch, const struct batch_sample *sample,
-                          enum metric_kind kind)
+                          struct batch_memo *memo)
 {
-    series_key_write(&batch->key, kind, sample->name, sample->labels, sample->label_count);
-    return series_of_key(batch, batch->rules->series_max);
+    if (memo->place != 0)
+        return memo->place;
+    series_key_write(&batch->key, memo->kind, sample->name, sample->labels, sample->label_count);
+    bool is_full = room_is_full(batch->rules->room, sample->name, buf_view(&batch->key));
+    memo->place = series_of_key(batch, is_full ? 0 : batch->rules->series_max);
+    return memo->place;
 }
 
 /* The same of the series that takes what has no room. There may be one for each metric, so these
@@ -186,13 +257,13 @@ static struct delta_cell *cell_at(const struct batch *batch, uint32_t place, uin
     return cell->series == series && cell->minute == minute ? cell : NULL;
 }
 
-static struct cell *cell_of(struct batch *batch, uint32_t series, int64_t minute)
+static struct delta_cell *cell_of(struct batch *batch, uint32_t series, int64_t minute)
 {
     struct delta_cell *cell = cell_at(batch, batch->newest_cells[series], series, minute);
     uint32_t place = 0;
 
     if (cell != NULL)
-        return &cell->cell;
+        return cell;
     uint32_t hash = cell_hash(batch, series, minute);
     uint32_t at = slots_home(&batch->cells, hash);
     while (cell == NULL && (place = slots_next(&batch->cells, hash, &at)) != 0)
@@ -203,7 +274,7 @@ static struct cell *cell_of(struct batch *batch, uint32_t series, int64_t minute
         slots_add(&batch->cells, hash, place);
     }
     batch->newest_cells[series] = place;
-    return &cell->cell;
+    return cell;
 }
 
 static size_t owned_bytes(const struct cell *cell)
@@ -218,16 +289,49 @@ static uint64_t weight_of(const struct batch_sample *sample, enum metric_kind ki
     return sample->weight == 0 || kind == METRIC_GAUGE ? WEIGHT_ONE : sample->weight;
 }
 
-static void add_to_cell(struct batch *batch, struct cell *cell, const struct batch_sample *sample,
-                        enum metric_kind kind, uint64_t arrival)
+/* A gauge's change is a new value where the cell knows the level, else it is kept for the writer
+ * (S7). False when the level would not be finite. */
+static bool add_change(struct batch *batch, struct delta_cell *cell,
+                       const struct batch_sample *sample, uint64_t arrival)
 {
-    size_t before = owned_bytes(cell);
+    struct aggregate *aggregate = &cell->cell.aggregate;
+
+    if (aggregate->count == 0)
+        return gauge_changes_add(delta_cell_changes(batch->delta, cell), sample->value, sample->at,
+                                 arrival);
+    /* Changes count in the order they come, whatever their times say. */
+    wall_ms at = sample->at > aggregate->last_at ? sample->at : aggregate->last_at;
+    double level = aggregate->last + sample->value;
+    if (!isfinite(level))
+        return false;
+    aggregate_add(aggregate, level, WEIGHT_ONE, at, arrival);
+    return true;
+}
+
+static void add_member(struct distinct *distinct, const struct batch_sample *sample)
+{
+    char text[STR_DOUBLE_SIZE];
+    struct str member = sample->text.text == NULL ? STR("") : sample->text;
+
+    if (!has_text(sample))
+        member = (struct str){text, str_format_double(sample->value, text)};
+    distinct_add(distinct, member);
+}
+
+static enum reject_reason add_to_cell(struct batch *batch, struct delta_cell *delta_cell,
+                                      const struct batch_sample *sample, enum metric_kind kind,
+                                      uint64_t arrival)
+{
+    struct cell *cell = &delta_cell->cell;
     uint64_t weight = weight_of(sample, kind);
 
+    if (sample->is_change && kind == METRIC_GAUGE)
+        return add_change(batch, delta_cell, sample, arrival) ? REJECT_NONE : REJECT_bad_number;
+    size_t before = owned_bytes(cell);
     if (kind == METRIC_UNIQUE) {
         if (cell->distinct == NULL)
             cell->distinct = distinct_new();
-        distinct_add(cell->distinct, sample->text.text == NULL ? STR("") : sample->text);
+        add_member(cell->distinct, sample);
         aggregate_add(&cell->aggregate, 0, weight, sample->at, arrival);
     } else if (metric_kind_counts_values(kind)) {
         cell_add_value(cell, sample->value + 0.0, weight, sample->at, arrival);
@@ -235,23 +339,49 @@ static void add_to_cell(struct batch *batch, struct cell *cell, const struct bat
         aggregate_add(&cell->aggregate, sample->value + 0.0, weight, sample->at, arrival);
     }
     batch->delta->sketch_bytes += owned_bytes(cell) - before;
+    return REJECT_NONE;
+}
+
+static enum reject_reason add_sample(struct batch *batch, struct batch_memo *memo,
+                                     const struct batch_sample *sample, wall_ms now,
+                                     uint64_t arrival)
+{
+    look_up(batch, memo, sample->name, sample->kind);
+    enum reject_reason reason = check(batch, sample, memo, now);
+    if (reason != REJECT_NONE)
+        return reason;
+    uint32_t series = series_of(batch, sample, memo);
+    if (series == 0)
+        series = other_of(batch, sample->name, memo->kind);
+    if (series == 0)
+        return REJECT_series_limit;
+    struct delta_cell *cell = cell_of(batch, series - 1, minute_at(sample->at));
+    return add_to_cell(batch, cell, sample, memo->kind, arrival);
+}
+
+enum reject_reason batch_add_to(struct batch *batch, struct batch_memo *memo,
+                                const struct batch_sample *sample, wall_ms now, uint64_t arrival)
+{
+    struct batch_sample mapped = *sample;
+    const struct called called = {&mapped.name, &mapped.labels, &mapped.label_count};
+
+    switch (rename_series(batch, memo, &called)) {
+    case MAPPING_DROPPED:
+        return REJECT_NONE;
+    case MAPPING_TOO_BIG:
+        return REJECT_bad_name;
+    case MAPPING_NONE:
+    case MAPPING_MAPPED:
+        break;
+    }
+    return add_sample(batch, memo, &mapped, now, arrival);
 }
 
 enum reject_reason batch_add(struct batch *batch, const struct batch_sample *sample, wall_ms now,
                              uint64_t arrival)
 {
-    enum metric_kind kind = METRIC_UNTYPED;
-    enum reject_reason reason = check(batch, sample, now, &kind);
-
-    if (reason != REJECT_NONE)
-        return reason;
-    uint32_t series = series_of(batch, sample, kind);
-    if (series == 0)
-        series = other_of(batch, sample->name, kind);
-    if (series == 0)
-        return REJECT_series_limit;
-    add_to_cell(batch, cell_of(batch, series - 1, minute_at(sample->at)), sample, kind, arrival);
-    return REJECT_NONE;
+    struct batch_memo memo = {.is_known = false};
+    return batch_add_to(batch, &memo, sample, now, arrival);
 }
 
 /* --- points --------------------------------------------------------------------------------- */
@@ -266,8 +396,9 @@ static enum delta_point_form form_of(enum metric_kind kind, enum delta_point_for
     return kind == METRIC_UNTYPED && form == POINT_CUMULATIVE ? POINT_LEVEL : form;
 }
 
-static enum reject_reason add_as_sample(struct batch *batch, const struct batch_point *point,
-                                        wall_ms now, uint64_t arrival)
+static enum reject_reason add_as_sample(struct batch *batch, struct batch_memo *memo,
+                                        const struct batch_point *point, wall_ms now,
+                                        uint64_t arrival)
 {
     char text[STR_DOUBLE_SIZE];
     const struct batch_sample sample = {.name = point->name,
@@ -277,22 +408,23 @@ static enum reject_reason add_as_sample(struct batch *batch, const struct batch_
                                         .value = point->value,
                                         .text = {text, str_format_double(point->value, text)},
                                         .at = point->at};
-    return batch_add(batch, &sample, now, arrival);
+    return add_sample(batch, memo, &sample, now, arrival);
 }
 
 /* Of the point itself; what it holds is looked at by who stores it. */
 static enum reject_reason check_point(const struct batch *batch, const struct batch_point *point,
-                                      wall_ms now)
+                                      const struct batch_memo *memo, wall_ms now)
 {
-    if (!metric_name_is_valid(point->name))
-        return REJECT_bad_name;
+    if (memo->wrong != REJECT_NONE)
+        return memo->wrong;
     return time_is_near(batch->rules, point->at, now) ? REJECT_NONE : REJECT_bad_time;
 }
 
 /* Over the limit an increment still counts, in __other__; what counts up from a start cannot, since
  * there it would be one of many under one tracker. Its next point says it all (FIG-23). */
 static enum reject_reason add_value_point(struct batch *batch, const struct batch_point *point,
-                                          const struct batch_sample *sample, uint64_t arrival)
+                                          const struct batch_sample *sample,
+                                          struct batch_memo *memo, uint64_t arrival)
 {
     struct delta_point out = {.form = form_of(sample->kind, point->form),
                               .at = point->at,
@@ -302,7 +434,7 @@ static enum reject_reason add_value_point(struct batch *batch, const struct batc
 
     if (!isfinite(out.value) || (out.form == POINT_CUMULATIVE && out.value < 0))
         return REJECT_bad_number;
-    uint32_t series = series_of(batch, sample, sample->kind);
+    uint32_t series = series_of(batch, sample, memo);
     if (series > 0) {
         out.series = series - 1;
         delta_add_point(batch->delta, &out);
@@ -312,9 +444,8 @@ static enum reject_reason add_value_point(struct batch *batch, const struct batc
         series = other_of(batch, sample->name, sample->kind);
     if (series == 0)
         return REJECT_series_limit;
-    add_to_cell(batch, cell_of(batch, series - 1, minute_at(out.at)), sample, sample->kind,
-                arrival);
-    return REJECT_NONE;
+    return add_to_cell(batch, cell_of(batch, series - 1, minute_at(out.at)), sample, sample->kind,
+                       arrival);
 }
 
 static void add_tally_to_cell(struct batch *batch, struct cell *cell,
@@ -331,9 +462,9 @@ static void add_tally_to_cell(struct batch *batch, struct cell *cell,
 
 /* The same of a distribution. Takes the tally over. */
 static enum reject_reason store_tally(struct batch *batch, const struct batch_sample *sample,
-                                      struct delta_point *out)
+                                      struct batch_memo *memo, struct delta_point *out)
 {
-    uint32_t series = series_of(batch, sample, sample->kind);
+    uint32_t series = series_of(batch, sample, memo);
 
     if (series > 0) {
         out->series = series - 1;
@@ -344,13 +475,14 @@ static enum reject_reason store_tally(struct batch *batch, const struct batch_sa
     if (out->form != POINT_CUMULATIVE)
         series = other_of(batch, sample->name, sample->kind);
     if (series > 0)
-        add_tally_to_cell(batch, cell_of(batch, series - 1, minute_at(out->at)), out);
+        add_tally_to_cell(batch, &cell_of(batch, series - 1, minute_at(out->at))->cell, out);
     tally_free(out->tally);
     return series > 0 ? REJECT_NONE : REJECT_series_limit;
 }
 
 static enum reject_reason add_tally_point(struct batch *batch, const struct batch_point *point,
-                                          const struct batch_sample *sample, uint64_t arrival)
+                                          const struct batch_sample *sample,
+                                          struct batch_memo *memo, uint64_t arrival)
 {
     struct error ignored;
     struct delta_point out = {.form = point->form,
@@ -359,35 +491,62 @@ static enum reject_reason add_tally_point(struct batch *batch, const struct batc
                               .arrival = arrival,
                               .tally = tally_new(point->buckets, &ignored)};
 
-    return out.tally == NULL ? REJECT_bad_histogram : store_tally(batch, sample, &out);
+    return out.tally == NULL ? REJECT_bad_histogram : store_tally(batch, sample, memo, &out);
 }
 
-enum reject_reason batch_add_point(struct batch *batch, const struct batch_point *point,
-                                   wall_ms now, uint64_t arrival)
+static enum reject_reason add_point(struct batch *batch, struct batch_memo *memo,
+                                    const struct batch_point *point, wall_ms now, uint64_t arrival)
 {
+    look_up(batch, memo, point->name, point->kind);
     struct batch_sample sample = {.name = point->name,
                                   .labels = point->labels,
                                   .label_count = point->label_count,
-                                  .kind = batch_kind(batch->rules, point->name, point->kind),
+                                  .kind = memo->kind,
                                   .value = point->value,
                                   .at = point->at};
     bool is_value = sample.kind == METRIC_COUNTER || sample.kind == METRIC_GAUGE ||
                     sample.kind == METRIC_UNTYPED;
 
     if (point->buckets == NULL && !is_value)
-        return add_as_sample(batch, point, now, arrival);
-    enum reject_reason reason = check_point(batch, point, now);
+        return add_as_sample(batch, memo, point, now, arrival);
+    enum reject_reason reason = check_point(batch, point, memo, now);
     if (reason != REJECT_NONE)
         return reason;
     if (point->buckets == NULL)
-        return add_value_point(batch, point, &sample, arrival);
+        return add_value_point(batch, point, &sample, memo, arrival);
     if (point->form == POINT_LEVEL)
         return REJECT_unsupported;
     if (sample.kind == METRIC_DISTRIBUTION)
-        return add_tally_point(batch, point, &sample, arrival);
+        return add_tally_point(batch, point, &sample, memo, arrival);
     if (sample.kind != METRIC_COUNTER)
         return REJECT_unsupported;
     sample.value = point->buckets->sum;
-    return point->buckets->has_sum ? add_value_point(batch, point, &sample, arrival)
+    return point->buckets->has_sum ? add_value_point(batch, point, &sample, memo, arrival)
                                    : REJECT_bad_histogram;
+}
+
+enum reject_reason batch_add_point_to(struct batch *batch, struct batch_memo *memo,
+                                      const struct batch_point *point, wall_ms now,
+                                      uint64_t arrival)
+{
+    struct batch_point mapped = *point;
+    const struct called called = {&mapped.name, &mapped.labels, &mapped.label_count};
+
+    switch (rename_series(batch, memo, &called)) {
+    case MAPPING_DROPPED:
+        return REJECT_NONE;
+    case MAPPING_TOO_BIG:
+        return REJECT_bad_name;
+    case MAPPING_NONE:
+    case MAPPING_MAPPED:
+        break;
+    }
+    return add_point(batch, memo, &mapped, now, arrival);
+}
+
+enum reject_reason batch_add_point(struct batch *batch, const struct batch_point *point,
+                                   wall_ms now, uint64_t arrival)
+{
+    struct batch_memo memo = {.is_known = false};
+    return batch_add_point_to(batch, &memo, point, now, arrival);
 }

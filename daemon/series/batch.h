@@ -7,6 +7,7 @@
 #include "series/delta.h"
 #include "series/ledger.h"
 #include "series/metric.h"
+#include "series/room.h"
 
 struct batch;
 
@@ -17,6 +18,7 @@ struct batch_rules {
     span_ms max_future;                 /* FIG-3 */
     span_ms max_past;
     uint64_t seed;
+    const struct room *room; /* where no further series are made; NULL is fine */
 };
 
 struct batch_sample {
@@ -26,9 +28,20 @@ struct batch_sample {
     enum metric_kind kind; /* by the protocol; a declared type beats it (FIG-8) */
     bool is_text;          /* `text` alone means something: a member of a unique metric */
     double value;          /* finite */
-    struct str text;       /* the value as sent */
+    struct str text;       /* the value as sent; NULL: as str_format_double writes it */
     uint64_t weight;       /* 16 fractional bits; 0 is taken for WEIGHT_ONE, and so is a gauge's */
+    bool is_change;        /* of a gauge, by `value` (S7); for another kind it is a value */
     wall_ms at;
+};
+
+/* What was found out about the series of a sample or point, for the next one of the same name,
+ * labels and kind in the same batch: zeroed before the first one. It borrows from the rules. */
+struct batch_memo {
+    bool is_known;
+    enum metric_kind kind;
+    const struct metric_definition *metric;
+    enum reject_reason wrong;
+    uint32_t place; /* of the series in the delta, + 1; 0: not made yet */
 };
 
 /* What a sender has counted between bounds: exponential (O16, P17) or explicit (O14). */
@@ -74,6 +87,10 @@ enum metric_kind batch_kind(const struct batch_rules *rules, struct str name,
 enum reject_reason batch_add(struct batch *batch, const struct batch_sample *sample, wall_ms now,
                              uint64_t arrival);
 
+/* The same for one of many samples of a series, which is looked up once. */
+enum reject_reason batch_add_to(struct batch *batch, struct batch_memo *memo,
+                                const struct batch_sample *sample, wall_ms now, uint64_t arrival);
+
 /* Takes one point, which the writer turns into a sample when it is stored.
  *
  * What it is depends on the kind of the metric (FIG-8: the declared one, else the protocol's):
@@ -90,13 +107,22 @@ enum reject_reason batch_add(struct batch *batch, const struct batch_sample *sam
  * negative (REJECT_bad_number). Buckets that contradict themselves, or are to be a counter and have
  * no sum, are REJECT_bad_histogram (series/tally.h).
  *
- * Over series_max an increment or level is a sample of __other__, where a resend counts again. What
+ * Over series_max, and where there is no room, an increment or level is a sample of __other__, where a resend counts again. What
  * is cumulative is REJECT_series_limit: in __other__ it would be one of many under one tracker.
  * When there is room again its next point counts all that came meanwhile, if it counts at all
  * (FIG-23).
  */
 enum reject_reason batch_add_point(struct batch *batch, const struct batch_point *point,
                                    wall_ms now, uint64_t arrival);
+
+/* The same for one of many points of a series. */
+enum reject_reason batch_add_point_to(struct batch *batch, struct batch_memo *memo,
+                                      const struct batch_point *point, wall_ms now,
+                                      uint64_t arrival);
+
+/* How many of the samples and points that were taken a rule of mapping drops: whoever counts has
+ * counted them as stored, and moves them to dropped{unwanted} (ledger_drop_unwanted). */
+uint64_t batch_unwanted(const struct batch *batch);
 
 /* Bytes held, for limits. */
 size_t batch_size_bytes(const struct batch *batch);

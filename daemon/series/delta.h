@@ -115,11 +115,15 @@ struct delta {
         sketch_bytes; /* held by the cells' sketches and histograms, as told by who put them in */
     delta_done_fn on_done; /* NULL: nobody wants to know */
     void *on_done_arg;
+    bool keys_once;   /* its sender gives the key of a series once (a shard), not in each delta */
     bool keep_trying; /* `on_done` is no answer to anybody: see delta_is_waited_for */
     /* the writer's own */
     size_t stored_cells; /* of a large one, which is stored in several transactions */
     size_t stored_points;
     size_t posted_bytes;
+    uint64_t not_stored_now; /* by the transaction that is tried */
+    uint64_t not_stored;     /* of what its ledgers call stored: duplicates, conflicts, too old. In
+                              * on_done of a DELTA_STORED it is known */
 };
 
 struct delta *delta_new(void);

@@ -418,6 +418,18 @@ void histogram_add(struct histogram *histogram, double value, uint64_t weight)
         add_outside_window(histogram, sign, finest, weight);
 }
 
+void histogram_prefetch(const struct histogram *histogram, double value)
+{
+    uint64_t bits = bits_of(value);
+    const struct side *side = &histogram->sides[bits >> 63];
+
+    if (bits << 1 == 0 || ((bits >> MANTISSA_BITS) & EXPONENT_SPECIAL) == EXPONENT_SPECIAL)
+        return;
+    int32_t place = (index_of(bits) >> histogram->coarser) - side->first;
+    if (place >= 0 && place < side->capacity)
+        __builtin_prefetch(side->counts.u8 + (size_t)place * side->width, 1);
+}
+
 void histogram_merge(struct histogram *into, const struct histogram *from)
 {
     assert(into != from);
@@ -624,12 +636,15 @@ static void side_subtract(struct side *side, const struct side *before)
     side_coarsen(side, 0);
 }
 
+/* To this scale at least; without buckets it has none. */
 static void coarsen(struct histogram *histogram, unsigned coarser)
 {
-    for (int i = POSITIVE; i <= NEGATIVE && coarser > histogram->coarser; i++)
+    if (coarser <= histogram->coarser || (range_is_none(side_range(&histogram->sides[POSITIVE])) &&
+                                          range_is_none(side_range(&histogram->sides[NEGATIVE]))))
+        return;
+    for (int i = POSITIVE; i <= NEGATIVE; i++)
         side_coarsen(&histogram->sides[i], coarser - histogram->coarser);
-    if (coarser > histogram->coarser)
-        histogram->coarser = (uint8_t)coarser;
+    histogram->coarser = (uint8_t)coarser;
 }
 
 static bool holds(const struct histogram *into, const struct histogram *before)

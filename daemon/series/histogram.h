@@ -39,6 +39,9 @@ struct histogram *histogram_copy(const struct histogram *histogram);
  * value that is not finite. -0 counts as 0. */
 void histogram_add(struct histogram *histogram, double value, uint64_t weight);
 
+/* Asks for the memory that histogram_add will need for this value. */
+void histogram_prefetch(const struct histogram *histogram, double value);
+
 /* `into` and `from` are two histograms. */
 void histogram_merge(struct histogram *into, const struct histogram *from);
 

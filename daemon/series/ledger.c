@@ -43,6 +43,12 @@ bool ledger_is_empty(const struct ledger *ledger)
     return ledger->received == 0 && accounted(ledger) == 0;
 }
 
+void ledger_drop_unwanted(struct ledger *ledger, uint64_t count)
+{
+    ledger->stored -= count;
+    ledger->dropped[DROP_unwanted] += count;
+}
+
 bool ledger_balances(const struct ledger *ledger)
 {
     return ledger->received == accounted(ledger);

@@ -10,7 +10,8 @@
 
 #include "base/str.h"
 
-/* Names are part of the stable output and of the store: append only.  name, help */
+/* Names are part of the stable output and of the store: append only; docs/kpictl.1 explains each of
+ * them, in this order.  name, help */
 #define REJECT_REASONS(X)                                                                          \
     X(malformed, "not a line of the protocol")                                                     \
     X(bad_number, "the value is not a finite decimal number")                                      \
@@ -26,7 +27,8 @@
     X(series_limit, "over the limit of series and of __other__")                                   \
     X(bad_histogram, "the buckets, bounds or counts contradict each other")                        \
     X(bad_temporality, "neither delta nor cumulative")                                             \
-    X(unsupported, "the protocol has it, kpid does not")
+    X(unsupported, "the protocol has it, kpid does not")                                           \
+    X(denied, "its sender may not speak here")
 
 #define DROP_REASONS(X)                                                                            \
     X(duplicate, "already stored")                                                                 \
@@ -37,7 +39,9 @@
     X(unknown_series, "the series has no name")                                                    \
     X(not_finite, "NaN or infinity, which the protocol has and figures have not")                  \
     X(stale_marker, "the sender says that the series has ended")                                   \
-    X(event_limit, "more events than are kept of a minute")
+    X(event_limit, "more events than are kept of a minute")                                        \
+    X(series_limit, "beyond the limits of series and of __other__")                                \
+    X(unwanted, "a rule of mapping drops it")
 
 enum reject_reason {
 #define LEDGER_REASON(name, help) REJECT_##name,
@@ -66,4 +70,7 @@ const char *drop_reason_name(enum drop_reason reason);
 
 void ledger_merge(struct ledger *into, const struct ledger *from);
 bool ledger_is_empty(const struct ledger *ledger);
+/* Of what was counted as stored, so many are dropped{unwanted} instead. */
+void ledger_drop_unwanted(struct ledger *ledger, uint64_t count);
+
 bool ledger_balances(const struct ledger *ledger);

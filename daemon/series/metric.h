@@ -43,8 +43,12 @@ struct metric_definition {
     int64_t range_low, range_high; /* scores */
 };
 
+struct mapping; /* series/mapping.h */
+
+/* How metrics are called and what they are declared to be. */
 struct metric_table {
-    struct table by_name; /* -> const struct metric_definition */
+    struct table by_name;          /* by the mapped name -> const struct metric_definition */
+    const struct mapping *mapping; /* of the names that are sent; NULL: they stay */
 };
 
 /* NULL when the metric is not declared. `table` may be NULL. */

@@ -11,12 +11,22 @@
 #include <xxhash.h>
 
 enum {
+    CACHE_LINE = 64,
     GROUP = 16, /* samples looked up together: enough misses in flight, few enough registers */
     TOUCHED_MIN = 64,
+    PAGE_BYTES = 4096,
     RENEW_AFTER_MINUTES = 24 * 60, /* less than storage.churn_after can be */
 };
 
 #define US_PER_MINUTE (INT64_C(60) * 1000 * 1000)
+
+/* When a sample was, by the minute. */
+struct moment {
+    enum reject_reason reason; /* FIG-3 */
+    wall_ms at;
+    int32_t minute;
+    uint16_t ms;
+};
 
 /* What a sample does to a series of a kind. */
 struct measure {
@@ -25,9 +35,7 @@ struct measure {
     struct str member;
     bool is_change;     /* of a gauge */
     bool counts_values; /* a distribution or a score */
-    wall_ms at;
-    int32_t minute;
-    uint16_t ms;
+    const struct moment *moment;
 };
 
 /* --- records ----------------------------------------------------------------------------------*/
@@ -44,19 +52,20 @@ static uint32_t place_new(struct shard *shard, size_t size)
             shard->chunks =
                 memory_grow(shard->chunks, shard->chunk_capacity, sizeof *shard->chunks);
         }
-        shard->chunks[shard->chunk_count++] = memory_alloc(CHUNK_BYTES);
+        if (shard->chunk_count > 0) /* what is read from now on for ever */
+            pages_make_huge(shard->chunks[shard->chunk_count - 1], CHUNK_BYTES);
+        shard->chunks[shard->chunk_count++] = pages_new(CHUNK_BYTES);
         shard->units_used = shard->chunk_count == 1 ? 1 : 0; /* place 0 stands for none */
     }
     uint32_t place = (uint32_t)((shard->chunk_count - 1) * CHUNK_UNITS + shard->units_used);
     shard->units_used += units;
-    memset(at_place(shard, place), 0, units * UNIT_BYTES);
     return place;
 }
 
 static void chunks_free(char **chunks, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        free(chunks[i]);
+        pages_free(chunks[i], CHUNK_BYTES);
     free(chunks);
 }
 
@@ -75,13 +84,34 @@ static uint64_t raw_hash(const struct shard *shard, const struct sample *sample)
     return hash;
 }
 
+static inline uint64_t word_at(const char *text)
+{
+    uint64_t word = 0;
+    memcpy(&word, text, sizeof word);
+    return word;
+}
+
+/* memcmp for texts that are nearly always equal and short: it is not worth a call. */
+static inline bool same_bytes(const char *a, const char *b, size_t len)
+{
+    enum { WORD = sizeof(uint64_t) };
+    uint64_t differences = 0;
+
+    if (len < WORD)
+        return memcmp(a, b, len) == 0;
+    for (size_t at = 0; at < len - WORD; at += WORD)
+        differences |= word_at(a + at) ^ word_at(b + at);
+    /* The last word overlaps with the one before. */
+    return (differences | (word_at(a + len - WORD) ^ word_at(b + len - WORD))) == 0;
+}
+
 static bool raw_key_is_of(const struct raw_key *raw, const char *text, const struct sample *sample)
 {
     return raw->name_len == sample->name.len && raw->tags_len == sample->tags.len &&
            raw->sent_kind == (uint8_t)sample->kind && raw->tag_style == (uint8_t)style_of(sample) &&
-           memcmp(text, sample->name.text, raw->name_len) == 0 &&
+           same_bytes(text, sample->name.text, raw->name_len) &&
            (raw->tags_len == 0 ||
-            memcmp(text + raw->name_len, sample->tags.text, raw->tags_len) == 0);
+            same_bytes(text + raw->name_len, sample->tags.text, raw->tags_len));
 }
 
 static void raw_key_write(struct raw_key *raw, char *text, const struct sample *sample)
@@ -139,18 +169,48 @@ static void alias_add(struct shard *shard, uint32_t hash, const struct sample *s
 
 /* --- cells ------------------------------------------------------------------------------------*/
 
+/* An array of chunks with one item more than its `count`: makes a chunk when they are full. The
+ * first huge page's worth stays in small ones, so that few items take little. */
+static void *items_reserve(void *chunks, size_t *chunk_count, size_t count, size_t per_chunk,
+                           size_t chunk_bytes)
+{
+    void **grown = chunks;
+
+    if (count < *chunk_count * per_chunk)
+        return chunks;
+    grown = memory_grow(chunks, *chunk_count + 1, sizeof *grown);
+    grown[*chunk_count] = pages_new(chunk_bytes);
+    if (*chunk_count > 0)
+        pages_want_huge(grown[*chunk_count], chunk_bytes);
+    ++*chunk_count;
+    return grown;
+}
+
 static uint32_t side_new(struct pending *pending, uint32_t touched, int32_t minute)
 {
     assert(pending->side_count < UINT32_MAX - 1);
-    if (pending->side_count == pending->side_chunk_count * SIDES_PER_CHUNK) {
-        pending->side_chunks = memory_grow(pending->side_chunks, pending->side_chunk_count + 1,
-                                           sizeof *pending->side_chunks);
-        pending->side_chunks[pending->side_chunk_count++] =
-            memory_alloc(SIDES_PER_CHUNK * sizeof(struct side));
-    }
+    pending->side_chunks =
+        items_reserve(pending->side_chunks, &pending->side_chunk_count, pending->side_count,
+                      SIDES_PER_CHUNK, SIDES_PER_CHUNK * sizeof(struct side));
     uint32_t index = (uint32_t)pending->side_count++;
     *side_at(pending, index) = (struct side){.touched = touched, .minute = minute};
     return index;
+}
+
+/* Goes on with a record all of whose values were equal. */
+static void spread_new(struct pending *pending, struct record *record)
+{
+    assert(pending->spread_count < UINT32_MAX - 1);
+    pending->spread_chunks =
+        items_reserve(pending->spread_chunks, &pending->spread_chunk_count, pending->spread_count,
+                      SPREADS_PER_CHUNK, sizeof(struct spread_chunk));
+    uint32_t index = (uint32_t)pending->spread_count++;
+    struct spread *spread = spread_at(pending, index);
+    spread->sum =
+        exact_sum_add((struct exact_sum){0, 0}, exact_product(record->value, record->count));
+    spread->min = spread->max = *spread_first(pending, index) = record->value;
+    record->side = index + 1;
+    record->raw.has_spread = true;
 }
 
 static uint32_t minute_hash(const struct shard *shard, uint32_t touched, int32_t minute)
@@ -178,34 +238,48 @@ static void other_minute_add(struct shard *shard, struct pending *pending, uint3
 {
     const struct side *side = side_at(pending, index);
     slots_add(&pending->other_minutes, minute_hash(shard, side->touched, side->minute), index + 1);
-    if (shard->other_heads != NULL && pending != &shard->pending[shard->current])
+    if (shard->hands_over && pending != &shard->pending[shard->current])
         hand_over_note_other(shard, pending, index);
 }
 
-/* Counts the sample in the record itself; false when its cell has to become a side cell. */
-static bool add_to_record(const struct pending *pending, struct record *record,
+/* Counts the sample in the record and its spread; false when its cell has to become a side cell. */
+static bool add_to_record(struct pending *pending, struct record *record,
                           const struct measure *measure, uint64_t arrival)
 {
     uint64_t since_base = arrival - pending->arrival_base;
+    uint64_t count = 0;
+
     if (since_base > UINT32_MAX)
         return false;
     if (record->count == 0) {
         record->value = measure->value;
-        record->first_ms = record->last_ms = measure->ms;
+        record->first_ms = record->last_ms = measure->moment->ms;
         record->first_arrival = record->last_arrival = (uint32_t)since_base;
         record->count = measure->weight;
         return true;
     }
-    uint64_t count = 0;
-    if (record->value != measure->value ||
-        __builtin_add_overflow(record->count, measure->weight, &count))
+    if (__builtin_add_overflow(record->count, measure->weight, &count))
         return false;
+    if (!record->raw.has_spread && record->value != measure->value) {
+        if (measure->counts_values)
+            return false;
+        spread_new(pending, record);
+    }
+    if (record->raw.has_spread) {
+        struct spread *spread = spread_at(pending, record->side - 1);
+        spread->sum = exact_sum_add(spread->sum, exact_product(measure->value, measure->weight));
+        spread->min = measure->value < spread->min ? measure->value : spread->min;
+        spread->max = measure->value > spread->max ? measure->value : spread->max;
+    }
     record->count = count;
-    if (measure->ms >= record->last_ms) {
-        record->last_ms = measure->ms;
+    if (measure->moment->ms >= record->last_ms) { /* the arrival is later in any case */
+        record->value = measure->value;
+        record->last_ms = measure->moment->ms;
         record->last_arrival = (uint32_t)since_base;
-    } else if (measure->ms < record->first_ms) {
-        record->first_ms = measure->ms;
+    } else if (measure->moment->ms < record->first_ms) {
+        if (record->raw.has_spread)
+            *spread_first(pending, record->side - 1) = measure->value;
+        record->first_ms = measure->moment->ms;
         record->first_arrival = (uint32_t)since_base;
     }
     return true;
@@ -219,7 +293,8 @@ static bool add_change(struct pending *pending, struct side *side, const struct 
     const struct aggregate *aggregate = &side->cell.aggregate;
     if (aggregate->count > 0) {
         /* Changes count in the order they come, whatever their times say. */
-        wall_ms at = measure->at > aggregate->last_at ? measure->at : aggregate->last_at;
+        wall_ms at =
+            measure->moment->at > aggregate->last_at ? measure->moment->at : aggregate->last_at;
         double level = aggregate->last + measure->value;
         if (!isfinite(level))
             return false;
@@ -230,7 +305,7 @@ static bool add_change(struct pending *pending, struct side *side, const struct 
         side->changes = memory_zero(1, sizeof *side->changes);
         pending->owned_bytes += sizeof *side->changes;
     }
-    return gauge_changes_add(side->changes, measure->value, measure->at, arrival);
+    return gauge_changes_add(side->changes, measure->value, measure->moment->at, arrival);
 }
 
 static bool add_to_side(struct pending *pending, struct side *side, const struct measure *measure,
@@ -247,19 +322,27 @@ static bool add_to_side(struct pending *pending, struct side *side, const struct
         distinct_add(cell->distinct, measure->member);
     }
     if (measure->counts_values)
-        cell_add_value(cell, measure->value, measure->weight, measure->at, arrival);
+        cell_add_value(cell, measure->value, measure->weight, measure->moment->at, arrival);
     else
-        aggregate_add(&cell->aggregate, measure->value, measure->weight, measure->at, arrival);
+        aggregate_add(&cell->aggregate, measure->value, measure->weight, measure->moment->at,
+                      arrival);
     pending->owned_bytes += sketch_bytes(cell);
     return true;
+}
+
+static bool has_side(const struct record *record)
+{
+    return record->side != 0 && !record->raw.has_spread;
 }
 
 /* The side cell that the record's cell becomes, or is already. */
 static struct side *promote(struct pending *pending, struct record *record)
 {
-    if (record->side == 0) {
-        record->side = side_new(pending, record->touched, record->minute) + 1;
-        side_at(pending, record->side - 1)->cell = current_cell(pending, record);
+    if (!has_side(record)) {
+        uint32_t index = side_new(pending, record->touched, record->minute);
+        side_at(pending, index)->cell = current_cell(pending, record);
+        record->side = index + 1;
+        record->raw.has_spread = false;
         record->count = 0;
     }
     return side_at(pending, record->side - 1);
@@ -288,7 +371,7 @@ static struct side *cell_of_minute(struct shard *shard, struct pending *pending,
         record->side = 0;
     }
     record->minute = minute;
-    return record->side == 0 ? NULL : side_at(pending, record->side - 1);
+    return has_side(record) ? side_at(pending, record->side - 1) : NULL;
 }
 
 static void touch(struct shard *shard, struct record *record, uint32_t place)
@@ -346,22 +429,21 @@ static enum reject_reason measure_value(const struct shard *shard, const struct 
     return REJECT_NONE;
 }
 
-/* FIG-3. */
-static enum reject_reason measure_time(const struct shard *shard, const struct sample *sample,
-                                       int64_t now_us, struct measure *out)
+static struct moment moment_of(wall_ms at)
 {
-    wall_ms now = now_us / 1000;
-    wall_ms at = sample->at == WALL_NONE ? now : sample->at;
-    if (sample->at != WALL_NONE &&
-        (at > now + shard->limits.max_future || at < now - shard->limits.max_past))
-        return REJECT_bad_time;
     int64_t minute = at / MS_PER_MINUTE - (at % MS_PER_MINUTE < 0 ? 1 : 0);
+
     if (minute < INT32_MIN || minute > INT32_MAX)
-        return REJECT_bad_time;
-    out->at = at;
-    out->minute = (int32_t)minute;
-    out->ms = (uint16_t)(at - minute * MS_PER_MINUTE);
-    return REJECT_NONE;
+        return (struct moment){.reason = REJECT_bad_time};
+    return (struct moment){REJECT_NONE, at, (int32_t)minute,
+                           (uint16_t)(at - minute * MS_PER_MINUTE)};
+}
+
+static struct moment moment_as_sent(const struct shard *shard, wall_ms at, wall_ms now)
+{
+    if (at > now + shard->limits.max_future || at < now - shard->limits.max_past)
+        return (struct moment){.reason = REJECT_bad_time};
+    return moment_of(at);
 }
 
 /* The key itself is not kept: its 128-bit hash is the series' name, and the store compares keys
@@ -438,6 +520,13 @@ static uint32_t series_new_of(struct shard *shard, const struct sample *sample, 
     return place;
 }
 
+/* For the series that shard->key names, which is not known. */
+static bool series_has_room(const struct shard *shard, const struct sample *sample)
+{
+    return shard->series.count < shard->limits.series &&
+           !room_is_full(shard->limits.room, sample->name, buf_view(&shard->key));
+}
+
 /* A raw key that is not in the cache: normalises it, and finds or makes its series. */
 static enum reject_reason resolve(struct shard *shard, const struct sample *sample, uint32_t hash,
                                   uint32_t *out)
@@ -459,7 +548,7 @@ static enum reject_reason resolve(struct shard *shard, const struct sample *samp
 
     series_key_write(&shard->key, kind, sample->name, labels, label_count);
     uint32_t place = series_find(shard);
-    if (place == 0 && shard->series.count < shard->limits.series) {
+    if (place == 0 && series_has_room(shard, sample)) {
         *out = series_new_of(shard, sample, hash, kind);
         return *out == 0 ? REJECT_series_limit : REJECT_NONE;
     }
@@ -480,6 +569,7 @@ struct lookup {
     uint32_t hash;
     uint32_t place; /* first of the raw key that has the hash, then of the series */
     struct measure measure;
+    struct moment as_sent; /* unless that is now */
 };
 
 /* A series whose last sample was long ago may be gone from the store: it is handed over with its
@@ -523,10 +613,37 @@ static void find_series(struct shard *shard, const struct sample *sample, int64_
         measure_value(shard, sample, (enum metric_kind)record->raw.kind, &lookup->measure);
     if (lookup->reason == REJECT_NONE && is_long_ago(record, now_us))
         renew_key(shard, sample, series);
-    if (record->side != 0) {
+    if (record->raw.has_spread) {
+        __builtin_prefetch(spread_at(pending_of(shard, record), record->side - 1), 1);
+    } else if (record->side != 0) {
         const char *side = (const char *)side_at(pending_of(shard, record), record->side - 1);
         __builtin_prefetch(side, 1);
-        __builtin_prefetch(side + 64, 1);
+        __builtin_prefetch(side + CACHE_LINE, 1);
+    }
+}
+
+/* The histogram that the sample goes to; NULL: it has none yet, or another minute's. */
+static const struct histogram *histogram_of(struct shard *shard, const struct lookup *lookup)
+{
+    const struct record *record = at_place(shard, lookup->place);
+
+    if (lookup->reason != REJECT_NONE || !lookup->measure.counts_values || !has_side(record))
+        return NULL;
+    return side_at(pending_of(shard, record), record->side - 1)->cell.histogram;
+}
+
+static void prefetch_histograms(struct shard *shard, const struct lookup *lookups, size_t count)
+{
+    const struct histogram *histograms[GROUP];
+
+    for (size_t i = 0; i < count; i++) {
+        histograms[i] = histogram_of(shard, &lookups[i]);
+        if (histograms[i] != NULL)
+            __builtin_prefetch(histograms[i], 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (histograms[i] != NULL)
+            histogram_prefetch(histograms[i], lookups[i].measure.value);
     }
 }
 
@@ -547,7 +664,7 @@ static enum reject_reason apply(struct shard *shard, const struct lookup *lookup
     if (record->touched == NOT_TOUCHED)
         touch(shard, record, lookup->place);
     struct pending *pending = pending_of(shard, record);
-    struct side *side = cell_of_minute(shard, pending, record, measure->minute);
+    struct side *side = cell_of_minute(shard, pending, record, measure->moment->minute);
     if (side == NULL && !measure->is_change && measure->member.text == NULL &&
         add_to_record(pending, record, measure, arrival))
         return REJECT_NONE;
@@ -562,12 +679,18 @@ static void add_group(struct shard *shard, const struct sample *samples, size_t 
                       int64_t now_us, struct lookup *lookups)
 {
     struct pending *current = &shard->pending[shard->current];
+    const struct moment now = moment_of(now_us / 1000);
 
     if (current->touched_count == 0)
         current->arrival_base = next_arrival(shard, now_us);
     for (size_t i = 0; i < count; i++) {
         struct lookup *lookup = &lookups[i];
-        lookup->reason = measure_time(shard, &samples[i], now_us, &lookup->measure);
+        lookup->measure.moment = &now;
+        if (samples[i].at != WALL_NONE) {
+            lookup->as_sent = moment_as_sent(shard, samples[i].at, now_us / 1000);
+            lookup->measure.moment = &lookup->as_sent;
+        }
+        lookup->reason = lookup->measure.moment->reason;
         lookup->hash = (uint32_t)(raw_hash(shard, &samples[i]) >> 32);
         slots_prefetch(&shard->raw_keys, lookup->hash);
     }
@@ -576,14 +699,21 @@ static void add_group(struct shard *shard, const struct sample *samples, size_t 
         lookups[i].place = slots_next(&shard->raw_keys, lookups[i].hash, &at);
         if (lookups[i].place != 0) {
             const char *record = at_place(shard, lookups[i].place);
+            size_t size = sizeof(struct record) + samples[i].name.len + samples[i].tags.len;
             __builtin_prefetch(record, 1);
-            __builtin_prefetch(record + 64);
+            __builtin_prefetch(record + CACHE_LINE);
+            __builtin_prefetch(record + size - 1);
         }
     }
+    bool has_histograms = false;
     for (size_t i = 0; i < count; i++) {
-        if (lookups[i].reason == REJECT_NONE)
-            find_series(shard, &samples[i], now_us, &lookups[i]);
+        if (lookups[i].reason != REJECT_NONE)
+            continue;
+        find_series(shard, &samples[i], now_us, &lookups[i]);
+        has_histograms = has_histograms || lookups[i].measure.counts_values;
     }
+    if (has_histograms)
+        prefetch_histograms(shard, lookups, count);
     for (size_t i = 0; i < count; i++) {
         if (lookups[i].reason == REJECT_NONE)
             lookups[i].reason = apply(shard, &lookups[i], now_us);
@@ -632,7 +762,9 @@ static void pending_fini(struct pending *pending)
         free(side->changes);
     }
     side_chunks_free(pending, 0);
+    spread_chunks_free(pending, 0);
     free(pending->side_chunks);
+    free(pending->spread_chunks);
     slots_fini(&pending->other_minutes);
     free(pending->touched);
     buf_fini(&pending->new_keys);
@@ -662,7 +794,8 @@ static uint32_t move_record(struct shard *shard, const struct record *record)
     *moved = *record;
     moved->raw = (struct raw_key){.kind = record->raw.kind,
                                   .is_new = record->raw.is_new,
-                                  .generation = record->raw.generation};
+                                  .generation = record->raw.generation,
+                                  .has_spread = record->raw.has_spread};
     if (moved->touched != NOT_TOUCHED)
         pending_of(shard, moved)->touched[moved->touched] = place;
     return place;
@@ -688,6 +821,17 @@ void shard_set_metrics(struct shard *shard, const struct metric_table *metrics)
     chunks_free(chunks, chunk_count);
 }
 
+bool shard_series_of(const struct shard *shard, const struct sample *sample,
+                     struct series_hash *out)
+{
+    uint32_t series = raw_key_find(shard, (uint32_t)(raw_hash(shard, sample) >> 32), sample);
+    const struct record *record = series == 0 ? NULL : at_place(shard, series);
+
+    if (record != NULL)
+        *out = record->hash;
+    return record != NULL;
+}
+
 size_t shard_series_count(const struct shard *shard)
 {
     return shard->series.count;
@@ -700,27 +844,44 @@ size_t shard_pending_bytes(const struct shard *shard)
     for (size_t i = 0; i < 2; i++) {
         const struct pending *pending = &shard->pending[i];
         bytes += pending->touched_count * sizeof *pending->touched +
-                 pending->side_count * sizeof(struct side) +
+                 pending->side_count * sizeof(struct side) + pending->spread_count * SPREAD_BYTES +
                  slots_size_bytes(&pending->other_minutes) + pending->owned_bytes +
                  pending->new_keys.len;
     }
     return bytes;
 }
 
+static size_t at_most(size_t size, size_t most)
+{
+    return size < most ? size : most;
+}
+
+static size_t most(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Of pages that have not been touched nothing is there. */
 size_t shard_size_bytes(const struct shard *shard)
 {
-    size_t bytes = sizeof *shard + shard->chunk_count * CHUNK_BYTES +
-                   shard->chunk_capacity * sizeof *shard->chunks +
+    size_t bytes = sizeof *shard + shard->chunk_capacity * sizeof *shard->chunks +
                    slots_size_bytes(&shard->raw_keys) + slots_size_bytes(&shard->series) +
                    shard->key.capacity;
 
+    if (shard->chunk_count > 0)
+        bytes += (shard->chunk_count - 1) * CHUNK_BYTES +
+                 at_most(shard->units_used * UNIT_BYTES + PAGE_BYTES, CHUNK_BYTES);
     for (size_t i = 0; i < 2; i++) {
         const struct pending *pending = &shard->pending[i];
-        bytes +=
-            slots_size_bytes(&pending->other_minutes) +
-            pending->touched_capacity * sizeof *pending->touched +
-            pending->side_chunk_count * (SIDES_PER_CHUNK * sizeof(struct side) + sizeof(void *)) +
-            pending->owned_bytes + pending->new_keys.capacity;
+        bytes += slots_size_bytes(&pending->other_minutes) +
+                 pending->touched_capacity * sizeof *pending->touched + pending->owned_bytes +
+                 pending->new_keys.capacity +
+                 at_most(most(pending->side_count, pending->side_most) * sizeof(struct side) +
+                             PAGE_BYTES,
+                         pending->side_chunk_count * SIDES_PER_CHUNK * sizeof(struct side)) +
+                 at_most(most(pending->spread_count, pending->spread_most) * SPREAD_BYTES +
+                             (size_t)2 * PAGE_BYTES,
+                         pending->spread_chunk_count * sizeof(struct spread_chunk));
     }
     return bytes;
 }

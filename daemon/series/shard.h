@@ -8,6 +8,7 @@
 #include "series/delta.h"
 #include "series/ledger.h"
 #include "series/metric.h"
+#include "series/room.h"
 #include "series/sample.h"
 
 struct shard;
@@ -17,6 +18,7 @@ struct shard_limits {
     size_t raw_keys;    /* in the cache; beyond it keys are normalised each time */
     span_ms max_future; /* FIG-3 */
     span_ms max_past;
+    const struct room *room; /* where no further series are made; borrowed, NULL is fine */
 };
 
 /* `metrics` is borrowed until shard_set_metrics replaces it; NULL is fine. `seed` is random per
@@ -54,6 +56,11 @@ size_t shard_waiting_cells(const struct shard *shard);
 /* Bytes held for the next delta alone: samples of many minutes and sketches make it grow, so its
  * owner hands over early when it is past a budget. */
 size_t shard_pending_bytes(const struct shard *shard);
+
+/* For people: the name of the series that a sample went to which was just added. False: it is not
+ * remembered under what was sent. */
+bool shard_series_of(const struct shard *shard, const struct sample *sample,
+                     struct series_hash *out);
 
 size_t shard_series_count(const struct shard *shard);
 size_t shard_size_bytes(const struct shard *shard); /* allocated, for tests of the memory bar */

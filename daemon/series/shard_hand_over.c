@@ -8,6 +8,7 @@ enum {
     TOUCHED_KEPT = 16 * 1024,
     OTHERS_MIN = 64,
     KEYS_KEPT_BYTES = 64 * 1024, /* of the buffer of new keys, between deltas */
+    KEPT_WHILE_NEEDED = 4,       /* a quarter of it */
     PREFETCH_AHEAD = 8,
 };
 
@@ -15,8 +16,9 @@ enum {
 
 void hand_over_note_other(struct shard *shard, const struct pending *pending, uint32_t index)
 {
+    if (shard->other_heads == NULL)
+        shard->other_heads = memory_zero(pending->touched_count, sizeof *shard->other_heads);
     uint32_t *head = &shard->other_heads[side_at(pending, index)->touched];
-
     if (index >= shard->other_capacity) {
         shard->other_capacity = (size_t)index + index / 4 + OTHERS_MIN;
         shard->other_next =
@@ -82,6 +84,8 @@ static void hand_over_others(struct shard *shard, struct pending *pending, struc
     struct other_minute *minutes = few;
     size_t count = 0;
 
+    if (shard->other_heads == NULL)
+        return;
     for (uint32_t at = shard->other_heads[touched]; at != 0; at = shard->other_next[at - 1])
         count++;
     if (count == 0)
@@ -102,11 +106,12 @@ static void hand_over_others(struct shard *shard, struct pending *pending, struc
 static void hand_over_current(struct pending *pending, struct delta *delta, uint32_t series,
                               struct record *record)
 {
-    if (record->side != 0)
+    if (record->side != 0 && !record->raw.has_spread)
         hand_over_side(pending, delta, series, record->side - 1);
     else if (record->count > 0)
         delta_add_cell(delta, series, record->minute)->cell = current_cell(pending, record);
     record->side = 0;
+    record->raw.has_spread = false;
     record->count = 0;
     record->touched = NOT_TOUCHED;
     record->raw.is_new = false;
@@ -115,7 +120,15 @@ static void hand_over_current(struct pending *pending, struct delta *delta, uint
 void side_chunks_free(struct pending *pending, size_t keep)
 {
     while (pending->side_chunk_count > keep)
-        free(pending->side_chunks[--pending->side_chunk_count]);
+        pages_free(pending->side_chunks[--pending->side_chunk_count],
+                   SIDES_PER_CHUNK * sizeof(struct side));
+}
+
+void spread_chunks_free(struct pending *pending, size_t keep)
+{
+    while (pending->spread_chunk_count > keep)
+        pages_free(pending->spread_chunks[--pending->spread_chunk_count],
+                   sizeof(struct spread_chunk));
 }
 
 /* The key of a series that no delta has had yet; they are in the order of touching. */
@@ -134,11 +147,31 @@ static void begin_hand_over(struct shard *shard)
 {
     const struct pending *pending = &shard->pending[shard->current];
 
-    shard->other_heads = memory_zero(pending->touched_count + 1, sizeof *shard->other_heads);
+    shard->hands_over = true;
     note_all_others(shard, pending);
     shard->handed_over = 0;
     shard->keys_at = 0;
     shard->current ^= 1;
+}
+
+/* Of what was touched the first chunk stays while most of it is needed each time. */
+static size_t still_touched(size_t count, size_t most, size_t per_chunk)
+{
+    if (count < most / KEPT_WHILE_NEEDED)
+        return 0;
+    most = count > most ? count : most;
+    return most < per_chunk ? most : per_chunk;
+}
+
+static void keep_some(struct pending *pending)
+{
+    pending->side_most = still_touched(pending->side_count, pending->side_most, SIDES_PER_CHUNK);
+    pending->spread_most =
+        still_touched(pending->spread_count, pending->spread_most, SPREADS_PER_CHUNK);
+    side_chunks_free(pending, pending->side_most > 0 ? 1 : 0);
+    spread_chunks_free(pending, pending->spread_most > 0 ? 1 : 0);
+    pending->side_count = 0;
+    pending->spread_count = 0;
 }
 
 /* Memory that only a burst needed goes back. */
@@ -146,6 +179,7 @@ static void end_hand_over(struct shard *shard)
 {
     struct pending *pending = &shard->pending[shard->current ^ 1];
 
+    shard->hands_over = false;
     free(shard->other_heads);
     free(shard->other_next);
     shard->other_heads = NULL;
@@ -153,8 +187,7 @@ static void end_hand_over(struct shard *shard)
     shard->other_capacity = 0;
     assert(pending->owned_bytes == 0);
     pending->touched_count = 0;
-    pending->side_count = 0;
-    side_chunks_free(pending, 1);
+    keep_some(pending);
     slots_fini(&pending->other_minutes);
     buf_clear(&pending->new_keys);
     if (pending->new_keys.capacity > KEYS_KEPT_BYTES)
@@ -173,18 +206,19 @@ size_t shard_waiting_cells(const struct shard *shard)
     const struct pending *current = &shard->pending[shard->current];
     const struct pending *other = &shard->pending[shard->current ^ 1];
 
-    if (shard->other_heads == NULL)
+    if (!shard->hands_over)
         return current->touched_count + current->other_minutes.count;
     return other->touched_count - shard->handed_over + shard->others_left;
 }
 
 bool shard_hand_over(struct shard *shard, size_t cells_max, struct delta *out)
 {
-    if (shard->other_heads == NULL)
+    if (!shard->hands_over)
         begin_hand_over(shard);
     struct pending *pending = &shard->pending[shard->current ^ 1];
     size_t waiting = shard_waiting_cells(shard);
     size_t left = pending->touched_count - shard->handed_over;
+    out->keys_once = true;
     delta_reserve(out, left < cells_max ? left : cells_max,
                   waiting < cells_max ? waiting : cells_max);
     while (shard->handed_over < pending->touched_count && out->cell_count < cells_max) {

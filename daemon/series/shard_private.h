@@ -2,15 +2,18 @@
  * includes this. */
 #pragma once
 
+#include "base/pages.h"
+#include "series/exact_sum.h"
 #include "series/shard.h"
 #include "series/slots.h"
 
 enum {
     UNIT_BYTES = 8,
-    CHUNK_UNITS = 1 << 15,
-    CHUNK_BYTES = CHUNK_UNITS * UNIT_BYTES,
-    CHUNKS_MAX = 1 << 17, /* places are 32 bits */
-    SIDES_PER_CHUNK = 512,
+    CHUNK_UNITS = 1 << 18,
+    CHUNK_BYTES = CHUNK_UNITS * UNIT_BYTES, /* a huge page */
+    CHUNKS_MAX = 1 << 14,                   /* places are 32 bits */
+    SIDES_PER_CHUNK = 1 << 14,
+    SPREADS_PER_CHUNK = 1 << 18,
 };
 
 #define NOT_TOUCHED UINT32_MAX
@@ -25,22 +28,24 @@ struct raw_key {
     uint8_t kind; /* of the series: the declared one beats the one that was sent; 0: an alias */
     uint8_t is_new : 1;     /* its key has not been handed over */
     uint8_t generation : 1; /* while it is touched: which of the shard's pending ones it is in */
+    uint8_t has_spread : 1; /* `side` is the number of a spread */
 };
 
 /* A series and its current cell, which is of the newest minute seen since the last delta. While all
- * of its values are equal (one sample, or increments of 1) the cell is here; else it is a side
- * cell. One cache line, and the raw key that made the series right behind it. */
+ * of its values are equal (one sample, or increments of 1) the cell is here; of a counter or gauge
+ * what differing values need besides is a spread; else it is a side cell. One cache line's worth,
+ * and the raw key that made the series right behind it. */
 struct record {
     struct raw_key raw;
     uint32_t touched; /* index into the touched ones of its generation, or NOT_TOUCHED */
     int32_t minute;
-    uint64_t count; /* as in struct aggregate; 0: the cell is empty or a side cell */
-    double value;
+    uint64_t count;         /* as in struct aggregate; 0: the cell is empty or a side cell */
+    double value;           /* with a spread the last one */
     uint32_t first_arrival; /* since the generation's arrival_base */
     uint32_t last_arrival;
     uint16_t first_ms; /* since the minute began */
     uint16_t last_ms;
-    uint32_t side; /* of the current cell, + 1; 0: none */
+    uint32_t side; /* or the spread of the current cell, + 1; 0: none */
     struct series_hash hash;
     char text[]; /* raw name, raw tags */
 };
@@ -52,8 +57,23 @@ struct alias {
     char text[];
 };
 
-/* A whole cell: of more than one value, of a set, of a gauge that was changed, or of another minute
- * than the current one. */
+/* What a counter's or a gauge's current cell needs when its values differ, but for the first value:
+ * that is seldom asked for and stands apart, so that two spreads share a cache line. */
+struct spread {
+    struct exact_sum sum;
+    double min;
+    double max;
+};
+
+struct spread_chunk {
+    struct spread spreads[SPREADS_PER_CHUNK];
+    double first[SPREADS_PER_CHUNK];
+};
+
+enum { SPREAD_BYTES = sizeof(struct spread) + sizeof(double) };
+
+/* A whole cell: of a distribution with more than one value, of a set, of a gauge that was changed,
+ * or of another minute than the current one. */
 struct side {
     struct cell cell;
     struct gauge_changes *changes; /* owned */
@@ -68,9 +88,14 @@ struct pending {
     size_t touched_count;
     size_t touched_capacity;
     uint64_t arrival_base;
-    void **side_chunks; /* each SIDES_PER_CHUNK of struct side */
+    struct side **side_chunks; /* each SIDES_PER_CHUNK of them */
     size_t side_chunk_count;
     size_t side_count;
+    size_t side_most; /* so many may have been touched, see end_hand_over */
+    struct spread_chunk **spread_chunks;
+    size_t spread_chunk_count;
+    size_t spread_count;
+    size_t spread_most;
     struct slots other_minutes; /* side cells that are not current */
     size_t owned_bytes;         /* by sketches, histograms and changes */
     struct buf new_keys;        /* blocks, in the order of touching */
@@ -95,7 +120,8 @@ struct shard {
 
     /* The hand-over of the other one, while it is under way: its side cells that are not current
      * are in lists, one for each of its touched ones. */
-    uint32_t *other_heads; /* index of a side cell + 1; NULL: none is under way */
+    bool hands_over;
+    uint32_t *other_heads; /* index of a side cell + 1; NULL: there are none */
     uint32_t *other_next;  /* the same, for each of the side cells */
     size_t other_capacity;
     size_t others_left;
@@ -122,11 +148,20 @@ static inline struct pending *pending_of(struct shard *shard, const struct recor
 
 static inline struct side *side_at(const struct pending *pending, uint32_t index)
 {
-    struct side *chunk = pending->side_chunks[index / SIDES_PER_CHUNK];
-    return &chunk[index % SIDES_PER_CHUNK];
+    return &pending->side_chunks[index / SIDES_PER_CHUNK][index % SIDES_PER_CHUNK];
 }
 
-/* The current cell while all its values are equal. */
+static inline struct spread *spread_at(const struct pending *pending, uint32_t index)
+{
+    return &pending->spread_chunks[index / SPREADS_PER_CHUNK]->spreads[index % SPREADS_PER_CHUNK];
+}
+
+static inline double *spread_first(const struct pending *pending, uint32_t index)
+{
+    return &pending->spread_chunks[index / SPREADS_PER_CHUNK]->first[index % SPREADS_PER_CHUNK];
+}
+
+/* The current cell while it is not a side cell. */
 static inline struct cell current_cell(const struct pending *pending, const struct record *record)
 {
     struct cell cell = CELL_EMPTY;
@@ -140,6 +175,14 @@ static inline struct cell current_cell(const struct pending *pending, const stru
                   pending->arrival_base + record->first_arrival);
     aggregate->last_at = minute_at + record->last_ms;
     aggregate->last_arrival = pending->arrival_base + record->last_arrival;
+    if (record->raw.has_spread) {
+        const struct spread *spread = spread_at(pending, record->side - 1);
+        aggregate->sum = spread->sum.high;
+        aggregate->sum_low = spread->sum.low;
+        aggregate->min = spread->min;
+        aggregate->max = spread->max;
+        aggregate->first = *spread_first(pending, record->side - 1);
+    }
     return cell;
 }
 
@@ -150,8 +193,9 @@ static inline size_t sketch_bytes(const struct cell *cell)
            (cell->histogram == NULL ? 0 : histogram_size_bytes(cell->histogram));
 }
 
-/* Frees the side cells' memory beyond the first `keep` chunks. */
+/* Frees the memory of side cells and of spreads beyond the first `keep` chunks of each. */
 void side_chunks_free(struct pending *pending, size_t keep);
+void spread_chunks_free(struct pending *pending, size_t keep);
 
 /* A side cell that is not current any more came to what is being handed over. */
 void hand_over_note_other(struct shard *shard, const struct pending *pending, uint32_t index);

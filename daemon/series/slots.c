@@ -1,15 +1,38 @@
 #include "series/slots.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/pages.h"
 
 enum { SIZE_MIN = 64, DOUBLES_BELOW = 4096 };
 
+/* A table that could fill huge pages has them. */
+static bool is_large(const struct slots *slots)
+{
+    return slots_size_bytes(slots) >= PAGES_HUGE_BYTES;
+}
+
+static void items_new(struct slots *slots)
+{
+    size_t size = slots_size_bytes(slots);
+
+    if (!is_large(slots)) {
+        slots->items = memory_zero(slots->size, sizeof *slots->items);
+        return;
+    }
+    slots->items = pages_new(size);
+    pages_want_huge(slots->items, size);
+}
+
 void slots_fini(struct slots *slots)
 {
-    free(slots->items);
+    if (is_large(slots))
+        pages_free(slots->items, slots_size_bytes(slots));
+    else
+        free(slots->items);
     *slots = (struct slots)SLOTS_EMPTY;
 }
 
@@ -35,13 +58,13 @@ static void grow(struct slots *slots)
     struct slots grown = SLOTS_EMPTY;
     assert(slots->size < UINT32_MAX / 2);
     grown.size = size_after(slots->size);
-    grown.items = memory_zero(grown.size, sizeof *grown.items);
+    items_new(&grown);
     grown.count = slots->count;
     for (uint32_t i = 0; i < slots->size; i++) {
         if (slots->items[i].place != 0)
             put(&grown, slots->items[i]);
     }
-    free(slots->items);
+    slots_fini(slots);
     *slots = grown;
 }
 

@@ -362,8 +362,10 @@ struct tally *tally_decode(struct reader *reader)
         tally->max = read_double(reader);
     }
     tally->histogram = histogram_decode(reader);
-    if (tally->histogram != NULL && flags <= FLAGS_ALL && isfinite(tally->sum) &&
-        isfinite(tally->min) && isfinite(tally->max) && tally->min <= tally->max &&
+    /* A count at its limit may be more than that, and has no differences. */
+    if (tally->histogram != NULL && histogram_count(tally->histogram) < UINT64_MAX &&
+        flags <= FLAGS_ALL && isfinite(tally->sum) && isfinite(tally->min) &&
+        isfinite(tally->max) && tally->min <= tally->max &&
         !(tally_is_empty(tally) && tally->has_extremes))
         return tally;
     reader->ok = false;

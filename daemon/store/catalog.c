@@ -10,10 +10,24 @@
 #include "store/series_cursor.h"
 #include "store/series_table.h"
 
-enum { BATCH = 32, AHEAD = 8, KIND_BITS = 7 };
+enum {
+    BATCH = 32,
+    AHEAD = 8,
+    KIND_BITS = 7,
+    KIND_SHIFT = 3,
+    REFUSED_KEPT_MS = 25 * 60 * 60 * 1000
+};
 
 struct catalog {
     struct series_table table;
+    struct census *census;
+    struct room *room; /* NULL: nobody is told */
+
+    /* Series beyond a limit of senders that give a key once: their metric's number and, as the
+     * note, its generation and the kind. What was not asked for in REFUSED_KEPT_MS goes: then its
+     * sender gives the key again. */
+    struct series_table refused[2]; /* newer, older */
+    wall_ms refused_since;
     uint64_t check_seed; /* random: see note_of */
     uint32_t next_id;    /* 0: not known, to be read */
 
@@ -31,13 +45,23 @@ struct catalog {
     size_t created_count;
     size_t created_capacity;
     struct buf row;
+    struct buf other;
 };
 
 struct catalog *catalog_new(void)
 {
+    return catalog_new_limited(NULL);
+}
+
+struct catalog *catalog_new_limited(struct room *room)
+{
     struct catalog *catalog = memory_zero(1, sizeof *catalog);
 
     series_table_init(&catalog->table);
+    series_table_init(&catalog->refused[0]);
+    series_table_init(&catalog->refused[1]);
+    catalog->room = room;
+    catalog->census = census_new(room);
     ssize_t got = getrandom(&catalog->check_seed, sizeof catalog->check_seed, 0);
     (void)got; /* without randomness only crafted collisions may be missed */
     return catalog;
@@ -48,15 +72,26 @@ void catalog_free(struct catalog *catalog)
     if (catalog == NULL)
         return;
     series_table_fini(&catalog->table);
+    series_table_fini(&catalog->refused[0]);
+    series_table_fini(&catalog->refused[1]);
+    census_free(catalog->census);
     free(catalog->created);
     buf_fini(&catalog->row);
+    buf_fini(&catalog->other);
     free(catalog);
 }
 
 size_t catalog_size_bytes(const struct catalog *catalog)
 {
     return sizeof *catalog + series_table_size_bytes(&catalog->table) +
+           series_table_size_bytes(&catalog->refused[0]) +
+           series_table_size_bytes(&catalog->refused[1]) + census_size_bytes(catalog->census) +
            catalog->created_capacity * sizeof *catalog->created;
+}
+
+struct census *catalog_census(struct catalog *catalog)
+{
+    return catalog->census;
 }
 
 /* A new transaction: the last one holds, or else it was forgotten. */
@@ -67,6 +102,7 @@ static void begin_group(struct catalog *catalog)
     catalog->ended = false;
     catalog->removed_some = false;
     catalog->created_count = 0;
+    census_begin_group(catalog->census);
 }
 
 uint64_t catalog_end_group(struct catalog *catalog)
@@ -98,6 +134,7 @@ void catalog_forget(struct catalog *catalog)
     catalog->created_count = 0;
     catalog->removed_some = false;
     catalog->next_id = 0;
+    census_forget(catalog->census);
 }
 
 /* --- what is remembered of a series --- */
@@ -258,16 +295,12 @@ static bool search_store(struct catalog *catalog, struct write_txn *txn,
 
 static bool read_next_id(struct catalog *catalog, const struct read_txn *txn, struct error *err)
 {
-    struct series_cursor cursor;
-    uint32_t removed = 0;
-    bool ok = series_cursor_init(&cursor, txn, err) && series_cursor_last(&cursor, err) &&
-              removed_last(txn, &removed, err);
-    uint32_t last = cursor.has ? cursor.id : 0;
+    uint32_t last = 0;
 
-    series_cursor_fini(&cursor);
-    last = last > removed ? last : removed;
+    if (!series_newest(txn, &last, err))
+        return false;
     catalog->next_id = last == UINT32_MAX ? last : last + 1;
-    return ok;
+    return true;
 }
 
 static bool create(struct catalog *catalog, struct write_txn *txn, wall_ms now,
@@ -301,21 +334,124 @@ static bool create(struct catalog *catalog, struct write_txn *txn, wall_ms now,
     return true;
 }
 
-/* One that was not in memory when the batch began: found in the store meanwhile, or made. */
-static bool resolve_unknown(struct catalog *catalog, struct write_txn *txn, wall_ms now,
-                            const struct delta_series *series, struct catalog_series *out,
-                            struct error *err)
-{
-    const struct series_slot *slot = series_table_find(&catalog->table, series->hash);
+/* What is resolved, and how. */
+struct resolving {
+    const struct catalog_batch *batch;
+    struct catalog_series *out;
+    bool has_limits;
+    bool keys_once;
+    uint16_t hour;
+};
 
-    if (slot != NULL) {
-        take_slot(catalog, slot, series->key, out);
+static bool refuse(struct catalog *catalog, struct write_txn *txn, const struct resolving *all,
+                   const struct census_refusal *refusal, size_t i, struct error *err);
+
+/* Whether there is room for series `i`, whose key this is; else its `__other__` takes its place. */
+static bool ask(struct catalog *catalog, struct write_txn *txn, const struct resolving *all,
+                size_t i, struct str key, bool *has_room, struct error *err)
+{
+    struct census_refusal refusal = {.metric = series_key_metric(key)};
+
+    refusal.limit = census_ask(catalog->census, &txn->reader, key, &refusal.label);
+    *has_room = refusal.limit == ROOM_LIMIT_NONE;
+    if (*has_room)
+        return true;
+    all->out[i].kind = series_key_kind(key);
+    return refuse(catalog, txn, all, &refusal, i, err);
+}
+
+static void enter(struct catalog *catalog, uint32_t id, struct series_hash hash, struct str key,
+                  uint16_t hour)
+{
+    census_add(catalog->census, id, key, hour);
+    if (catalog->room != NULL)
+        room_add_series(catalog->room, hash);
+}
+
+static bool is_other(struct catalog *catalog, struct str key)
+{
+    const struct label other = {STR("__other__"), STR("true")};
+
+    series_key_write(&catalog->other, series_key_kind(key), series_key_metric(key), &other, 1);
+    return str_equal(buf_view(&catalog->other), key);
+}
+
+/* Counts an `__other__` as active, or refuses it. */
+static void enter_other(struct catalog *catalog, struct str key, uint16_t hour,
+                        struct catalog_series *out)
+{
+    if (!census_touch(catalog->census, out->id, hour, &out->over) &&
+        !census_add_other(catalog->census, out->id, key, hour, &out->over))
+        out->refusal = CATALOG_FULL;
+}
+
+/* A series that is there has a sample: it is active, if there is room. */
+static bool admit_known(struct catalog *catalog, struct write_txn *txn, const struct resolving *all,
+                        size_t i, struct error *err)
+{
+    const struct delta_series *series = &all->batch->series[i];
+    struct catalog_series *out = &all->out[i];
+    struct str key = series->key;
+    bool has_room = false;
+
+    if (!all->has_limits || out->refusal != CATALOG_TAKEN ||
+        census_touch(catalog->census, out->id, all->hour, &out->over))
+        return true;
+    if (key.len == 0 && !catalog_key(&txn->reader, out->id, &key))
+        return true;
+    if (is_other(catalog, key)) {
+        enter_other(catalog, key, all->hour, out);
         return true;
     }
-    if (series_key_is_valid(series->key))
-        return create(catalog, txn, now, series, out, err);
-    *out = (struct catalog_series){.refusal = CATALOG_UNKNOWN};
+    uint32_t id = out->id;
+    if (!ask(catalog, txn, all, i, key, &has_room, err))
+        return false;
+    if (has_room)
+        enter(catalog, id, series->hash, key, all->hour);
     return true;
+}
+
+/* One that is not there: found to be refused before, or made. */
+static bool make(struct catalog *catalog, struct write_txn *txn, const struct resolving *all,
+                 size_t i, struct error *err)
+{
+    const struct delta_series *series = &all->batch->series[i];
+    struct catalog_series *out = &all->out[i];
+    bool has_room = true;
+
+    if (!series_key_is_valid(series->key)) {
+        *out = (struct catalog_series){.refusal = CATALOG_UNKNOWN};
+        return true;
+    }
+    bool is_limited = all->has_limits && !is_other(catalog, series->key);
+    if (is_limited && !ask(catalog, txn, all, i, series->key, &has_room, err))
+        return false;
+    if (!has_room)
+        return true;
+    if (!create(catalog, txn, all->batch->now, series, out, err))
+        return false;
+    if (is_limited)
+        enter(catalog, out->id, series->hash, series->key, all->hour);
+    else if (all->has_limits)
+        enter_other(catalog, series->key, all->hour, out);
+    if (all->keys_once) {
+        series_table_remove(&catalog->refused[0], series->hash);
+        series_table_remove(&catalog->refused[1], series->hash);
+    }
+    return true;
+}
+
+/* One that was not in memory when the batch began: found in the store meanwhile, or made. */
+static bool resolve_unknown(struct catalog *catalog, struct write_txn *txn,
+                            const struct resolving *all, size_t i, struct error *err)
+{
+    const struct delta_series *series = &all->batch->series[i];
+    const struct series_slot *slot = series_table_find(&catalog->table, series->hash);
+
+    if (slot == NULL)
+        return make(catalog, txn, all, i, err);
+    take_slot(catalog, slot, series->key, &all->out[i]);
+    return admit_known(catalog, txn, all, i, err);
 }
 
 static void prefetch(const struct catalog *catalog, struct series_hash hash)
@@ -323,24 +459,158 @@ static void prefetch(const struct catalog *catalog, struct series_hash hash)
     series_table_prefetch(&catalog->table, series_table_place(&catalog->table, hash));
 }
 
-bool catalog_resolve_all(struct catalog *catalog, struct write_txn *txn,
-                         const struct catalog_batch *batch, struct catalog_series *out,
+/* --- what is over a limit --- */
+
+/* Finds or makes the `__other__` of a metric for series `i`, whose kind is known. */
+static bool take_other(struct catalog *catalog, struct write_txn *txn, const struct resolving *all,
+                       size_t i, struct str metric, struct error *err)
+{
+    const struct label label = {STR("__other__"), STR("true")};
+    struct catalog_series *out = &all->out[i];
+    enum metric_kind kind = out->kind;
+    uint32_t unknown = 0;
+
+    series_key_write(&catalog->other, kind, metric, &label, 1);
+    struct buf key = catalog->other; /* what follows writes keys as well */
+    catalog->other = (struct buf)BUF_EMPTY;
+    const struct delta_series other = {series_key_hash(buf_view(&key)), buf_view(&key)};
+    const struct catalog_batch batch = {&other, 1, all->batch->now};
+    const struct series_slot *slot = series_table_find(&catalog->table, other.hash);
+    bool ok = slot != NULL || search_store(catalog, txn, &batch, &unknown, 1, err);
+    if (ok && slot == NULL)
+        slot = series_table_find(&catalog->table, other.hash);
+    if (ok && slot != NULL)
+        take_slot(catalog, slot, other.key, out);
+    else
+        ok = ok && create(catalog, txn, batch.now, &other, out, err);
+    if (ok && out->refusal == CATALOG_TAKEN)
+        enter_other(catalog, other.key, all->hour, out);
+    out->is_refused = true;
+    buf_fini(&catalog->other);
+    catalog->other = key;
+    return ok;
+}
+
+static bool refuse(struct catalog *catalog, struct write_txn *txn, const struct resolving *all,
+                   const struct census_refusal *refusal, size_t i, struct error *err)
+{
+    uint32_t generation = 0;
+    uint32_t metric = census_refuse(catalog->census, refusal, &generation);
+    enum metric_kind kind = all->out[i].kind;
+
+    all->out[i] = (struct catalog_series){.kind = kind};
+    if (!take_other(catalog, txn, all, i, refusal->metric, err))
+        return false;
+    if (all->out[i].refusal != CATALOG_TAKEN)
+        census_leave(catalog->census, metric);
+    else if (all->keys_once)
+        series_table_put(&catalog->refused[0], all->batch->series[i].hash, metric,
+                         generation << KIND_SHIFT | (uint32_t)kind);
+    return true;
+}
+
+/* Series `i` without its key: whether it was refused before. */
+static bool was_refused(struct catalog *catalog, struct write_txn *txn, const struct resolving *all,
+                        size_t i, bool *was, struct error *err)
+{
+    struct series_hash hash = all->batch->series[i].hash;
+    const struct series_slot *slot = series_table_find(&catalog->refused[0], hash);
+    struct str metric;
+
+    *was = false;
+    if (slot == NULL && (slot = series_table_find(&catalog->refused[1], hash)) != NULL) {
+        series_table_put(&catalog->refused[0], hash, slot->id, slot->note);
+        slot = series_table_find(&catalog->refused[0], hash);
+    }
+    if (slot == NULL ||
+        !census_metric(catalog->census, slot->id, slot->note >> KIND_SHIFT, &metric))
+        return true;
+    *was = true;
+    all->out[i] = (struct catalog_series){.kind = (enum metric_kind)(slot->note & KIND_BITS)};
+    return take_other(catalog, txn, all, i, metric, err);
+}
+
+/* Leaves those of the unknown series that were not refused before. */
+static bool take_refused(struct catalog *catalog, struct write_txn *txn,
+                         const struct resolving *all, uint32_t *unknown, size_t *count,
                          struct error *err)
 {
+    size_t left = 0;
+
+    for (size_t i = 0; i < *count; i++) {
+        bool was = false;
+        if (all->batch->series[unknown[i]].key.len == 0 &&
+            !was_refused(catalog, txn, all, unknown[i], &was, err))
+            return false;
+        if (!was)
+            unknown[left++] = unknown[i];
+    }
+    *count = left;
+    return true;
+}
+
+static void age_refused(struct catalog *catalog, wall_ms now)
+{
+    wall_ms age = now - catalog->refused_since;
+
+    if (age >= 0 && age < REFUSED_KEPT_MS)
+        return;
+    struct series_table empty = catalog->refused[1];
+    series_table_fini(&empty);
+    catalog->refused[1] = catalog->refused[0];
+    catalog->refused[0] = empty;
+    catalog->refused_since = now;
+}
+
+static bool resolve_all(struct catalog *catalog, struct write_txn *txn, const struct resolving *all,
+                        struct error *err)
+{
+    const struct catalog_batch *batch = all->batch;
+
     begin_group(catalog);
     if (batch->count == 0)
         return true;
     uint32_t *unknown = memory_alloc(batch->count * sizeof *unknown);
-    size_t count = resolve_known(catalog, batch, out, unknown);
-    bool ok = count == 0 || search_store(catalog, txn, batch, unknown, count, err);
+    size_t count = resolve_known(catalog, batch, all->out, unknown);
+    size_t missing = 0;
+    bool ok = true;
+    for (size_t i = 0; i < batch->count && ok && all->has_limits; i++) {
+        if (missing < count && unknown[missing] == i)
+            missing++;
+        else
+            ok = admit_known(catalog, txn, all, i, err);
+    }
+    ok = ok && (!all->keys_once || take_refused(catalog, txn, all, unknown, &count, err)) &&
+         (count == 0 || search_store(catalog, txn, batch, unknown, count, err));
     for (size_t i = 0; i < count && ok; i++) {
         if (i + AHEAD < count)
             prefetch(catalog, batch->series[unknown[i + AHEAD]].hash);
-        ok = resolve_unknown(catalog, txn, batch->now, &batch->series[unknown[i]], &out[unknown[i]],
-                             err);
+        ok = resolve_unknown(catalog, txn, all, unknown[i], err);
     }
     free(unknown);
     return ok;
+}
+
+bool catalog_resolve_all(struct catalog *catalog, struct write_txn *txn,
+                         const struct catalog_batch *batch, struct catalog_series *out,
+                         struct error *err)
+{
+    const struct resolving all = {.batch = batch, .out = out};
+    return resolve_all(catalog, txn, &all, err);
+}
+
+bool catalog_admit_all(struct catalog *catalog, struct write_txn *txn,
+                       const struct catalog_batch *batch, bool keys_once,
+                       struct catalog_series *out, struct error *err)
+{
+    const struct resolving all = {.batch = batch,
+                                  .out = out,
+                                  .has_limits = true,
+                                  .keys_once = keys_once,
+                                  .hour = census_hour(batch->now)};
+
+    age_refused(catalog, batch->now);
+    return resolve_all(catalog, txn, &all, err);
 }
 
 static bool remove_one(struct catalog *catalog, struct write_txn *txn, uint32_t id, struct str key,
@@ -352,6 +622,7 @@ static bool remove_one(struct catalog *catalog, struct write_txn *txn, uint32_t 
 
     if (slot != NULL && slot->id == id)
         series_table_remove(&catalog->table, hash);
+    census_remove(catalog->census, id, key);
     catalog->removed_some = true;
     /* The key is read from the row, so the row goes last. */
     return (id > index_end(&txn->reader) ||

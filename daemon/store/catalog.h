@@ -10,6 +10,7 @@
 #pragma once
 
 #include "series/delta.h"
+#include "store/census.h"
 #include "store/indexer.h"
 #include "store/metric_table.h"
 #include "store/select.h"
@@ -18,6 +19,10 @@
 struct catalog;
 
 struct catalog *catalog_new(void);
+
+/* The same with limits: `room` is told what is full (borrowed). */
+struct catalog *catalog_new_limited(struct room *room);
+struct census *catalog_census(struct catalog *catalog);
 void catalog_free(struct catalog *catalog); /* NULL is fine */
 void catalog_forget(struct catalog *catalog);
 
@@ -25,12 +30,15 @@ enum catalog_refusal {
     CATALOG_TAKEN,
     CATALOG_COLLISION, /* another key has this hash */
     CATALOG_UNKNOWN,   /* a hash without a key that was never stored: a bug of the sender */
+    CATALOG_FULL,      /* over the limits of series and of `__other__` */
 };
 
 struct catalog_series {
     uint32_t id;
     enum metric_kind kind;
     enum catalog_refusal refusal; /* the others mean nothing unless this is CATALOG_TAKEN */
+    bool is_refused;              /* it is the `__other__` of the one that was asked for */
+    uint32_t over; /* it is an `__other__`: its metric's number (store/census.h), else 0 */
 };
 
 struct catalog_batch {
@@ -45,6 +53,13 @@ struct catalog_batch {
 bool catalog_resolve_all(struct catalog *catalog, struct write_txn *txn,
                          const struct catalog_batch *batch, struct catalog_series *out,
                          struct error *err);
+
+/* The same of series that have samples now: they are active, and limits apply to them. Beyond one
+ * the `__other__` of their metric and kind is found or made. With `keys_once` what was refused is
+ * remembered, since it comes without its key from then on. */
+bool catalog_admit_all(struct catalog *catalog, struct write_txn *txn,
+                       const struct catalog_batch *batch, bool keys_once,
+                       struct catalog_series *out, struct error *err);
 
 /* Ends what belongs to one transaction, before its commit; returns how many series were made. */
 uint64_t catalog_end_group(struct catalog *catalog);

@@ -196,7 +196,8 @@ static int order_places(const void *a, const void *b)
                                                       : left->cell->day.day > right->cell->day.day;
 }
 
-/* All points of one series, which are the first of the places; returns how many places. */
+/* All points of one series, which are the first of the places; returns how many places. What is
+ * imported stays as it is: the transaction may be tried again. */
 static size_t take_points(const struct place *places, size_t count, struct arena *arena,
                           struct block_points *out)
 {
@@ -204,11 +205,13 @@ static size_t take_points(const struct place *places, size_t count, struct arena
 
     *out = (struct block_points){arena_array(arena, DAYS_PER_WINDOW, sizeof *out->points), 0};
     while (end < count && places[end].id == places->id) {
-        struct cell *cell = &places[end].cell->cell;
+        struct cell cell = CELL_EMPTY;
         int64_t day = places[end].cell->day.day;
-        while (++end < count && places[end].id == places->id && places[end].cell->day.day == day)
-            cell_merge(cell, &places[end].cell->cell);
-        partition_point_of(cell, day, arena, &out->points[out->count++]);
+        for (; end < count && places[end].id == places->id && places[end].cell->day.day == day;
+             end++)
+            cell_merge(&cell, &places[end].cell->cell);
+        partition_point_of(&cell, day, arena, &out->points[out->count++]);
+        cell_fini(&cell);
     }
     return end;
 }
@@ -301,6 +304,7 @@ bool day_import_apply(const struct day_import_into *into, struct day_import *imp
 
     import->repeated = false;
     import->too_old = 0;
+    upkeep_kept_forget(into->upkeep);
     if (!is_new(into, import, err))
         return false;
     if (import->repeated)
@@ -313,6 +317,7 @@ bool day_import_apply(const struct day_import_into *into, struct day_import *imp
         into->txn->storage_failed = true;
         ok = false;
     }
+    upkeep_kept_forget(into->upkeep); /* who knows whether the transaction will hold */
     arena_fini(&marks.step.arena);
     free(places);
     return ok;

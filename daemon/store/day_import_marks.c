@@ -438,7 +438,6 @@ static bool move_marks(struct day_marks *marks, const struct export_metric *metr
     if (row.kept.from[LEVEL_MINUTE] < from * MINUTES_PER_QUARTER)
         row.kept.from[LEVEL_MINUTE] = from * MINUTES_PER_QUARTER;
     change(marks);
-    upkeep_kept_forget(marks->step.upkeep);
     return has_room(marks, err) && kept_put(marks->step.txn, &row, err);
 }
 

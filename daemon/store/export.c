@@ -126,22 +126,20 @@ static bool visit_series(struct export_page *page, const struct query_series *se
 static bool visit_window(struct export_page *page, struct error *err)
 {
     struct export_place *place = page->place;
-    bool ended = false;
+    struct export_series series = {NULL, 0, false};
 
-    while (!ended && !page->full) {
-        struct query_series *series = NULL;
-        size_t count = 0;
-        if (!export_select(page, place->id, EXPORT_SERIES_A_STEP, &series, &count, &ended, err))
+    while (!series.ended && !page->full) {
+        if (!export_select(page, place->id, EXPORT_SERIES_A_STEP, &series, err))
             return false;
-        if (count == 0)
+        if (series.count == 0)
             return true;
-        if (!visit_series(page, series, count, err))
+        if (!visit_series(page, series.items, series.count, err))
             return false;
         if (!page->full)
-            *place =
-                (struct export_place){true, 0, place->window, series[count - 1].id + 1, INT64_MIN};
-        page->visited += count;
-        page->full = page->full || (!ended && page->visited >= EXPORT_SERIES_A_PAGE);
+            *place = (struct export_place){true, 0, place->window,
+                                           series.items[series.count - 1].id + 1, INT64_MIN};
+        page->visited += series.count;
+        page->full = page->full || (!series.ended && page->visited >= EXPORT_SERIES_A_PAGE);
     }
     return true;
 }

@@ -3,10 +3,11 @@
  * First what only days are kept of: of each calendar the days that begin before the quarters of
  * their metric do. A day that these begin in is told without what they have of it, so that nothing
  * is told twice, and days and quarters together are what is stored, to the bit (but for sums that
- * are not exact, which may round differently: series/aggregate.h). Before them it is said which
- * days of which zones there are, and before the first one of a metric since when its hours are
- * known: who takes the days has to know both, or would take hours that are gone for hours without
- * data (store/day_import.h).
+ * are not exact, which may round differently: series/aggregate.h); only its extremes, its first and
+ * its last sample are those of all of it, which merging does not change. Before the days it is said
+ * which of them each zone has, and before the first one of a metric since when its hours are known:
+ * who takes the days has to know both, or would take hours that are gone for hours without data
+ * (store/day_import.h).
  *
  * Then the cells, in the order of windows of four hours, then series, then time. Where minutes of a
  * metric are kept their cells are visited; where only quarters of an hour are left, these. Each
@@ -69,8 +70,8 @@ struct export_cell {
     const struct cell *cell;
 };
 
-/* Who takes it. False: the page is full, and the next one begins with this cell or day; one at least
- * has to be taken of each page. */
+/* Who takes it. False: the page is full, and the next one begins with this cell or day; of each
+ * page one at least has to be taken. */
 struct export_sink {
     void (*on_zone)(const struct export_zone *zone, void *arg);
     void (*on_metric)(const struct export_metric *metric, void *arg);

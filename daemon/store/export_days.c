@@ -526,26 +526,24 @@ static bool visit_window(struct days *days, struct error *err)
 {
     struct export_page *page = days->page;
     struct export_place *place = page->place;
-    bool ended = false;
+    struct export_series series = {NULL, 0, false};
 
-    while (!ended && !page->full) {
-        struct query_series *series = NULL;
-        size_t count = 0;
+    while (!series.ended && !page->full) {
         arena_reset(&page->arena);
-        if (!export_select(page, place->id, SERIES_A_CHUNK, &series, &count, &ended, err))
+        if (!export_select(page, place->id, SERIES_A_CHUNK, &series, err))
             return false;
-        for (size_t first = 0; first < count && !page->full; first += SERIES_A_CHUNK) {
-            size_t left = count - first;
-            if (!visit_chunk(days, series + first, left < SERIES_A_CHUNK ? left : SERIES_A_CHUNK,
-                             err))
+        for (size_t first = 0; first < series.count && !page->full; first += SERIES_A_CHUNK) {
+            size_t left = series.count - first;
+            if (!visit_chunk(days, series.items + first,
+                             left < SERIES_A_CHUNK ? left : SERIES_A_CHUNK, err))
                 return false;
         }
-        page->visited += count * SERIES_COST;
-        if (page->full || count == 0)
+        page->visited += series.count * SERIES_COST;
+        if (page->full || series.count == 0)
             return true;
-        place->id = series[count - 1].id + 1;
+        place->id = series.items[series.count - 1].id + 1;
         place->at = INT64_MIN;
-        page->full = !ended && page->visited >= EXPORT_SERIES_A_PAGE;
+        page->full = !series.ended && page->visited >= EXPORT_SERIES_A_PAGE;
     }
     return true;
 }

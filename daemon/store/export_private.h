@@ -22,9 +22,14 @@ struct export_page {
 };
 
 /* Series of the range from `id` on, in the order of their ids, in the page's arena: up to `max`,
- * and more of one metric, whose series are read together. `*ended`: there are no others. */
-bool export_select(struct export_page *page, uint32_t id, size_t max, struct query_series **out,
-                   size_t *count, bool *ended, struct error *err);
+ * and more of one metric, whose series are read together. */
+struct export_series {
+    struct query_series *items;
+    size_t count;
+    bool ended; /* there are no others */
+};
+bool export_select(struct export_page *page, uint32_t id, size_t max, struct export_series *out,
+                   struct error *err);
 
 /* The days from the page's place on; `*done`: those were all. */
 bool export_days(struct export_page *page, bool *done, struct error *err);

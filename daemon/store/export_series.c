@@ -69,15 +69,13 @@ static bool select_any(struct export_page *page, uint32_t id, size_t max, struct
     return true;
 }
 
-bool export_select(struct export_page *page, uint32_t id, size_t max, struct query_series **out,
-                   size_t *count, bool *ended, struct error *err)
+bool export_select(struct export_page *page, uint32_t id, size_t max, struct export_series *out,
+                   struct error *err)
 {
-    if (page->range->metric.len > 0) {
-        *ended = true;
-        return select_metric(page, id, out, count, err);
-    }
-    if (!select_any(page, id, max, out, count, err))
-        return false;
-    *ended = *count < max;
-    return true;
+    bool is_of_metric = page->range->metric.len > 0;
+    bool ok = is_of_metric ? select_metric(page, id, &out->items, &out->count, err)
+                           : select_any(page, id, max, &out->items, &out->count, err);
+
+    out->ended = is_of_metric || out->count < max;
+    return ok;
 }

@@ -13,6 +13,7 @@ struct group {
     size_t jobs;
     bool is_waited_for; /* one of the deltas */
     bool saves_clock;   /* also when there is nothing else to write */
+    bool is_last;       /* the writer stops */
 };
 
 /* Of `deltas`, the first of a list in their order (NULL: none), as many as may be in one

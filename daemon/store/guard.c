@@ -201,11 +201,6 @@ static bool keeps_more(wall_ms wall, wall_ms keep_mark, struct error *why)
     return true;
 }
 
-bool guard_keeps_more(const struct guard *guard, struct error *why)
-{
-    return keeps_more(guard->last.wall, guard->keep_mark, why);
-}
-
 wall_ms store_time(struct read_txn *txn)
 {
     struct kept_clock kept;

@@ -57,10 +57,6 @@ void guard_accept(struct guard *guard, const struct guard_now *now);
 /* True while nothing may be closed or expired; `why` gets the sentence and what to do. */
 bool guard_is_suspect(const struct guard *guard, struct error *why);
 
-/* True while retention counts from an older time than the clock's, which only a person can change;
- * `why` gets the sentence and what to do. Closing goes on meanwhile. */
-bool guard_keeps_more(const struct guard *guard, struct error *why);
-
 /* As of the last tick. Once a minute is enough, and when kpid stops: what is lost by a crash only
  * makes the stored mark older. */
 bool guard_save(const struct guard *guard, struct write_txn *txn, struct error *err);

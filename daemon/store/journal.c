@@ -35,6 +35,8 @@ struct collection {
     struct entry *entries;
     size_t count;
     struct point_list points;
+    struct delta_cell *others; /* of points whose series were refused */
+    size_t other_count;
     uint64_t quarter_bits; /* those in which the entries differ */
     uint64_t place_bits;
 };
@@ -110,14 +112,22 @@ static bool is_too_old(const struct journal_group *group, const struct ages *age
 static bool refuse(const struct catalog_series *series, uint64_t samples, struct journal_part *part,
                    struct journal_report *report)
 {
-    bool collides = series->refusal == CATALOG_COLLISION;
-
-    if (series->refusal == CATALOG_TAKEN)
+    switch (series->refusal) {
+    case CATALOG_TAKEN:
         return false;
-    report->collisions += collides;
-    report->unknown += !collides;
-    part->drops.counts[collides ? DROP_collision : DROP_unknown_series] += samples;
-    return true;
+    case CATALOG_COLLISION:
+        report->collisions++;
+        part->drops.counts[DROP_collision] += samples;
+        return true;
+    case CATALOG_FULL:
+        part->drops.counts[DROP_series_limit] += samples;
+        return true;
+    case CATALOG_UNKNOWN:
+    default:
+        report->unknown++;
+        part->drops.counts[DROP_unknown_series] += samples;
+        return true;
+    }
 }
 
 static uint64_t samples_of(const struct delta_cell *cell)
@@ -192,16 +202,49 @@ static void collect_cell(const struct journal_group *group, const struct delta_c
     }
     if (has_changes(cell))
         gauges_expect(group->gauges, series->id);
+    if (series->over != 0)
+        census_count_other(catalog_census(group->catalog), series->over, samples_of(cell));
     note_times(cell, report);
     add_entry(all, series->id, cell);
 }
 
-static void collect_point(const struct delta_point *sent, struct journal_part *part,
-                          const struct catalog_series *series, struct collection *all,
-                          struct journal_report *report)
+/* A point whose series was refused is a sample of the `__other__` of its metric. What counts up
+ * from a start cannot be: there it would be one of many under one tracker. Its next point says it
+ * all (FIG-23). */
+static void collect_refused_point(const struct journal_group *group, const struct delta_point *sent,
+                                  struct journal_part *part, const struct catalog_series *series,
+                                  struct collection *all, struct journal_report *report)
+{
+    if (sent->form == POINT_CUMULATIVE) {
+        part->drops.counts[DROP_series_limit]++;
+        return;
+    }
+    int64_t minute = minute_of(sent->at);
+    if (is_too_old(group, &all->ages, series->id, minute)) {
+        part->drops.counts[DROP_too_old]++;
+        return;
+    }
+    struct delta_cell *out = &all->others[all->other_count++];
+    *out = (struct delta_cell){.minute = minute, .cell = CELL_EMPTY};
+    if (sent->tally != NULL)
+        tally_cell(sent->tally, sent->at, sent->arrival, &out->cell);
+    else
+        aggregate_add(&out->cell.aggregate, sent->value, WEIGHT_ONE, sent->at, sent->arrival);
+    census_count_other(catalog_census(group->catalog), series->over, 1);
+    note_times(out, report);
+    add_entry(all, series->id, out);
+}
+
+static void collect_point(const struct journal_group *group, const struct delta_point *sent,
+                          struct journal_part *part, const struct catalog_series *series,
+                          struct collection *all, struct journal_report *report)
 {
     if (refuse(series, 1, part, report))
         return;
+    if (series->is_refused) {
+        collect_refused_point(group, sent, part, series, all, report);
+        return;
+    }
     if (sent->at > report->newest)
         report->newest = sent->at;
     all->points.items[all->points.count++] =
@@ -222,13 +265,14 @@ static bool collect_part(const struct journal_group *group, struct journal_part 
     const struct catalog_batch batch = {
         .series = delta->series + first, .count = end - first, .now = group->now};
     struct catalog_series *series = arena_array(group->scratch, batch.count + 1, sizeof *series);
-    if (batch.count > 0 && !catalog_resolve_all(group->catalog, group->txn, &batch, series, err))
+    if (batch.count > 0 &&
+        !catalog_admit_all(group->catalog, group->txn, &batch, delta->keys_once, series, err))
         return false;
     for (size_t i = part->from; i < part->to; i++)
         collect_cell(group, &delta->cells[i], part, &series[delta->cells[i].series - first], all,
                      report);
     for (size_t i = part->points_from; i < part->points_to; i++)
-        collect_point(&delta->points[i], part, &series[delta->points[i].series - first], all,
+        collect_point(group, &delta->points[i], part, &series[delta->points[i].series - first], all,
                       report);
     return true;
 }
@@ -273,6 +317,7 @@ static bool collect(const struct journal_group *group, struct collection *all,
         points += part->points_to - part->points_from;
     }
     all->entries = arena_array(group->scratch, total + points + 1, sizeof *all->entries);
+    all->others = arena_array(group->scratch, points + 1, sizeof *all->others);
     all->points.items = arena_array(group->scratch, points + 1, sizeof *all->points.items);
     for (size_t i = 0; i < group->count; i++) {
         if (!collect_part(group, &group->parts[i], all, report, err))
@@ -496,6 +541,8 @@ bool journal_apply(const struct journal_group *group, struct journal_report *rep
     bool ok = apply(group, &all, report, err);
     for (size_t i = 0; all.points.cells != NULL && i < all.points.count; i++)
         cell_fini(&all.points.cells[i].cell);
+    for (size_t i = 0; i < all.other_count; i++)
+        cell_fini(&all.others[i].cell);
     if (ok)
         report->series_created = catalog_end_group(group->catalog);
     return ok;

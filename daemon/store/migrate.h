@@ -3,7 +3,8 @@
  *   2  its minute cells, keyed by series, become runs
  *   3  its index knows values only by their hashes
  *
- * Trackers of both go: no listener made any. The catalogue's index of both goes, and is made anew in the background (store/indexer.h).
+ * Trackers of both go: no listener made any. The catalogue's index of both goes, and is made anew
+ * in the background (store/indexer.h).
  *
  * In steps, each a transaction that also keeps how far it came: a kill on the way costs nothing but
  * the step. From the first step on the directory has this version's number, so that an older kpid

@@ -2,6 +2,7 @@
 
 #include "store/catalog.h"
 #include "store/ledger_table.h"
+#include "store/mixed.h"
 #include "store/scan.h"
 #include "store/select.h"
 
@@ -156,6 +157,14 @@ bool query_metric_times(struct read_txn *txn, struct str metric, wall_ms *first,
     ok = ok && scan_times(txn, &times, coverage, err);
     arena_fini(&arena);
     return ok;
+}
+
+bool query_is_mixed(struct read_txn *txn, struct str metric, wall_ms from, wall_ms to)
+{
+    struct mixed mixed;
+
+    mixed_of_metric(txn, metric, &mixed);
+    return mixed_in(&mixed, from, to);
 }
 
 /* Visits all entries of a database until the visitor returns false. */

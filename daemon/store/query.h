@@ -49,16 +49,18 @@ bool query_series_by_hash(struct read_txn *txn, struct series_hash hash, struct 
 
 /* What stands behind a figure. Start from COVERAGE_EMPTY; every query adds to it. */
 struct coverage {
-    bool complete;   /* false: some part of the range is not heard or not kept */
-    unsigned levels; /* bits of enum coverage_level that were read */
-    wall_ms newest;  /* time of the newest sample read; WALL_NONE if none */
+    bool complete;      /* false: some part of the range is not heard or not kept */
+    unsigned levels;    /* bits of enum coverage_level that were read */
+    wall_ms newest;     /* time of the newest sample read; WALL_NONE if none */
+    bool mixed_sources; /* two senders wrote one series of a metric (FIG-24): set by who asks for a
+                           metric's figure (query_is_mixed) */
 };
 
 enum coverage_level { COVERAGE_MINUTE = 1, COVERAGE_QUARTER_HOUR = 2, COVERAGE_DAY = 4 };
 
 #define COVERAGE_EMPTY                                                                             \
     {                                                                                              \
-        true, 0, WALL_NONE                                                                         \
+        true, 0, WALL_NONE, false                                                                  \
     }
 
 struct query {
@@ -118,6 +120,9 @@ void query_metric(struct read_txn *txn, struct str metric, struct metric_facts *
  * there may have been an earlier first, or any, that is not kept any more. */
 bool query_metric_times(struct read_txn *txn, struct str metric, wall_ms *first, wall_ms *last,
                         struct coverage *coverage, struct error *err);
+
+/* Whether two senders wrote one series of the metric in that time, half open (FIG-24). */
+bool query_is_mixed(struct read_txn *txn, struct str metric, wall_ms from, wall_ms to);
 
 /* Metric names in order (after 400 bytes that are alike: in any order), for hints and lists; return
  * false to stop. */

@@ -14,6 +14,7 @@ enum record_table {
     RECORD_SCHEDULE,    /* kpi/evaluator: schedule -> last and next run */
     RECORD_DECLARED,    /* kpi/evaluator: metric -> when it was first declared (FIG-11) */
     RECORD_FIGURE,      /* kpi/period_record: KPI, closed period -> its figure (FIG-30) */
+    RECORD_TOKEN,       /* web/token_record: name -> role and hash */
     RECORD_TABLE_COUNT,
 };
 

@@ -221,7 +221,24 @@ static bool first_list(struct selection *selection, size_t *begun, struct error 
     return index_find(selection->txn, &selection->runs, key, &selection->ids, err);
 }
 
-/* Ranges come last, since they cost the same for few candidates as for many. */
+/* By the matches that are ranges, or by the others but `begun`; those that are left when there are
+ * few candidates are for their keys to say. */
+static bool narrow_by(struct selection *selection, bool ranges, size_t begun, struct error *err)
+{
+    const struct selector *selector = selection->selector;
+    size_t few = ranges ? SOME : FEW;
+
+    for (size_t i = 0; i < selector->match_count; i++) {
+        const struct label_match *match = &selector->matches[i];
+        if (i == begun || is_range(match) != ranges)
+            continue;
+        selection->read_keys = selection->read_keys || selection->ids.count <= few;
+        if (selection->ids.count > few && !narrow(selection, match, err))
+            return false;
+    }
+    return true;
+}
+
 static bool narrow_all(struct selection *selection, struct error *err)
 {
     const struct selector *selector = selection->selector;
@@ -236,20 +253,10 @@ static bool narrow_all(struct selection *selection, struct error *err)
             return false;
         keep(selection, true);
     }
-    for (size_t i = 0; i < 2 * selector->match_count; i++) {
-        bool for_ranges = i >= selector->match_count;
-        size_t at = i % selector->match_count;
-        if (at == begun || is_range(&selector->matches[at]) != for_ranges)
-            continue;
-        if (selection->ids.count <= (for_ranges ? SOME : FEW)) {
-            selection->read_keys = true;
-            return true;
-        }
-        if (!narrow(selection, &selector->matches[at], err))
-            return false;
-    }
+    /* Ranges come last, since they cost the same for few candidates as for many. */
+    bool ok = narrow_by(selection, false, begun, err) && narrow_by(selection, true, begun, err);
     selection->read_keys = selection->read_keys || selection->ids.count <= FEW;
-    return true;
+    return ok;
 }
 
 static void drop_removed(struct selection *selection)

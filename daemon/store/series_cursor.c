@@ -1,5 +1,7 @@
 #include "store/series_cursor.h"
 
+#include "store/removed.h"
+
 enum { NEAR = 8 }; /* so many steps cost about as much as looking up */
 
 bool series_cursor_init(struct series_cursor *cursor, const struct read_txn *txn, struct error *err)
@@ -63,4 +65,16 @@ bool series_cursor_seek(struct series_cursor *cursor, uint32_t id, struct error 
     }
     struct schema_key key = schema_id_key(id);
     return move(cursor, store_key(&key), MDB_SET_RANGE, err);
+}
+
+bool series_newest(const struct read_txn *txn, uint32_t *out, struct error *err)
+{
+    struct series_cursor cursor;
+    bool ok = series_cursor_init(&cursor, txn, err) && series_cursor_last(&cursor, err) &&
+              removed_last(txn, out, err);
+
+    if (ok && cursor.has && cursor.id > *out)
+        *out = cursor.id;
+    series_cursor_fini(&cursor);
+    return ok;
 }

@@ -26,3 +26,6 @@ void series_cursor_fini(struct series_cursor *cursor);
 bool series_cursor_seek(struct series_cursor *cursor, uint32_t id, struct error *err);
 bool series_cursor_next(struct series_cursor *cursor, struct error *err);
 bool series_cursor_last(struct series_cursor *cursor, struct error *err);
+
+/* The greatest id that was ever given, also to a series that is gone; 0: none was. */
+bool series_newest(const struct read_txn *txn, uint32_t *out, struct error *err);

@@ -166,17 +166,13 @@ static int take_lock(const char *path, struct error *err)
 static bool other_version(const struct store *store, uint32_t found, struct error *err)
 {
     bool is_newer = found > STORE_SCHEMA_VERSION;
-    const char *hint = "move it away or start with an empty directory";
 
     (void)error_set(err, ERROR_CONFLICT,
                     "data directory '%s' was written by %s version of kpid (schema %u, this one "
                     "reads %d)",
                     store->path, is_newer ? "a newer" : "an old", found, STORE_SCHEMA_VERSION);
-    if (is_newer)
-        hint = "start that version, or another directory with this one";
-    else if (found >= MIGRATE_OLDEST_VERSION)
-        hint = "start kpid with it once";
-    return error_hint(err, "%s", hint);
+    return error_hint(err, is_newer ? "start that version, or another directory with this one"
+                                    : "move it away or start with an empty directory");
 }
 
 /* Before anything is written: whether this is a database of ours, of a version that can be read.
@@ -286,8 +282,7 @@ static void remove_unfinished(const struct store *store)
         (void)unlink(file);
 }
 
-/* The databases as they are, for reading alone: a whole store had them before. One of an older
- * version would have to be brought to this one first. */
+/* The databases as they are, for reading alone: a whole store had them before. */
 static bool open_databases_to_read(struct store *store, struct error *err)
 {
     MDB_txn *txn = NULL;
@@ -296,8 +291,7 @@ static bool open_databases_to_read(struct store *store, struct error *err)
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     if (rc != 0)
         return store_error(err, rc, "cannot read data directory '%s'", store->path);
-    if (!check_schema(store, txn, &version, err) ||
-        (version != 0 && version != STORE_SCHEMA_VERSION && !other_version(store, version, err))) {
+    if (!check_schema(store, txn, &version, err)) {
         mdb_txn_abort(txn);
         return false;
     }

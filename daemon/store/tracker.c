@@ -9,11 +9,14 @@
 
 #include "base/memory.h"
 #include "store/removed.h"
+#include "store/series_cursor.h"
 #include "store/tracker_private.h"
 #include "store/walk.h"
 
 enum {
     PAGE_TRACKERS = 32,
+    LEAF_PAGES = 512,
+    LEAF_TRACKERS = LEAF_PAGES * PAGE_TRACKERS,
     LIST_MIN = 64,
     OLD_KEPT = 1 << 12, /* room for so many stays */
     PREFETCH_AHEAD = 12,
@@ -30,6 +33,11 @@ struct page {
     struct tracker items[PAGE_TRACKERS];
 };
 
+/* Pages by id; NULL: none of its trackers is there. */
+struct leaf {
+    struct page *pages[LEAF_PAGES];
+};
+
 /* A tracker as it was before the transaction under way. */
 struct old {
     struct tracker tracker;
@@ -43,9 +51,9 @@ struct extent {
 };
 
 struct tracker_set {
-    struct page **pages; /* by id / PAGE_TRACKERS; NULL: none of them is there */
-    size_t page_count;
-    size_t pages_held;
+    struct leaf **leaves; /* by id / LEAF_TRACKERS; NULL: there never was one of them */
+    size_t leaf_count;
+    size_t leaves_held, pages_held;
     size_t count;
     size_t more_bytes;
     struct extent log;
@@ -68,17 +76,24 @@ struct tracker_set *tracker_set_new(void)
 
 static void free_old(struct tracker_set *set);
 
+static void free_page(struct page *page)
+{
+    for (size_t i = 0; page != NULL && i < PAGE_TRACKERS; i++)
+        free(page->items[i].more);
+    free(page);
+}
+
 void tracker_set_free(struct tracker_set *set)
 {
     if (set == NULL)
         return;
     free_old(set);
-    for (size_t i = 0; i < set->page_count; i++) {
-        for (size_t j = 0; set->pages[i] != NULL && j < PAGE_TRACKERS; j++)
-            free(set->pages[i]->items[j].more);
-        free(set->pages[i]);
+    for (size_t i = 0; i < set->leaf_count; i++) {
+        for (size_t j = 0; set->leaves[i] != NULL && j < LEAF_PAGES; j++)
+            free_page(set->leaves[i]->pages[j]);
+        free(set->leaves[i]);
     }
-    free(set->pages);
+    free(set->leaves);
     free(set->old);
     buf_fini(&set->tally);
     free(set);
@@ -91,9 +106,9 @@ size_t tracker_set_count(const struct tracker_set *set)
 
 size_t tracker_set_size_bytes(const struct tracker_set *set)
 {
-    return sizeof *set + set->page_count * sizeof(struct page *) +
-           set->pages_held * sizeof(struct page) + set->more_bytes +
-           set->old_capacity * sizeof *set->old + set->tally.capacity;
+    return sizeof *set + set->leaf_count * sizeof(struct leaf *) +
+           set->leaves_held * sizeof(struct leaf) + set->pages_held * sizeof(struct page) +
+           set->more_bytes + set->old_capacity * sizeof *set->old + set->tally.capacity;
 }
 
 /* --- by id ------------------------------------------------------------------------------------ */
@@ -101,10 +116,17 @@ size_t tracker_set_size_bytes(const struct tracker_set *set)
 /* NULL when there is no page for it. */
 static struct tracker *place_of(const struct tracker_set *set, uint32_t id)
 {
-    size_t page = id / PAGE_TRACKERS;
-    return page < set->page_count && set->pages[page] != NULL
-               ? &set->pages[page]->items[id % PAGE_TRACKERS]
-               : NULL;
+    size_t leaf = id / LEAF_TRACKERS;
+    if (leaf >= set->leaf_count || set->leaves[leaf] == NULL)
+        return NULL;
+    struct page *page = set->leaves[leaf]->pages[id / PAGE_TRACKERS % LEAF_PAGES];
+    return page != NULL ? &page->items[id % PAGE_TRACKERS] : NULL;
+}
+
+/* Where the page of a tracker is, whose leaf there is. */
+static struct page **page_of(const struct tracker_set *set, uint32_t id)
+{
+    return &set->leaves[id / LEAF_TRACKERS]->pages[id / PAGE_TRACKERS % LEAF_PAGES];
 }
 
 static const struct tracker *find(const struct tracker_set *set, uint32_t id)
@@ -113,41 +135,49 @@ static const struct tracker *find(const struct tracker_set *set, uint32_t id)
     return tracker != NULL && tracker->form != 0 ? tracker : NULL;
 }
 
+static void make_leaf(struct tracker_set *set, size_t leaf)
+{
+    if (leaf >= set->leaf_count) {
+        size_t count = leaf + leaf / 2 + 1;
+        set->leaves = memory_grow(set->leaves, count, sizeof(struct leaf *));
+        memset(set->leaves + set->leaf_count, 0, (count - set->leaf_count) * sizeof(struct leaf *));
+        set->leaf_count = count;
+    }
+    if (set->leaves[leaf] == NULL) {
+        set->leaves[leaf] = memory_zero(1, sizeof(struct leaf));
+        set->leaves_held++;
+    }
+}
+
 /* Its place, made when there is none. */
 static struct tracker *make_place(struct tracker_set *set, uint32_t id)
 {
-    size_t page = id / PAGE_TRACKERS;
-
-    if (page >= set->page_count) {
-        size_t count = page + page / 2 + LIST_MIN;
-        set->pages = memory_grow(set->pages, count, sizeof(struct page *));
-        memset(set->pages + set->page_count, 0, (count - set->page_count) * sizeof(struct page *));
-        set->page_count = count;
-    }
-    if (set->pages[page] == NULL) {
-        set->pages[page] = memory_zero(1, sizeof(struct page));
+    make_leaf(set, id / LEAF_TRACKERS);
+    struct page **page = page_of(set, id);
+    if (*page == NULL) {
+        *page = memory_zero(1, sizeof(struct page));
         set->pages_held++;
     }
-    return &set->pages[page]->items[id % PAGE_TRACKERS];
+    return &(*page)->items[id % PAGE_TRACKERS];
 }
 
 /* Its place, which was empty, is taken. */
 static void count_in(struct tracker_set *set, uint32_t id)
 {
-    set->pages[id / PAGE_TRACKERS]->count++;
+    (*page_of(set, id))->count++;
     set->count++;
 }
 
 /* It is empty again; its page may be gone. */
 static void count_out(struct tracker_set *set, uint32_t id)
 {
-    struct page *page = set->pages[id / PAGE_TRACKERS];
+    struct page **page = page_of(set, id);
 
     set->count--;
-    if (--page->count > 0)
+    if (--(*page)->count > 0)
         return;
-    free(page);
-    set->pages[id / PAGE_TRACKERS] = NULL;
+    free(*page);
+    *page = NULL;
     set->pages_held--;
 }
 
@@ -237,7 +267,14 @@ static struct schema_key row_key(uint64_t row)
     return key;
 }
 
-static void read_row(struct tracker_set *set, const struct removed *removed, uint64_t number,
+/* What the log is read with. */
+struct log_read {
+    struct removed removed;
+    uint32_t newest; /* the greatest id that was ever given: a greater one is damage, and the series
+                        that gets it some day is a new one */
+};
+
+static void read_row(struct tracker_set *set, const struct log_read *log, uint64_t number,
                      struct str bytes)
 {
     struct tracker_row_reader reader;
@@ -248,7 +285,7 @@ static void read_row(struct tracker_set *set, const struct removed *removed, uin
     while (tracker_row_next(&reader, &read)) {
         set->log.entries++;
         set->more_bytes += size_of_more(read.more);
-        if (removed_has(removed, reader.id)) {
+        if (reader.id > log->newest || removed_has(&log->removed, reader.id)) {
             free_more(set, read.more);
             continue;
         }
@@ -271,26 +308,26 @@ static bool number_of(const struct walk *walk, uint64_t *out)
 static bool read_log(struct tracker_set *set, const struct read_txn *txn, struct error *err)
 {
     struct schema_key from = SCHEMA_KEY_EMPTY;
-    struct removed removed = {0};
+    struct log_read log = {.newest = 0};
     struct walk walk = {0};
     uint64_t number = 0;
 
     set->log = (struct extent){.first_row = 1, .next_row = 1};
-    bool ok =
-        removed_init(&removed, txn, err) && walk_begin(&walk, txn, DATABASE_TRACKERS, &from, err);
+    bool ok = removed_init(&log.removed, txn, err) && series_newest(txn, &log.newest, err) &&
+              walk_begin(&walk, txn, DATABASE_TRACKERS, &from, err);
     while (ok && walk.found) {
         bool is_row = number_of(&walk, &number);
         set->has_strangers = set->has_strangers || !is_row;
         if (is_row) {
             if (set->log.next_row == 1)
                 set->log.first_row = number;
-            read_row(set, &removed, number, store_bytes(&walk.value));
+            read_row(set, &log, number, store_bytes(&walk.value));
             set->log.next_row = number + 1;
         }
         ok = walk_next(&walk, err);
     }
     walk_end(&walk);
-    removed_fini(&removed);
+    removed_fini(&log.removed);
     set->is_read = ok;
     return ok;
 }

@@ -290,6 +290,23 @@ static bool note_gap(struct upkeep_step *step, uint32_t calendar, struct error *
 
 /* --- all calendars --- */
 
+/* The calendar's number. There are only so many (store/schema.h): a zone that gets none has no
+ * days, and nobody waits for them. */
+static bool number_calendar(struct upkeep_step *step, size_t index, uint32_t *out,
+                            struct error *err)
+{
+    const struct calendar *calendar = step->upkeep->options->calendars[index];
+
+    if (parts_add_calendar(step->txn, str_of(calendar_zone(calendar)), out, err))
+        return true;
+    if (err->kind != ERROR_FULL || step->txn->storage_failed)
+        return false;
+    *out = 0;
+    step->upkeep->scans[index] =
+        (struct day_scan){.has_begun = true, .is_complete = true, .at = INT64_MAX};
+    return true;
+}
+
 /* `*did` when something is under way, or there is more to look at. */
 static bool scan_calendars(struct upkeep_step *step, int64_t oldest, bool *did, struct error *err)
 {
@@ -301,8 +318,10 @@ static bool scan_calendars(struct upkeep_step *step, int64_t oldest, bool *did, 
     for (size_t i = 0; i < upkeep->options->calendar_count && !*did; i++) {
         const struct calendar *calendar = upkeep->options->calendars[i];
         uint32_t number = 0;
-        if (!parts_add_calendar(step->txn, str_of(calendar_zone(calendar)), &number, err))
+        if (!number_calendar(step, i, &number, err))
             return false;
+        if (number == 0)
+            continue;
         if (!upkeep->scans[i].has_begun && !note_gap(step, number, err))
             return false;
         begin_scan(&upkeep->scans[i], calendar, oldest, kept);

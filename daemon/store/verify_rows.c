@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "store/annotation.h"
 #include "store/catalog.h"
+#include "store/census.h"
 #include "store/kept.h"
 #include "store/ledger_table.h"
 #include "store/mixed.h"
@@ -348,6 +349,73 @@ static bool check_mixed(struct verify *verify, struct verify_rows_state *state,
     return true;
 }
 
+/* Ids that are gone are in no catalogue. */
+static bool check_removed(struct verify *verify, struct verify_rows_state *state,
+                          const struct walk *row, struct error *err)
+{
+    struct schema_reader key = schema_reader_of(store_bytes(&row->key));
+    const unsigned char *bits = row->value.mv_data;
+    uint32_t number = schema_get_u32(&key);
+    (void)state;
+
+    verify_at(verify, "row %u of the removed series", number);
+    if (!key.ok || key.left > 0 || number > UINT32_MAX / REMOVED_IDS_A_ROW ||
+        row->value.mv_size != REMOVED_IDS_A_ROW / 8) {
+        verify_report(verify, "series", "its row is damaged");
+        return true;
+    }
+    for (uint32_t bit = 0; bit < REMOVED_IDS_A_ROW; bit++) {
+        const uint32_t id = number * REMOVED_IDS_A_ROW + bit;
+        const struct schema_key series = schema_id_key(id);
+        struct str ignored;
+        bool found = false;
+        if ((bits[bit / 8] >> (bit % 8) & 1) == 0)
+            continue;
+        /* Now, not when the series were listed: it may have gone since. */
+        if (!store_find(verify->txn, DATABASE_SERIES, store_key(&series), &ignored, &found, err))
+            return false;
+        if (found)
+            verify_report(verify, "series", "the series %u is in the catalogue", id);
+    }
+    return true;
+}
+
+/* How many series it has is compared with the index (catalog_check). */
+static bool check_metric(struct verify *verify, struct verify_rows_state *state,
+                         const struct walk *row, struct error *err)
+{
+    const size_t shown = row->key.mv_size < 80 ? row->key.mv_size : 80;
+    struct metric_count count;
+    struct str name;
+    (void)state;
+    (void)err;
+
+    verify_at(verify, "the row of metric '%.*s'", (int)shown, (const char *)row->key.mv_data);
+    if (!metric_table_decode(store_bytes(&row->value), &name, &count) ||
+        count.kinds >> (METRIC_KIND_MAX + 1) != 0) {
+        verify_report(verify, "catalogue", "its row is damaged");
+        return true;
+    }
+    const struct schema_key key = schema_name_key(name);
+    if (key.len != row->key.mv_size || memcmp(key.bytes, row->key.mv_data, key.len) != 0)
+        verify_report(verify, "catalogue", "its row is that of '%.*s'",
+                      (int)(name.len < 80 ? name.len : 80), name.text);
+    return true;
+}
+
+static bool check_seen(struct verify *verify, struct verify_rows_state *state,
+                       const struct walk *row, struct error *err)
+{
+    struct schema_reader key = schema_reader_of(store_bytes(&row->key));
+    (void)state;
+    (void)err;
+
+    verify_at(verify, "row %u of when series were seen", schema_get_u32(&key));
+    if (!key.ok || key.left > 0 || row->value.mv_size != CENSUS_ROW_BYTES)
+        verify_report(verify, "series", "its row is damaged");
+    return true;
+}
+
 /* Names are shown by their first bytes. */
 static void at_identity(struct verify *verify, struct str name)
 {
@@ -449,6 +517,8 @@ static const struct row_table TABLES[] = {
     {DATABASE_TRACKERS, check_tracker},    {DATABASE_MIXED, check_mixed},
     {DATABASE_IDENTITIES, check_identity}, {DATABASE_IDENTITY_AGES, check_age},
     {DATABASE_KEPT, check_kept},           {DATABASE_ANNOTATIONS, check_annotation},
+    {DATABASE_SEEN, check_seen},           {DATABASE_REMOVED, check_removed},
+    {DATABASE_METRICS, check_metric},
 };
 
 bool verify_rows(struct verify *verify, union verify_state *all, bool *done, struct error *err)

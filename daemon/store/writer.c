@@ -16,7 +16,9 @@
 #include "store/identity.h"
 #include "store/journal.h"
 #include "store/ledger_table.h"
+#include "store/queue.h"
 #include "store/upkeep.h"
+#include "store/writer_log.h"
 
 enum {
     DEFAULT_CAPACITY = 1024,
@@ -33,12 +35,6 @@ enum {
     FLUSH_PER_BUSY = 10,
     GUARD_SAVE_MS = 60 * 1000,
     UPKEEP_EVERY = 8, /* commits, while there is always more to commit */
-};
-
-struct queue {
-    struct message *first;
-    struct message **end;
-    size_t count;
 };
 
 struct writer {
@@ -89,42 +85,11 @@ struct writer {
     uint64_t unreadable;          /* the same: entries of the ledger */
     bool wrote;                   /* the newest try had something to commit */
     bool saved_guard;             /* the newest try holds the clock's marks */
-    bool has_group;              /* the catalogue's group is that of the newest try */
+    bool has_group;               /* the catalogue's group is that of the newest try */
 
     unsigned ticks;
-    struct log_repeat commit_failures;
-    struct log_repeat upkeep_failures;
-    struct log_repeat refused_cells;
-    struct log_repeat mixed_sources;
-    struct log_repeat unreadable_log;
+    struct writer_log log;
 };
-
-/* --- queues --- */
-
-static void queue_init(struct queue *queue)
-{
-    queue->first = NULL;
-    queue->end = &queue->first;
-    queue->count = 0;
-}
-
-static void queue_push(struct queue *queue, struct message *message)
-{
-    message->next = NULL;
-    *queue->end = message;
-    queue->end = &message->next;
-    queue->count++;
-}
-
-static struct message *queue_take(struct queue *queue)
-{
-    struct message *message = queue->first;
-    queue->first = message->next;
-    if (queue->first == NULL)
-        queue->end = &queue->first;
-    queue->count--;
-    return message;
-}
 
 /* --- answers --- */
 
@@ -137,6 +102,7 @@ static void forget_waiting(struct writer *writer, const struct delta *delta)
 static void finish_delta(struct writer *writer, struct delta *delta, const struct error *err)
 {
     forget_waiting(writer, delta);
+    delta->not_stored += delta->not_stored_now;
     if (delta->on_done != NULL)
         delta->on_done(delta, err);
     delta_free(delta);
@@ -166,6 +132,7 @@ static void finish_group(struct writer *writer, const struct group *group)
         struct delta *delta = (struct delta *)writer->deltas.first;
         delta->stored_cells = group->part_to;
         delta->stored_points = group->part_points_to;
+        delta->not_stored += delta->not_stored_now;
     }
 }
 
@@ -263,9 +230,12 @@ static bool choose_parts(struct writer *writer, struct write_txn *txn, const str
 
 /* The counts of a delta go with its first part, so that they never say less than what is stored,
  * and so do its annotations. */
-static bool count_delta(struct writer *writer, struct write_txn *txn, const struct delta *delta,
+static bool count_delta(struct writer *writer, struct write_txn *txn, struct delta *delta,
                         const struct ledger_drops *drops, struct error *err)
 {
+    delta->not_stored_now = 0;
+    for (int i = 0; i < DROP_REASON_COUNT; i++)
+        delta->not_stored_now += drops->counts[i];
     if (delta->stored_cells + delta->stored_points > 0)
         return ledger_table_drop(txn, delta, drops, &writer->unreadable, err);
     if (delta->outcome == DELTA_STORED &&
@@ -296,7 +266,7 @@ static bool apply_deltas(struct writer *writer, struct write_txn *txn, const str
     const struct journal_part *part = parts;
     for (size_t i = 0; i < group->deltas; i++, message = message->next) {
         static const struct ledger_drops nothing;
-        const struct delta *delta = (struct delta *)message;
+        struct delta *delta = (struct delta *)message;
         const struct ledger_drops *drops =
             delta->outcome == DELTA_STORED ? &part++->drops : &nothing;
         if (!count_delta(writer, txn, delta, drops, err))
@@ -323,6 +293,15 @@ static bool save_guard(struct writer *writer, struct write_txn *txn, const struc
     return guard_save(&writer->guard, txn, err);
 }
 
+/* And so do the hours in which series were seen last. */
+static bool save_census(struct writer *writer, struct write_txn *txn, const struct group *group,
+                        struct error *err)
+{
+    if (!txn->wrote && !group->is_last)
+        return true;
+    return census_save(catalog_census(writer->catalog), txn, clock_wall(), group->is_last, err);
+}
+
 /* Writes all but the commit itself. */
 static bool fill(struct writer *writer, struct write_txn *txn, const struct group *group,
                  uint64_t *number, struct error *err)
@@ -333,7 +312,8 @@ static bool fill(struct writer *writer, struct write_txn *txn, const struct grou
         if (!apply_deltas(writer, txn, group, *number, err))
             return false;
     }
-    if (!run_jobs(writer, txn, err) || !save_guard(writer, txn, group, err))
+    if (!run_jobs(writer, txn, err) || !save_guard(writer, txn, group, err) ||
+        !save_census(writer, txn, group, err))
         return false;
     return !txn->wrote || meta_put(txn, "commit", *number, err);
 }
@@ -388,24 +368,12 @@ static uint64_t microseconds(clockid_t clock)
 
 static void count_commit(struct writer *writer)
 {
-    const struct journal_report *report = &writer->report;
-
     COUNTER_ADD(commits, writer->wrote ? 1 : 0);
-    COUNTER_ADD(cells_written, report->cells);
-    COUNTER_ADD(series_created, report->series_created);
     if (writer->saved_guard)
         writer->guard_saved_at = clock_mono();
-    if (report->collisions + report->unknown > 0)
-        log_repeated(&writer->refused_cells, clock_mono(), "cells_refused",
-                     report->collisions + report->unknown, "collisions=%llu unknown=%llu",
-                     (unsigned long long)report->collisions, (unsigned long long)report->unknown);
-    COUNTER_ADD(mixed_points, report->mixed);
-    if (report->mixed > 0)
-        log_repeated(&writer->mixed_sources, clock_mono(), "mixed_sources", report->mixed,
-                     "metric=\"%s\"", report->mixed_metric);
-    if (writer->unreadable > 0)
-        log_repeated(&writer->unreadable_log, clock_mono(), "stored_value_unreadable",
-                     writer->unreadable, "action=\"begun anew\"");
+    writer_log_commit(&writer->log, &writer->report, writer->unreadable,
+                      writer->has_group ? census_group(catalog_census(writer->catalog)) : NULL);
+    census_begin_group(catalog_census(writer->catalog));
 }
 
 /* One try, with what it takes to know how it ended. */
@@ -444,7 +412,7 @@ static void retry_later(struct writer *writer, bool stuck, const struct error *e
     writer->stuck = stuck;
     writer->is_full = !stuck;
     atomic_store(&writer->failing, true);
-    log_repeated(&writer->commit_failures, clock_mono(), "commit_failed", 1,
+    log_repeated(&writer->log.commit_failures, clock_mono(), "commit_failed", 1,
                  "reason=\"%.120s\" retry_in_ms=%lld", err->text, (long long)writer->retry_ms);
     if (writer->retry_timer != NULL)
         (void)event_add(writer->retry_timer, &delay);
@@ -575,6 +543,9 @@ static void turn_upkeep(struct writer *writer)
     struct error err = ERROR_EMPTY;
     bool more = false;
 
+    if (writer->doubt.number == 0 &&
+        census_work(catalog_census(writer->catalog), writer->store, clock_wall()))
+        work_soon(writer);
     if (writer->upkeep == NULL || !writer->has_clock || writer->doubt.number != 0)
         return;
     writer->commits = 0;
@@ -582,7 +553,7 @@ static void turn_upkeep(struct writer *writer)
     bool ok = upkeep_step(writer->upkeep, &writer->guard, &more, &err);
     writer->busy_us += microseconds(CLOCK_THREAD_CPUTIME_ID) - busy_before;
     if (!ok) /* the next tick tries again */
-        log_repeated(&writer->upkeep_failures, clock_mono(), "upkeep_failed", 1,
+        log_repeated(&writer->log.upkeep_failures, clock_mono(), "upkeep_failed", 1,
                      "reason=\"%.150s\"", err.text);
     else if (more)
         work_soon(writer);
@@ -597,9 +568,9 @@ static void commit_and_keep_up(struct writer *writer)
 }
 
 /* When nothing else was written for long, and when kpid stops. */
-static void save_clock(struct writer *writer, span_ms age)
+static void save_clock(struct writer *writer, span_ms age, bool is_last)
 {
-    const struct group group = {.saves_clock = true};
+    const struct group group = {.saves_clock = true, .is_last = is_last};
     struct error err = ERROR_EMPTY;
 
     if (writer->upkeep == NULL || writer->stuck || writer->doubt.number != 0 ||
@@ -681,13 +652,13 @@ static void on_tick(evutil_socket_t fd, short events, void *arg)
     (void)events;
 
     turn_clock(writer);
-    save_clock(writer, (span_ms)2 * GUARD_SAVE_MS);
+    COUNTER_SET(catalog_bytes, catalog_size_bytes(writer->catalog));
+    COUNTER_SET(tracker_bytes, points_size_bytes(writer->points));
+    save_clock(writer, (span_ms)2 * GUARD_SAVE_MS, false);
     adapt_flush_interval(writer, now);
-    log_repeat_tick(&writer->commit_failures, now);
-    log_repeat_tick(&writer->upkeep_failures, now);
-    log_repeat_tick(&writer->refused_cells, now);
-    log_repeat_tick(&writer->mixed_sources, now);
-    log_repeat_tick(&writer->unreadable_log, now);
+    writer_log_tick(&writer->log, now);
+    if (writer->has_clock && writer->guard.keep_mark != WALL_NONE)
+        census_tick(catalog_census(writer->catalog), writer->guard.keep_mark, now);
     if (++writer->ticks % LET_GO_TICKS == 0)
         store_let_go_of_pages(writer->store);
     work_soon(writer);
@@ -723,7 +694,8 @@ struct writer *writer_new(struct store *store, const struct writer_options *opti
     writer->retry_ms = options->retry_ms == 0 ? DEFAULT_RETRY_MS : options->retry_ms;
     queue_init(&writer->deltas);
     queue_init(&writer->jobs);
-    writer->catalog = catalog_new();
+    writer->catalog = catalog_new_limited(options->room);
+    census_set_limits(catalog_census(writer->catalog), &options->limits);
     writer->gauges = gauges_new();
     writer->points = points_new();
     if (options->upkeep != NULL)
@@ -797,7 +769,7 @@ void writer_stop(struct writer *writer)
         writer->stuck = false;
         if (mailbox_drain(thread_mailbox(writer->thread)) == 0) {
             if (writer->deltas.count + writer->jobs.count == 0) {
-                save_clock(writer, TICK_MS);
+                save_clock(writer, 0, true);
                 return;
             }
             commit_waiting(writer);
@@ -911,4 +883,9 @@ void writer_set_upkeep(struct writer *writer, const struct upkeep_options *optio
         return;
     }
     make_upkeep(writer, options);
+}
+
+void writer_set_limits(struct writer *writer, const struct series_limits *limits)
+{
+    census_set_limits(catalog_census(writer->catalog), limits);
 }

@@ -18,7 +18,10 @@
 #pragma once
 
 #include "series/delta.h"
+#include "store/series_limits.h"
 #include "store/store.h"
+
+struct room;
 
 struct writer;
 
@@ -27,6 +30,8 @@ struct writer_options {
     size_t waiting_bytes;    /* the same in bytes, beyond which there is no room; 0: 256 MiB */
     span_ms retry_ms;        /* between tries of a failed commit; 0: 1 s */
     const struct upkeep_options *upkeep; /* NULL: no background work */
+    struct series_limits limits;
+    struct room *room; /* is told where there is no room for series; borrowed, NULL is fine */
 };
 
 struct writer *writer_new(struct store *store, const struct writer_options *options);
@@ -68,6 +73,9 @@ bool writer_import_days(struct writer *writer, struct write_txn *txn, struct day
 
 /* A reload: the options are borrowed until the next call. On the writer's thread (thread_call). */
 void writer_set_upkeep(struct writer *writer, const struct upkeep_options *options);
+
+/* The same: other limits of series. */
+void writer_set_limits(struct writer *writer, const struct series_limits *limits);
 
 /* The delta is the writer's from here on, which takes no ledger without a listener's name. One that
  * is waited for is refused (false, and stays the caller's) when too much waits; another is always

@@ -106,7 +106,7 @@ static void on_days_answer(struct message *message, void *receiver)
     (void)receiver;
 
     waiting->is_new = waiting->err.kind == ERROR_NONE && !waiting->days->repeated;
-    if (waiting->err.kind != ERROR_NONE || waiting->delta->cell_count == 0 ||
+    if (waiting->err.kind != ERROR_NONE || delta_is_empty(waiting->delta) ||
         !post_cells(waiting, &waiting->err))
         reply(waiting);
 }

@@ -2,6 +2,7 @@
  * committed. */
 #include <stdlib.h>
 
+#include "base/counters.h"
 #include "base/memory.h"
 #include "ingest/push.h"
 #include "web/web_private.h"
@@ -54,6 +55,20 @@ static void add_clients(struct web *web, const struct lines *lines)
     }
 }
 
+static void add_examples(struct web *web, const struct lines *lines)
+{
+    if (web->options.rejected == NULL)
+        return;
+    struct rejected_facts *facts = arena_array(lines->arena, LISTENERS_MAX, sizeof *facts);
+    size_t count = web->options.rejected(facts, LISTENERS_MAX, web->options.arg);
+    for (size_t i = 0; i < lines->count; i++) {
+        for (size_t j = 0; j < count; j++) {
+            if (str_is(lines->items[i].name, facts[j].listener))
+                lines->items[i].examples = &facts[j].examples;
+        }
+    }
+}
+
 struct listener_line *listener_lines(struct web *web, struct read_txn *txn, struct arena *arena,
                                      size_t *count)
 {
@@ -69,6 +84,7 @@ struct listener_line *listener_lines(struct web *web, struct read_txn *txn, stru
         line->listen = arena_str(arena, str_of(facts[i].listen));
         line->pending = facts[i].pending;
         line->kernel_drops = facts[i].kernel_drops;
+        line->connections_denied = facts[i].connections_denied;
     }
     query_ledgers(txn, on_ledger, &lines);
     add_clients(web, &lines);
@@ -96,6 +112,28 @@ static void write_clients(struct json *json, const struct listener_line *line)
     json_close(json, ']');
 }
 
+/* The last samples that were rejected, the newest of each reason first. */
+static void write_examples(struct json *json, const struct reject_examples *examples)
+{
+    char utc[CLOCK_TEXT_SIZE];
+
+    json_key(json, "examples");
+    json_open(json, '[');
+    for (int i = 0; examples != NULL && i < REJECT_REASON_COUNT; i++) {
+        for (int j = 0; j < TAIL_EXAMPLES && examples->of[i][j].at != 0; j++) {
+            const struct reject_example *example = &examples->of[i][j];
+            json_open(json, '{');
+            json_field_text(json, "reason", reject_reason_name((enum reject_reason)i));
+            json_field_text(json, "at", clock_format_utc(example->at, utc));
+            if (example->peer[0] != '\0')
+                json_field_text(json, "peer", example->peer);
+            json_field_text(json, "example", example->text);
+            json_close(json, '}');
+        }
+    }
+    json_close(json, ']');
+}
+
 static void write_line(struct json *json, const struct listener_line *line)
 {
     const struct ledger *counts = &line->counts;
@@ -119,8 +157,48 @@ static void write_line(struct json *json, const struct listener_line *line)
     json_close(json, '}');
     json_field_u64(json, "pending", line->pending);
     json_field_u64(json, "kernel_drops", line->kernel_drops);
+    json_field_u64(json, "connections_denied", line->connections_denied);
     write_clients(json, line);
+    write_examples(json, line->examples);
     json_close(json, '}');
+}
+
+/* What was sent with each token since kpid started. */
+static void write_token_usage(struct json *json, const struct token_table *tokens)
+{
+    json_key(json, "tokens");
+    json_open(json, '[');
+    for (size_t i = 0; i < token_table_count(tokens); i++) {
+        const struct token *token = token_table_at(tokens, i);
+        json_open(json, '{');
+        json_field_text(json, "name", token->name);
+        json_field_u64(json, "requests", atomic_load(&token->usage->requests));
+        json_field_u64(json, "samples", atomic_load(&token->usage->samples));
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+/* Metrics with too many series, those that cost most samples first. */
+static void write_offenders(const struct web *web, struct json *json)
+{
+    struct room_offender offenders[ROOM_OFFENDERS_MAX];
+    size_t count = web->options.room == NULL ? 0 : room_offenders(web->options.room, offenders);
+
+    json_key(json, "offenders");
+    json_open(json, '[');
+    for (size_t i = 0; i < count; i++) {
+        const struct room_offender *offender = &offenders[i];
+        json_open(json, '{');
+        json_field_text(json, "metric", offender->metric);
+        json_field_text(json, "limit", room_limit_name(offender->limit));
+        if (offender->label[0] != '\0')
+            json_field_text(json, "label", offender->label);
+        json_field_u64(json, "series", offender->series);
+        json_field_u64(json, "samples", offender->samples);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
 }
 
 bool api_ingest(struct web *web, struct http_request *request, struct error *err)
@@ -132,8 +210,9 @@ bool api_ingest(struct web *web, struct http_request *request, struct error *err
 
     if (!answer_begin(web, request, known, &answer, err))
         return answer_drop(&answer);
-    const struct listener_line *lines =
-        listener_lines(web, answer.txn, http_request_arena(request), &count);
+    struct arena *arena = http_request_arena(request);
+    struct listener_line *lines = listener_lines(web, answer.txn, arena, &count);
+    add_examples(web, &(const struct lines){.items = lines, .count = count, .arena = arena});
     store_usage(answer.txn, &usage);
     answer.json = json_to(&answer.body);
     json_open(&answer.json, '{');
@@ -143,8 +222,58 @@ bool api_ingest(struct web *web, struct http_request *request, struct error *err
     for (size_t i = 0; i < count; i++)
         write_line(&answer.json, &lines[i]);
     json_close(&answer.json, ']');
+    json_field_u64(&answer.json, "active_series", COUNTER_GET(series_active));
+    write_offenders(web, &answer.json);
+    write_token_usage(&answer.json, web->tokens);
     json_close(&answer.json, '}');
     return answer_send(request, &answer);
+}
+
+/* --- what comes now ------------------------------------------------------------------------- */
+
+static bool read_after(const struct http_request *request, uint64_t *out, struct error *err)
+{
+    const char *text = http_request_query(request, "after");
+    int64_t number = 0;
+
+    *out = 0;
+    if (text == NULL)
+        return true;
+    if (!str_parse_i64(str_of(text), &number) || number < 0)
+        return error_set(err, ERROR_INVALID, "after is a number that was the last answer's 'next'");
+    *out = (uint64_t)number;
+    return true;
+}
+
+/* GET /api/v1/ingest/tail?after=N: {"next","skipped","samples":[...]}. */
+bool api_ingest_tail(struct web *web, struct http_request *request, struct error *err)
+{
+    static const char *const known[] = {"after", "rejected", "listener", NULL};
+    struct tail_request wanted = {0};
+    struct tail_lines lines = {0};
+    struct buf body = BUF_EMPTY;
+
+    if (!http_request_read_query(request, known, err) || !read_after(request, &wanted.after, err))
+        return false;
+    const char *listener = http_request_query(request, "listener");
+    wanted.listener = listener == NULL ? STR_EMPTY : str_of(listener);
+    wanted.rejected = http_request_query(request, "rejected") != NULL;
+    if (web->options.tail != NULL)
+        web->options.tail(&wanted, &lines, web->options.arg);
+    struct json json = json_to(&body);
+    json_open(&json, '{');
+    json_field_u64(&json, "next", lines.next);
+    json_field_u64(&json, "skipped", lines.skipped);
+    json_key(&json, "samples");
+    json_open(&json, '[');
+    for (size_t i = 0; i < lines.count; i++)
+        json_raw(&json, (struct str){lines.items[i].json, lines.items[i].len});
+    json_close(&json, ']');
+    json_close(&json, '}');
+    tail_lines_fini(&lines);
+    http_reply_json(request, 200, buf_view(&body));
+    buf_fini(&body);
+    return true;
 }
 
 /* --- push ----------------------------------------------------------------------------------- */
@@ -188,7 +317,7 @@ static void on_done(struct delta *delta, const struct error *err)
 }
 
 /* A refused body is one sample received and rejected: the one that is wrong, or the body itself. */
-static void count_refused(struct web *web, enum reject_reason reason)
+void push_count_refused(struct web *web, enum reject_reason reason)
 {
     web->refused.received++;
     web->refused.rejected[reason]++;
@@ -215,8 +344,7 @@ static enum metric_kind known_kind(struct str metric, void *arg)
     return 0;
 }
 
-static bool parse(struct web *web, struct http_request *request, struct read_txn *txn,
-                  struct push *out, struct error *err)
+void push_terms_read(struct web *web, struct read_txn *txn, struct push_terms *out)
 {
     int64_t now_us = clock_wall_us();
     uint64_t arrival = web->last_arrival + 1;
@@ -225,21 +353,30 @@ static bool parse(struct web *web, struct http_request *request, struct read_txn
         arrival = (uint64_t)now_us;
     /* Names are a client's and could be made to collide with a seed that is guessed;
      * PUSH_SAMPLES_MAX bounds what that costs. */
-    const struct batch_rules batch_rules = {.metrics = web->config.kpis->metrics,
-                                            .series_max = PUSH_SAMPLES_MAX,
-                                            .max_future = web->config.max_future,
-                                            .max_past = web->config.max_past,
-                                            .seed = arrival};
-    const struct push_rules rules = {.batch = &batch_rules,
+    out->batch = (struct batch_rules){.metrics = web->config.kpis->metrics,
+                                      .series_max = PUSH_SAMPLES_MAX,
+                                      .max_future = web->config.max_future,
+                                      .max_past = web->config.max_past,
+                                      .seed = arrival};
+    out->rules = (struct push_rules){.batch = &out->batch,
                                      .kind_of = known_kind,
                                      .kind_arg = txn,
                                      .calendar = web->config.calendar,
                                      .now = clock_wall()};
-    if (!push_parse(http_request_body(request), &rules, arrival, out, err)) {
-        count_refused(web, out->reason);
+    out->arrival = arrival;
+}
+
+static bool parse(struct web *web, struct http_request *request, struct read_txn *txn,
+                  struct push *out, struct error *err)
+{
+    struct push_terms terms;
+
+    push_terms_read(web, txn, &terms);
+    if (!push_parse(http_request_body(request), &terms.rules, terms.arrival, out, err)) {
+        push_count_refused(web, out->reason);
         return false;
     }
-    web->last_arrival = arrival + out->samples;
+    web->last_arrival = terms.arrival + out->samples;
     return true;
 }
 
@@ -256,9 +393,10 @@ bool api_push(struct web *web, struct http_request *request, struct error *err)
     if (!ok)
         return false;
     struct ledger counts = {.received = push.samples, .stored = push.samples};
+    ledger_drop_unwanted(&counts, push.unwanted);
     delta_add_ledger(push.delta, PUSH_LISTENER, &counts);
-    push.delta->answer =
-        str_of(arena_printf(&push.delta->arena, "{\"stored\":%zu}\n", push.samples));
+    push.delta->answer = str_of(
+        arena_printf(&push.delta->arena, "{\"stored\":%llu}\n", (unsigned long long)counts.stored));
 
     struct waiting_push *waiting = memory_zero(1, sizeof *waiting);
     waiting->message.on_message = on_answer;

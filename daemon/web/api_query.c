@@ -181,6 +181,7 @@ static void add_coverage(struct coverage *sum, const struct figure *figure)
     sum->levels |= figure->coverage.levels;
     if (figure->coverage.newest > sum->newest)
         sum->newest = figure->coverage.newest; /* WALL_NONE is the least */
+    sum->mixed_sources = sum->mixed_sources || figure->coverage.mixed_sources;
 }
 
 static bool write_points(struct web *web, const struct query_request *query, struct answer *answer,

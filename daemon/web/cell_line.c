@@ -432,9 +432,10 @@ static bool get_day(const json_t *object, struct cell_line *out, struct error *e
         !get_time(object, "from_ms", QUARTER_MS, &day->from, err) ||
         !get_time(object, "to_ms", QUARTER_MS, &day->to, err))
         return false;
-    wall_ms utc = day->day * MS_PER_DAY;
-    if (day->from < utc - MS_PER_DAY || day->from > utc + MS_PER_DAY || day->to <= day->from ||
-        day->to > day->from + 2 * MS_PER_DAY)
+    const wall_ms length = MS_PER_DAY;
+    wall_ms utc = day->day * length;
+    if (day->from < utc - length || day->from > utc + length || day->to <= day->from ||
+        day->to > day->from + 2 * length)
         return wrong(err, "that is not where its day begins and ends");
     out->kind = CELL_LINE_DAY;
     return are_samples_in(&out->cell, day->from, day->to, err);

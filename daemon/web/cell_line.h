@@ -10,8 +10,8 @@
  * that count their values have "counts_values":true, and "histogram" when two of them differ;
  * uniques have "distinct": base64 of the portable forms of series/histogram.h and
  * series/distinct.h. A cell of uniques alone may have a count of 0. A series whose name or labels
- * are not UTF-8 has "key", base64 of its canonical key, instead of metric, kind and labels. A cell of
- * a quarter of an hour is stored in its first minute, so the first minute of a quarter may have
+ * are not UTF-8 has "key", base64 of its canonical key, instead of metric, kind and labels. A cell
+ * of a quarter of an hour is stored in its first minute, so the first minute of a quarter may have
  * samples of all of it.
  *
  * A day has its zone and its bounds too, and what its metric's quarters of an hour have of it is

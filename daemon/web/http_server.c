@@ -1,20 +1,27 @@
 #include "web/http_server.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "ingest/network.h"
+#include "ingest/tls.h"
 #include "web/http_socket.h"
 
 enum {
@@ -22,6 +29,7 @@ enum {
     IDLE_S = 10,
     REQUEST_MS = 30 * MS_PER_SECOND,
     RETRY_AFTER_S = 1,
+    RETRY_WRONG_S = 60, /* after too many wrong tokens */
     FACES = 2,
 };
 
@@ -48,6 +56,7 @@ struct http_server {
     struct event *tick;
     struct face faces[FACES];
     struct http_socket sockets[FACES];
+    struct http_access access; /* of the address; holds its TLS */
     http_request_fn on_request;
     void *arg;
     struct connection connections[HTTP_CONNECTIONS_MAX];
@@ -152,13 +161,30 @@ static void on_tick(evutil_socket_t fd, short events, void *arg)
     log_repeat_tick(&server->accept_failures, now);
 }
 
+/* By TLS the callbacks come from the loop: turning reading on may find bytes at once, which evhttp
+ * does not expect. */
+static struct bufferevent *new_stream(const struct face *face, struct event_base *base)
+{
+    struct tls *tls = face->is_control ? NULL : face->server->access.tls;
+
+    if (tls == NULL)
+        return bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *stream =
+        bufferevent_openssl_socket_new(base, -1, tls_session(tls, -1), BUFFEREVENT_SSL_ACCEPTING,
+                                       BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    if (stream != NULL)
+        bufferevent_openssl_set_allow_dirty_shutdown(stream, 1);
+    return stream;
+}
+
 /* evhttp asks for the bufferevent of a connection it has accepted. */
 static struct bufferevent *on_connection(struct event_base *base, void *arg)
 {
-    struct http_server *server = arg;
+    const struct face *face = arg;
+    struct http_server *server = face->server;
     /* The descriptor is closed with our reference, not before: another thread may get its number,
      * and the events of the stream still name it. (evhttp has shut the connection down by then.) */
-    struct bufferevent *stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *stream = new_stream(face, base);
     assert(stream != NULL);
 
     size_t open = sweep(server);
@@ -223,6 +249,37 @@ static bool host_is_local(struct evhttp_request *http)
            strcmp(host, "[::1]") == 0 || strcmp(host, "::1") == 0;
 }
 
+/* A name that no stranger can point at this host: an address itself, or that of base_url. */
+static bool host_is_ours(const struct http_server *server, struct evhttp_request *http)
+{
+    const char *host = evhttp_request_get_host(http);
+    const char *base = server->access.base_url;
+    struct in6_addr address;
+    bool ours = false;
+
+    if (host_is_local(http) || server->access.tokens || host[0] == '[' ||
+        inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1)
+        return true;
+    struct evhttp_uri *uri = base == NULL ? NULL : evhttp_uri_parse(base);
+    if (uri != NULL) {
+        const char *name = evhttp_uri_get_host(uri);
+        ours = name != NULL && evutil_ascii_strcasecmp(name, host) == 0;
+        evhttp_uri_free(uri);
+    }
+    return ours;
+}
+
+/* Who may not speak is told so and sent away. */
+static bool is_allowed(const struct http_request *request)
+{
+    const struct http_access *access = &request->server->access;
+    struct sockaddr_storage peer;
+
+    return access->allow_count == 0 ||
+           (http_request_peer(request, &peer) &&
+            network_list_has(access->allow, access->allow_count, (struct sockaddr *)&peer));
+}
+
 static void on_request(struct evhttp_request *http, void *arg)
 {
     struct face *face = arg;
@@ -242,14 +299,23 @@ static void on_request(struct evhttp_request *http, void *arg)
     evhttp_connection_set_closecb(evhttp_request_get_connection(http), on_closed, request);
     COUNTER_ADD(http_requests, 1);
 
+    if (!face->is_control && !is_allowed(request)) {
+        COUNTER_ADD(connections_denied, 1);
+        (void)error_set(&err, ERROR_DENIED, "your address may not ask here");
+        (void)error_hint(&err, "server.http.allow in kpid's configuration says who may");
+        http_request_header(request, "Connection", "close");
+        http_reply_error(request, 0, &err);
+        return;
+    }
     if (evbuffer_get_length(evhttp_request_get_input_buffer(http)) > HTTP_BODY_MAX) {
         (void)error_set(&err, ERROR_INVALID, "the body is longer than %d bytes", HTTP_BODY_MAX);
         http_reply_error(request, 413, &err);
         return;
     }
-    if (!face->is_control && !host_is_local(http)) {
+    if (!face->is_control && !host_is_ours(server, http)) {
         (void)error_set(&err, ERROR_DENIED, "the host of the request is not this machine's own");
-        (void)error_hint(&err, "use 'localhost' or the address that kpid listens on");
+        (void)error_hint(&err, "use 'localhost', the address that kpid listens on or the host of "
+                               "server.http.base_url");
         http_reply_error(request, 0, &err);
         return;
     }
@@ -274,7 +340,7 @@ static void open_face(struct http_server *server, size_t i, bool is_control)
     evhttp_set_allowed_methods(face->http, UINT16_MAX); /* our table answers what there is not */
     evhttp_set_default_content_type(face->http, NULL);
     (void)evhttp_set_flags(face->http, EVHTTP_SERVER_LINGERING_CLOSE);
-    evhttp_set_bevcb(face->http, on_connection, server);
+    evhttp_set_bevcb(face->http, on_connection, face);
     evhttp_set_gencb(face->http, on_request, face);
     struct evhttp_bound_socket *bound = evhttp_bind_listener(face->http, face->listener);
     assert(bound != NULL);
@@ -296,11 +362,12 @@ struct http_server *http_server_open(struct event_base *base,
     server->sockets[1].fd = -1;
     if (!http_socket_open_unix(&server->sockets[0], options->control_path, err) ||
         (options->listen != NULL &&
-         !http_socket_open_loopback(&server->sockets[1], options->listen, err))) {
+         !http_socket_open_address(&server->sockets[1], options->listen, err))) {
         http_socket_close(&server->sockets[0]);
         free(server);
         return NULL;
     }
+    http_server_set_access(server, &options->access);
     server->tick = event_new(base, -1, EV_PERSIST, on_tick, server);
     int rc = server->tick == NULL ? -1 : event_add(server->tick, &second);
     assert(rc == 0);
@@ -309,6 +376,15 @@ struct http_server *http_server_open(struct event_base *base,
     if (options->listen != NULL)
         open_face(server, 1, false);
     return server;
+}
+
+void http_server_set_access(struct http_server *server, const struct http_access *access)
+{
+    struct tls *old = server->access.tls;
+
+    server->access = *access;
+    (void)tls_keep(server->access.tls);
+    tls_release(old);
 }
 
 const char *http_server_address(const struct http_server *server)
@@ -344,6 +420,7 @@ void http_server_close(struct http_server *server)
     assert(open == 0);
     (void)open;
     event_free(server->tick);
+    tls_release(server->access.tls);
     free(server);
 }
 
@@ -381,6 +458,36 @@ struct str http_request_body(struct http_request *request)
 bool http_request_is_control(const struct http_request *request)
 {
     return request->is_control;
+}
+
+static int descriptor_of(const struct http_request *request)
+{
+    struct evhttp_connection *peer =
+        request->http == NULL ? NULL : evhttp_request_get_connection(request->http);
+    return peer == NULL ? -1 : bufferevent_getfd(evhttp_connection_get_bufferevent(peer));
+}
+
+bool http_request_is_owner(const struct http_request *request)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+
+    return request->is_control &&
+           getsockopt(descriptor_of(request), SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
+}
+
+bool http_request_peer(const struct http_request *request, struct sockaddr_storage *out)
+{
+    socklen_t len = sizeof *out;
+
+    return !request->is_control &&
+           getpeername(descriptor_of(request), (struct sockaddr *)out, &len) == 0;
+}
+
+struct str http_request_find_header(const struct http_request *request, const char *name)
+{
+    return str_of(evhttp_find_header(evhttp_request_get_input_headers(request->http), name));
 }
 
 struct arena *http_request_arena(struct http_request *request)
@@ -526,8 +633,9 @@ void http_reply_error(struct http_request *request, int status, const struct err
     json_close(&json, '}');
     json_close(&json, '}');
     buf_char(&body, '\n');
-    if (status == 503) {
-        (void)evutil_snprintf(seconds, sizeof seconds, "%d", RETRY_AFTER_S);
+    if (status == 503 || status == 429) {
+        (void)evutil_snprintf(seconds, sizeof seconds, "%d",
+                              status == 503 ? RETRY_AFTER_S : RETRY_WRONG_S);
         http_request_header(request, "Retry-After", seconds);
     }
     http_reply_json(request, status, buf_view(&body));

@@ -1,4 +1,4 @@
-/* HTTP by libevent's evhttp, on a Unix socket and, if asked for, a loopback address.
+/* HTTP by libevent's evhttp, on a Unix socket and, if asked for, an address, there also by TLS.
  *
  * Limits, each with its answer: 64 connections (further ones wait in the backlog), 16 KiB of
  * headers, 1 MiB of body (413), 10 s of silence and 30 s for a whole request or answer (the
@@ -20,9 +20,19 @@ struct http_request;
 
 typedef void (*http_request_fn)(struct http_request *request, void *arg);
 
+/* Who may speak on the address; borrowed until the next one is set. */
+struct http_access {
+    const struct network *allow; /* others are told so; none: all */
+    size_t allow_count;
+    struct tls *tls;      /* NULL: plain */
+    bool tokens;          /* whoever asks shows a token, which no page of another origin can */
+    const char *base_url; /* a name of this host; NULL without */
+};
+
 struct http_server_options {
     const char *control_path;
     const char *listen; /* "127.0.0.1:8640" or "[::1]:0"; NULL: none */
+    struct http_access access;
     http_request_fn on_request;
     void *arg;
 };
@@ -33,6 +43,9 @@ enum { HTTP_BODY_MAX = 1024 * 1024, HTTP_CONNECTIONS_MAX = 64 };
  * not run yet. */
 struct http_server *http_server_open(struct event_base *base,
                                      const struct http_server_options *options, struct error *err);
+
+/* From now on; connections that are open keep their TLS. */
+void http_server_set_access(struct http_server *server, const struct http_access *access);
 
 /* "127.0.0.1:8640" with the real port; NULL without one. */
 const char *http_server_address(const struct http_server *server);
@@ -53,6 +66,17 @@ struct str http_request_body(struct http_request *request);
 
 /* Whether it came by the control socket. */
 bool http_request_is_control(const struct http_request *request);
+
+/* Whether it is root or the user that kpid runs as, on the control socket; others got in by the
+ * mode of its file. */
+bool http_request_is_owner(const struct http_request *request);
+
+/* Who asks, of IPv4 or IPv6; false: by the control socket, or gone. */
+struct sockaddr_storage;
+bool http_request_peer(const struct http_request *request, struct sockaddr_storage *out);
+
+/* A header of the request, empty without it. */
+struct str http_request_find_header(const struct http_request *request, const char *name);
 
 /* Freed with the request. */
 struct arena *http_request_arena(struct http_request *request);

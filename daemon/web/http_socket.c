@@ -138,18 +138,6 @@ static bool parse_address(const char *text, struct sockaddr_storage *out, sockle
     return false;
 }
 
-static bool is_loopback(const struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET) {
-        struct sockaddr_in four;
-        memcpy(&four, address, sizeof four);
-        return ntohl(four.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-    }
-    struct sockaddr_in6 six;
-    memcpy(&six, address, sizeof six);
-    return IN6_IS_ADDR_LOOPBACK(&six.sin6_addr);
-}
-
 static void describe(int fd, char *out, size_t size)
 {
     struct sockaddr_storage address = {0};
@@ -171,7 +159,7 @@ static void describe(int fd, char *out, size_t size)
     (void)snprintf(out, size, "[%s]:%u", host, ntohs(six.sin6_port));
 }
 
-bool http_socket_open_loopback(struct http_socket *out, const char *address, struct error *err)
+bool http_socket_open_address(struct http_socket *out, const char *address, struct error *err)
 {
     const int yes = 1;
     struct sockaddr_storage parsed;
@@ -180,15 +168,12 @@ bool http_socket_open_loopback(struct http_socket *out, const char *address, str
     *out = (struct http_socket){.fd = -1};
     if (!parse_address(address, &parsed, &len))
         return error_set(err, ERROR_INVALID, "not an address with a port: '%s'", address);
-    if (!is_loopback((const struct sockaddr *)&parsed)) {
-        (void)error_set(err, ERROR_INVALID, "cannot listen on '%s': not a loopback address",
-                        address);
-        return error_hint(err, "use 127.0.0.1 or [::1]; a proxy on this machine can serve others");
-    }
     int fd = socket(parsed.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return error_set_errno(err, "cannot open a socket");
+    bool is_six = parsed.ss_family == AF_INET6;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
+        (is_six && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes) != 0) ||
         bind(fd, (const struct sockaddr *)&parsed, len) != 0 || listen(fd, BACKLOG) != 0) {
         (void)error_set_errno(err, "cannot listen on '%s'", address);
         (void)close(fd);

@@ -16,8 +16,8 @@ struct http_socket {
  * socket and nobody answers on it. The directory it is in is made if it is not there. */
 bool http_socket_open_unix(struct http_socket *out, const char *path, struct error *err);
 
-/* A listening TCP socket on 127.0.0.0/8 or ::1; port 0 takes any. */
-bool http_socket_open_loopback(struct http_socket *out, const char *address, struct error *err);
+/* A listening TCP socket; port 0 takes any. An IPv6 address takes IPv6 alone. */
+bool http_socket_open_address(struct http_socket *out, const char *address, struct error *err);
 
 /* Closes it if it is still open and removes the Unix socket's file if it is still this one. Twice
  * is fine. */

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "ingest/token.h"
 
 struct web;
 struct http_request;
@@ -20,7 +21,7 @@ struct route {
     const char *method;
     const char *path;
     route_fn handler;
-    bool writes; /* changes something: not served on the loopback address */
+    enum right right; /* what it needs, but on the control socket */
 };
 
 extern const struct route ROUTES[];

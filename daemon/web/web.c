@@ -3,9 +3,14 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/counters.h"
+#include "base/log.h"
 #include "base/memory.h"
+#include "ingest/access.h"
 #include "web/web_private.h"
 
 enum {
@@ -37,6 +42,45 @@ static void answer_no_route(struct http_request *request, enum route_match match
     free(allow);
 }
 
+/* 0: who asks may. Else the status of the refusal. Without a token reading is free unless the
+ * configuration wants one. */
+static unsigned may_ask(struct web *web, struct http_request *request, const struct route *route,
+                        struct error *err)
+{
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+    const struct token *token = NULL;
+    struct buf room = BUF_EMPTY;
+
+    if (http_request_is_control(request) || route->right == RIGHT_NONE)
+        return 0;
+    (void)http_request_peer(request, &peer);
+    const struct access_request asked = {
+        .peer = (const struct sockaddr *)&peer,
+        .token =
+            access_token_of(http_request_find_header(request, "Authorization"), STR_EMPTY, &room),
+        .right = route->right};
+    bool has_token = asked.token.len > 0;
+    enum access_verdict verdict =
+        !has_token && !web->config.http_access.tokens && route->right == RIGHT_READ
+            ? ACCESS_GRANTED
+            : access_check(web->tokens, web->attempts, &asked, clock_mono(), &token);
+    buf_fini(&room);
+    if (verdict == ACCESS_GRANTED)
+        return 0;
+    access_explain(verdict, token, err);
+    if (verdict == ACCESS_NO_TOKEN && !web->config.http_access.tokens) {
+        (void)error_set(err, ERROR_DENIED,
+                        "'%s' is served on the control socket, and here to those with a token",
+                        route->path);
+        (void)error_hint(err, "use '%s', or 'Authorization: Bearer TOKEN'",
+                         web->config.control_path);
+        return 403;
+    }
+    if (verdict == ACCESS_BLOCKED)
+        return 429;
+    return verdict == ACCESS_NO_RIGHT ? 403 : 401;
+}
+
 static void on_request(struct http_request *request, void *arg)
 {
     struct web *web = arg;
@@ -50,11 +94,12 @@ static void on_request(struct http_request *request, void *arg)
         answer_no_route(request, match, &err);
         return;
     }
-    if (route->writes && !http_request_is_control(request)) {
-        (void)error_set(&err, ERROR_DENIED, "'%s' is served on the control socket alone",
-                        route->path);
-        (void)error_hint(&err, "use '%s'", web->config.control_path);
-        http_reply_error(request, 0, &err);
+    unsigned status = may_ask(web, request, route, &err);
+    if (status != 0) {
+        if (status == 401)
+            http_request_header(request, "WWW-Authenticate", "Bearer");
+        COUNTER_ADD(tokens_denied, 1);
+        http_reply_error(request, (int)status, &err);
         return;
     }
     if (!http_request_set_parameter(request, parameter, &err) ||
@@ -87,6 +132,16 @@ static void on_stop_tick(evutil_socket_t fd, short events, void *arg)
     tell_if_quiet(arg);
 }
 
+static bool load_first_tokens(struct web *web, struct error *err)
+{
+    uint64_t seed = 0;
+
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        return error_set_errno(err, "cannot get random numbers from the system");
+    web->attempts = attempts_new(seed);
+    return web_renew_tokens(web, err);
+}
+
 struct web *web_start(const struct web_options *options, const struct web_config *config,
                       struct error *err)
 {
@@ -106,9 +161,11 @@ struct web *web_start(const struct web_options *options, const struct web_config
 
     const struct http_server_options server = {.control_path = config->control_path,
                                                .listen = config->http_listen,
+                                               .access = config->http_access,
                                                .on_request = on_request,
                                                .arg = web};
-    web->server = http_server_open(thread_base(web->thread), &server, err);
+    if (load_first_tokens(web, err))
+        web->server = http_server_open(thread_base(web->thread), &server, err);
     if (web->server == NULL || !thread_start(web->thread, err)) {
         web_free(web);
         return NULL;
@@ -124,7 +181,13 @@ struct reload {
 static void on_reload(void *arg)
 {
     const struct reload *reload = arg;
-    reload->web->config = *reload->config;
+    struct web *web = reload->web;
+    struct error err = ERROR_EMPTY;
+
+    web->config = *reload->config;
+    http_server_set_access(web->server, &web->config.http_access);
+    if (!web_renew_tokens(web, &err))
+        log_failure(LOG_LEVEL_ERROR, "tokens_kept", &err);
 }
 
 void web_reload(struct web *web, const struct web_config *config)
@@ -169,6 +232,8 @@ void web_free(struct web *web)
     store_task_free(web->task);
     event_free(web->tick);
     thread_free(web->thread); /* replies to pushes that nobody waits for any longer end here */
+    token_table_release(web->tokens);
+    attempts_free(web->attempts);
     (void)close(web->quiet_fd);
     free(web);
 }
@@ -233,5 +298,6 @@ void answer_coverage(struct json *json, const struct calendar *calendar,
         json_text(json, "1d");
     json_close(json, ']');
     answer_time(json, "newest", calendar, coverage->newest);
+    json_field_bool(json, "mixed_sources", coverage->mixed_sources);
     json_close(json, '}');
 }

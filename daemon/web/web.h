@@ -1,18 +1,24 @@
 /* The control interface: HTTP over a Unix socket, for kpictl and probes.
  *
- * GET /healthz /readyz /metrics, /api/v1/status kpis/ID query ingest annotations alerts hooks store/task
- * store/export store/clock; POST /api/v1/push annotations store/backup store/verify store/import store/clock.
- * Figures are computed when asked, from the newest commit. An optional loopback address serves the
- * same but for what writes. Every error is {"error":{"kind","message","hint"}}.
- * To add a call: a line in router.c's table and its handler in an api_*.c. */
+ * GET /healthz /readyz /metrics, /api/v1/status kpis/ID query ingest annotations alerts hooks
+ * store/task store/export store/clock; POST /api/v1/push annotations store/backup store/verify
+ * store/import store/clock. Figures are computed when asked, from the newest commit. An optional
+ * address serves the same to those whose token may (ingest/token.h); reading needs none unless the
+ * configuration says so. GET, POST /api/v1/tokens and POST /api/v1/tokens/revoke: tokens. Every
+ * error is {"error":{"kind","message","hint"}}. To add a call: a line in router.c's table and its
+ * handler in an api_*.c. */
 #pragma once
 
 #include "alert/alert_engine.h"
 #include "base/buf.h"
+#include "ingest/ingest.h"
+#include "ingest/token.h"
 #include "kpi/kpi.h"
 #include "series/delta.h"
+#include "series/room.h"
 #include "store/store.h"
 #include "store/writer.h"
+#include "web/http_server.h"
 
 struct web;
 
@@ -23,6 +29,7 @@ struct web_listener {
     char listen[200];
     uint64_t pending;
     uint64_t kernel_drops;
+    uint64_t connections_denied;
 };
 
 /* What a client of a listener says that it dropped itself, since start. */
@@ -42,16 +49,26 @@ struct web_config {
     const struct calendar *calendar; /* the default one */
     const char *control_path;
     const char *http_listen; /* NULL: none */
-    span_ms max_future;      /* of pushed times (FIG-3) */
+    struct http_access http_access;
+    const struct token *tokens; /* of the configuration */
+    size_t token_count;
+    span_ms max_future; /* of pushed times (FIG-3) */
     span_ms max_past;
 };
 
 struct web_options {
     struct store *store;
     struct writer *writer;
+    const struct room *room; /* whose metrics have too many series; NULL is fine */
     /* Up to `max` listeners into `out`; returns how many there are. Called on the web thread. */
     size_t (*listeners)(struct web_listener *out, size_t max, void *arg);
     size_t (*clients)(struct web_client *out, size_t max, void *arg); /* the same; NULL: none */
+    /* The same: what was rejected, by listener; NULL: nothing. */
+    size_t (*rejected)(struct rejected_facts *out, size_t max, void *arg);
+    /* What comes to the listeners now (ingest_tail); NULL: nobody can say. */
+    void (*tail)(const struct tail_request *request, struct tail_lines *out, void *arg);
+    /* From now on these are the tokens; called on the web thread. NULL: nobody else has to know. */
+    void (*set_tokens)(struct token_table *tokens, void *arg);
     /* Whether all threads turn and the store commits; else false and why. */
     bool (*is_ready)(struct error *why, void *arg);
     void *arg;
@@ -61,6 +78,11 @@ struct web_options {
  * socket and nobody answers) and starts the thread "web". */
 struct web *web_start(const struct web_options *options, const struct web_config *config,
                       struct error *err);
+
+/* The tokens that are stored, and beside them those of a configuration, which come first. The
+ * caller holds the table. */
+struct token_table *web_load_tokens(struct store *store, const struct web_config *config,
+                                    const struct token_table *before, struct error *err);
 
 /* Main thread. When it returns the old configuration is no longer used. Addresses do not change. */
 void web_reload(struct web *web, const struct web_config *config);

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/thread.h"
+#include "ingest/push.h"
 #include "web/http_server.h"
 #include "web/router.h"
 #include "web/web.h"
@@ -18,8 +19,10 @@ struct web {
 
     /* web thread only */
     struct web_config config;
-    struct ledger refused; /* pushes that were refused, not handed to the writer yet */
-    uint64_t last_arrival; /* of a pushed sample */
+    struct token_table *tokens;
+    struct attempts *attempts; /* of wrong tokens */
+    struct ledger refused;     /* pushes that were refused, not handed to the writer yet */
+    uint64_t last_arrival;     /* of a pushed sample */
     bool stopping;
 };
 
@@ -29,7 +32,23 @@ struct web {
 /* Hands `refused` to the writer. */
 void push_flush_refused(struct web *web);
 
+/* How a push is read now: by the configuration, and by what a snapshot knows of its metrics. */
+struct push_terms {
+    struct batch_rules batch;
+    struct push_rules rules; /* borrows `batch`, the snapshot and the configuration */
+    uint64_t arrival;        /* of its first sample */
+};
+void push_terms_read(struct web *web, struct read_txn *txn, struct push_terms *out);
+/* A refused body or row is one sample received and rejected. */
+void push_count_refused(struct web *web, enum reject_reason reason);
+
+/* Reads the tokens anew and tells everybody. */
+bool web_renew_tokens(struct web *web, struct error *err);
+
 /* The handlers of router.c's table (route_fn). */
+bool api_tokens(struct web *web, struct http_request *request, struct error *err);
+bool api_token_add(struct web *web, struct http_request *request, struct error *err);
+bool api_token_revoke(struct web *web, struct http_request *request, struct error *err);
 bool api_healthz(struct web *web, struct http_request *request, struct error *err);
 bool api_readyz(struct web *web, struct http_request *request, struct error *err);
 bool api_metrics(struct web *web, struct http_request *request, struct error *err);
@@ -37,6 +56,7 @@ bool api_status(struct web *web, struct http_request *request, struct error *err
 bool api_kpi(struct web *web, struct http_request *request, struct error *err);
 bool api_query(struct web *web, struct http_request *request, struct error *err);
 bool api_ingest(struct web *web, struct http_request *request, struct error *err);
+bool api_ingest_tail(struct web *web, struct http_request *request, struct error *err);
 bool api_annotations(struct web *web, struct http_request *request, struct error *err);
 bool api_annotate(struct web *web, struct http_request *request, struct error *err);
 bool api_push(struct web *web, struct http_request *request, struct error *err);
@@ -46,6 +66,7 @@ bool api_verify(struct web *web, struct http_request *request, struct error *err
 bool api_backup(struct web *web, struct http_request *request, struct error *err);
 bool api_task(struct web *web, struct http_request *request, struct error *err);
 bool api_export(struct web *web, struct http_request *request, struct error *err);
+bool api_rows(struct web *web, struct http_request *request, struct error *err);
 bool api_import(struct web *web, struct http_request *request, struct error *err);
 bool api_clock(struct web *web, struct http_request *request, struct error *err);
 bool api_clock_accept(struct web *web, struct http_request *request, struct error *err);
@@ -78,7 +99,7 @@ bool answer_drop(struct answer *answer);
 /* "name": a time as ISO 8601 in the calendar's zone; null for WALL_NONE. */
 void answer_time(struct json *json, const char *name, const struct calendar *calendar, wall_ms at);
 
-/* "coverage": {"complete","levels","newest"}. */
+/* "coverage": {"complete","levels","newest","mixed_sources"}. */
 void answer_coverage(struct json *json, const struct calendar *calendar,
                      const struct coverage *coverage);
 
@@ -90,8 +111,10 @@ struct listener_line {
     struct ledger counts;
     uint64_t pending;
     uint64_t kernel_drops;
+    uint64_t connections_denied;
     const struct web_client *clients; /* of all listeners, in the arena */
     size_t client_count;
+    const struct reject_examples *examples; /* in the arena; NULL: none */
 };
 struct listener_line *listener_lines(struct web *web, struct read_txn *txn, struct arena *arena,
                                      size_t *count);

@@ -104,7 +104,10 @@ struct result {
 /* Both do the same batches in turns, so that the machine's moods hit both. */
 static struct result measure(const char *names, size_t series, bool equal_values)
 {
-    const struct shard_limits limits = {series, series * 4, MS_PER_MINUTE, MS_PER_DAY};
+    const struct shard_limits limits = {.series = series,
+                                        .raw_keys = series * 4,
+                                        .max_future = MS_PER_MINUTE,
+                                        .max_past = MS_PER_DAY};
     struct shard *shard = shard_new(&limits, NULL, 1);
     size_t slots = 1024;
     while (slots < series * 2)

@@ -109,19 +109,20 @@ def signature_is_valid(headers, body, secret=SECRET):
 class Kpid:
     """One kpid on one folder; it can be ended in any way and started again."""
 
-    def __init__(self, folder, body, threads=2, environment=None):
+    def __init__(self, folder, body, threads=2, environment=None, server=""):
         self.folder = folder
         self.control = folder / "kpid.sock"
         self.log_path = folder / "log"
         self.config_path = folder / "kpid.yaml"
         self.threads = threads
         self.environment = environment or {}
+        self.server = server  # more keys of the section, as ", http: { ... }"
         self.process = None
         self.write_config(body)
 
     def write_config(self, body):
         head = (
-            f"server: {{ control: {self.control}, threads: {self.threads} }}\n"
+            f"server: {{ control: {self.control}, threads: {self.threads}{self.server} }}\n"
             f"storage: {{ path: {self.folder / 'data'} }}\n"
         )
         self.config_path.write_text(head + body)

@@ -4,9 +4,6 @@ import datetime
 import gzip
 import http.client
 import json
-import pathlib
-import re
-import subprocess
 import time
 import urllib.parse
 import zoneinfo
@@ -61,19 +58,6 @@ def test_curl_pushes_and_kpictl_reads(kpid):
     ledger = daemon.listeners()["http"]
     assert ledger["protocol"] == "json"
     assert ledger["received"] == ledger["stored"] == 6
-
-
-def test_the_recipe_of_the_readme_works_as_it_is_written(kpid):
-    daemon = kpid(BODY)
-    readme = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    assert '{ protocol: json, listen: "http:127.0.0.1:8087" }' in readme
-    recipe, = re.findall(r"^\$ (curl [^`]*/push)\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
-    command = recipe[0].replace("127.0.0.1:8087", f"127.0.0.1:{daemon.port('http')}")
-    command = command.replace("2026-11-03", datetime.date.today().isoformat())
-    for _ in range(2):  # once, whatever happens
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True)
-        assert done.stdout == recipe[1]
-    assert daemon.listeners()["http"]["stored"] == 2
 
 
 def test_one_bad_sample_stores_nothing(kpid):

@@ -91,7 +91,7 @@ def test_query_steps_over_civil_periods(kpid):
         "2020-01-01T00:00:00+01:00", "2020-01-02T00:00:00+01:00", "2020-01-03T00:00:00+01:00",
         "2020-01-04T00:00:00+01:00"]
     assert all(point["value"] is None for point in found["points"])
-    assert {"complete", "levels", "newest"} <= set(found["coverage"])
+    assert {"complete", "levels", "newest", "mixed_sources"} <= set(found["coverage"])
 
 
 def test_exit_codes_tell_what_happened(kpid, tmp_path):
@@ -282,7 +282,7 @@ def test_an_empty_kpid_says_so_in_every_command(kpid):
     assert daemon.kpictl("alerts").stdout == "no alerts\n"
     assert daemon.kpictl("alerts", "--all").stdout == "no rules\n"
     assert daemon.kpictl("hooks").stdout == "no hooks\n"
-    assert daemon.kpictl("ingest").stdout == "no listeners\n0 series\n"
+    assert daemon.kpictl("ingest").stdout == "no listeners\n0 series, 0 of them active in the last 24 hours\n"
     assert "never seen" in daemon.kpictl("query", "sum(x)").stdout
     assert daemon.kpictl("show", "x", check=False).returncode == 4
     assert daemon.kpictl("status", "--check").returncode == 0

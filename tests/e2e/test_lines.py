@@ -1,9 +1,7 @@
 """Graphite (lines and pickles) and InfluxDB lines over plain sockets, as people's clients send them."""
 
-import pathlib
 import pickle
 import random
-import re
 import signal
 import socket
 import struct
@@ -288,22 +286,6 @@ def test_random_bytes_keep_the_ledger_balanced(daemon, protocol):
     ledger = listener(daemon, protocol, "tcp")
     assert ledger["received"] == (ledger["stored"] + sum(ledger["rejected"].values())
                                   + sum(ledger["dropped"].values()))
-
-
-def test_the_recipe_of_the_readme(kpid):
-    text = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    listeners = next(block for kind, block in blocks if kind == "yaml" and "graphite_pickle" in block)
-    typed = next(block for kind, block in blocks if kind == "console" and "/dev/tcp/127.0.0.1/2003" in block)
-    daemon = kpid(listeners, start=False).spawn()
-    wait_until(lambda: daemon.process.poll() is not None or daemon.is_ready(), "kpid")
-    if "Address already in use" in daemon.log():
-        pytest.skip("somebody listens there")
-    subprocess.run(["bash", "-ec", re.sub(r"^\$ ", "", typed, flags=re.MULTILINE)], check=True, timeout=60)
-    wait_until(lambda: daemon.stored() == 4, "the samples")
-    assert daemon.value('sum(shop.orders{plan="pro"})') == 5
-    assert daemon.value('sum(shop_orders{plan="pro"})') == 1
-    assert daemon.value("sum(shop_amount)") == 49.9
 
 
 def test_wrong_combinations_are_refused_with_words(tmp_path):

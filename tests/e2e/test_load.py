@@ -27,8 +27,8 @@ def test_an_answer_that_is_no_success_ends_it(kpid):
     assert "answered 404" in done.stderr
 
 
-def test_http_needs_lines_of_influx():
+def test_a_protocol_goes_only_over_what_it_is_spoken_over():
     done = subprocess.run([conftest.BUILD / "kpiload", "-t", "http", "-p", "statsd"], capture_output=True, text=True,
                           timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--protocol influx" in done.stderr
+    assert "--protocol statsd does not go over --transport http" in done.stderr

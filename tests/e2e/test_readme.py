@@ -1,5 +1,7 @@
 """The commands and samples of README.md, as they are written there."""
 
+import datetime
+import json
 import os
 import pathlib
 import re
@@ -8,6 +10,8 @@ import subprocess
 import pytest
 
 from conftest import BUILD, wait_until
+from influx_rounds import free_port
+from real_clients import Program
 
 README = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 ENVIRONMENT = {**os.environ, "PATH": f"{BUILD}:{os.environ['PATH']}"}
@@ -37,7 +41,7 @@ def running(tmp_path):
                                          env={**ENVIRONMENT, **(environment or {}), "TZ": "Europe/Berlin"}))
         wait_until(lambda: made[-1].poll() is not None or (tmp_path / "kpid.sock").exists(), "kpid to start")
         if "Address already in use" in (tmp_path / "log").read_text():
-            pytest.skip("somebody listens on 127.0.0.1:8125")
+            pytest.skip("somebody listens on a port that the README names")
         assert made[-1].poll() is None, (tmp_path / "log").read_text()
         return tmp_path
 
@@ -81,7 +85,7 @@ def test_the_commands_of_the_first_minute_work_as_they_are_written(running):
     text = blocks("yaml")[1] + blocks("yaml")[2]
     folder = running(text, {"CHAT_URL": export.split("=", 1)[1].strip()})
     check = next(line for line in start if "--check" in line)
-    assert "ok: 1 KPI, 1 rule, 1 hook, 1 listener, 0 warnings" in shell(f"{export}; {check}", folder)
+    assert "ok: 1 KPI, 1 rule, 1 hook, 2 listeners, 0 warnings" in shell(f"{export}; {check}", folder)
     said = {line.split("#")[0].strip(): shell(line, folder) for line in rest}
     assert len(said) >= 6
     # StatsD is stored within a second or so.
@@ -96,3 +100,104 @@ def test_the_shortest_file_is_complete():
                           capture_output=True, env={**ENVIRONMENT, "CHAT_URL": "https://hooks.slack.com/services/x"})
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+# --- a recipe for each protocol ---
+
+
+def listener(protocol, transport):
+    """As the README writes it, in a block or between its words."""
+    return next(found for found in re.findall(r"\{ protocol: \w+, listen: \"[^}]*\}", README)
+                if f"protocol: {protocol}," in found and f'"{transport}:' in found)
+
+
+def start_with(running, *listeners):
+    """Starts kpid in the folder of the first steps, so that kpictl finds it."""
+    ingest = "".join(f"  - {listener(*one)}\n" for one in listeners)
+    folder = running((f"ingest:\n{ingest}" if ingest else "") + blocks("yaml")[2])
+    # A kpictl that finds kpid without --socket, as it does where kpid is installed.
+    (folder / "bin").mkdir()
+    (folder / "bin" / "kpictl").write_text(
+        f'#!/bin/sh\ncase "$*" in *--socket*) ;; *) set -- --socket kpid.sock "$@" ;; esac\nexec {BUILD}/kpictl "$@"\n')
+    (folder / "bin" / "kpictl").chmod(0o755)
+    return folder
+
+
+def commands_of(block):
+    """[(command, what it prints)] of a block with prompts. A command ends where bash takes it for complete."""
+    found = []
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        lines = part.splitlines()
+        complete = next(count for count in range(1, len(lines) + 1)
+                        if subprocess.run(["bash", "-n", "-c", "\n".join(lines[:count])], capture_output=True,
+                                          check=False).returncode == 0)
+        found.append(("\n".join(lines[:complete]), "\n".join(lines[complete:])))
+    return found
+
+
+def run_block(block, folder):
+    """Runs each command as it is written, but for a date that has gone by; it prints what it says there."""
+    for command, expected in commands_of(block):
+        command = command.replace("2026-11-03", datetime.date.today().isoformat())
+        printed = shell(f"set -o pipefail; PATH=$PWD/bin:$PATH; {command}", folder).replace("\r", "")
+        assert printed.startswith(expected), (command, printed)
+
+
+def figure(folder, expression):
+    """Over all days that a recipe may have meant."""
+    begin = datetime.date.today() - datetime.timedelta(days=3)
+    end = datetime.date.today() + datetime.timedelta(days=2)
+    asked = f"kpictl --socket kpid.sock query '{expression}' --from {begin} --to {end} --json"
+    return json.loads(shell(asked, folder))["points"][0]["value"]
+
+
+RECIPES = {  # the word that finds its block: (listeners, figures)
+    "/write?db=any": ([("influx", "http")], {"sum(shop_orders)": 1, "sum(shop_amount)": 49.9,
+                                              "avg(cpu_usage_user)": 2.5}),
+    "/dev/tcp/127.0.0.1/2003": ([("graphite", "tcp"), ("graphite_pickle", "tcp"), ("influx", "udp")],
+                                {"sum(shop.orders)": 5, "sum(shop_orders)": 1, "sum(shop_amount)": 49.9}),
+    "kpiload -t unix -a ingest.sock": ([], {"sum(bench_api_cnt)": 36761}),
+    "_e{9,7}": ([("dogstatsd", "udp")], {'sum(signup{plan="pro"})': 1, "last(service_check.db.up)": 2}),
+    "/push": ([("json", "http")], {"sum(leads)": 12, "last(cash)": 81250.5}),
+}
+
+
+def recipe(word):
+    block, = [block for block in blocks("console") if word in block]
+    return block
+
+
+@pytest.mark.parametrize("word", list(RECIPES))
+def test_a_recipe_works_as_it_is_written(running, word):
+    listeners, figures = RECIPES[word]
+    folder = start_with(running, *listeners)
+    run_block(recipe(word), folder)
+    if "Idempotency-Key" in recipe(word):  # sent again it counts once, and is answered the same
+        run_block(recipe(word), folder)
+    for expression, value in figures.items():
+        wait_until(lambda expression=expression, value=value: figure(folder, expression) == value,
+                   f"{expression} to be {value}, not {figure(folder, expression)}")
+
+
+def test_each_recipe_is_run_by_a_test():
+    assert not [block for block in blocks("console") if not any(word in block for word in RECIPES)]
+
+
+def test_the_recipe_of_opentelemetry(running):
+    folder = start_with(running, ("otlp", "http"))
+    block, = [block for block in blocks("sh") if "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" in block]
+    assert "# {}: stored" in block
+    assert shell(f"set -e\n{block}", folder) == "{}"
+    assert figure(folder, "last(leads)") == 12
+
+
+def test_the_recipe_of_prometheus(running):
+    folder = start_with(running, ("prometheus", "http"))
+    block, = [block for block in blocks("yaml") if block.startswith("remote_write:")]
+    port = free_port()
+    (folder / "prometheus.yml").write_text(
+        f"scrape_configs: [ {{ job_name: itself, scrape_interval: 200ms, scrape_timeout: 200ms,\n"
+        f'  static_configs: [ {{ targets: [ "127.0.0.1:{port}" ] }} ] }} ]\n{block}')
+    with Program(folder, "prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=tsdb",
+                 f"--web.listen-address=127.0.0.1:{port}", "--storage.remote.flush-deadline=1s"):
+        wait_until(lambda: figure(folder, "last(up)") == 1, "what Prometheus scraped")

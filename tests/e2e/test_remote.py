@@ -1,6 +1,7 @@
 """Prometheus remote write, 1.0 and 2.0, from the socket to the figure."""
 
 import http.client
+import json
 import time
 
 from conftest import wait_until
@@ -54,6 +55,32 @@ def test_counters_count_and_gauges_stand(kpid):
     assert daemon.value("avg(temperature)") == 22
     ledger = daemon.listeners()["http"]
     assert ledger["received"] == 12 and ledger["stored"] == 6 and ledger["dropped"] == {"duplicate": 6}
+
+
+def test_two_senders_under_one_series_are_said(kpid):  # FIG-24
+    daemon = kpid(BODY + """
+kpis:
+  hits: { value: sum(hits_total), period: day }
+""")
+    now = now_ms()
+    labels = {"__name__": "hits_total", "job": "api"}
+    values = (500, 90, 510, 95, 520, 99, 530, 103)
+    for i, value in enumerate(values):
+        found = json.loads(daemon.kpictl("query", "sum(hits_total)", "--json").stdout)
+        assert found["coverage"]["mixed_sources"] is False
+        status, _, _ = post(daemon, snappy(series_1(labels, (value, now - 8000 + i * 1000))))
+        assert status == 204
+    query = daemon.kpictl("query", "sum(hits_total)", "--json")
+    found = json.loads(query.stdout)
+    assert found["coverage"]["mixed_sources"] is True
+    assert [point.get("partial") for point in found["points"]] == [True]
+    assert "mixed sources" in daemon.kpictl("query", "sum(hits_total)").stdout
+    shown = json.loads(daemon.kpictl("show", "hits", "--json").stdout)
+    assert shown["partial"] is True and shown["coverage"]["mixed_sources"] is True
+    assert "two senders" in daemon.kpictl("show", "hits").stdout
+    before = json.loads(daemon.kpictl("query", "sum(hits_total)", "--from", "2020-01-01", "--to", "2020-01-02",
+                                      "--json").stdout)
+    assert before["coverage"]["mixed_sources"] is False
 
 
 def test_version_2_says_what_was_written(kpid):

@@ -44,7 +44,8 @@ def test_wrong_usage_is_2(tmp_path):
 
 def test_check_counts_in_good_english(tmp_path):
     one = write(tmp_path, "kpis: { a: { value: sum(a), target: { at_least: 1 }, hooks: h } }\n"
-                          "hooks: { h: { type: webhook, url: 'https://example.com/' } }\n")
+                          "hooks: { h: { type: webhook, url: 'https://example.com/' } }\n"
+                          "ingest: [ { protocol: statsd, listen: 'udp:127.0.0.1:0' } ]\n")
     assert run("--check", "-c", one) == (0, f"{one}: ok: 1 KPI, 1 rule, 1 hook, 1 listener, 0 warnings\n")
     none = write(tmp_path, "ingest: []\nkpis: { a: { value: sum(a) }, b: { value: sum(b), window: 90d } }\n")
     code, said = run("--check", "-c", none)

@@ -67,7 +67,7 @@ static void try_condition(struct str text, const char *unit_name, struct arena *
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct metric_table metrics = {TABLE_EMPTY};
+    struct metric_table metrics = {.by_name = TABLE_EMPTY};
     struct arena arena = ARENA_EMPTY;
     const struct str text = {(const char *)data, size};
 

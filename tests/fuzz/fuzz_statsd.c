@@ -64,10 +64,10 @@ static void compare_ways(struct str text, size_t count)
     struct sample plain;
     struct sample sample;
 
-    if (!statsd_parse_plain(text, &plain, &ledger))
+    if (statsd_parse_plain(text, &plain) == 0)
         return;
     check_sample(&plain, text);
-    require(count == 1 && ledger.received == 1);
+    require(count == 1);
     require(statsd_parse(&line, &sample, 1, &ledger) == 1);
     require(plain.kind == sample.kind && plain.form == sample.form);
     require(memcmp(&plain.value, &sample.value, sizeof plain.value) == 0);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "command.h"
@@ -94,6 +95,8 @@ static void set_options(CURL *curl, const struct client *client, const char *url
     if (client->url == NULL)
         (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (client->ca_file != NULL)
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca_file);
     (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
@@ -119,30 +122,78 @@ static int read_answer(struct client_answer *out)
     return EXIT_UNREACHABLE;
 }
 
+/* The token of a file into a header; false, with words on stderr, when there is none to be read. */
+static bool add_token(const struct client *client, struct curl_slist **headers)
+{
+    char line[1024] = "";
+    char header[sizeof line + 32];
+
+    if (client->token_file == NULL)
+        return true;
+    FILE *file = fopen(client->token_file, "re");
+    bool ok = file != NULL && fgets(line, sizeof line, file) != NULL;
+    char words[100];
+    int why = errno;
+    if (file != NULL)
+        (void)fclose(file);
+    struct str token = str_of(line);
+    while (token.len > 0 && (unsigned char)token.text[token.len - 1] <= ' ')
+        token.len--;
+    if (!ok || token.len == 0) {
+        (void)fprintf(stderr, "kpictl: cannot read a token from '%s': %s\n", client->token_file,
+                      file == NULL ? error_errno_words(why, words, sizeof words) : "it is empty");
+        return false;
+    }
+    (void)snprintf(header, sizeof header, "Authorization: Bearer %.*s", STR_ARGS(token));
+    *headers = curl_slist_append(*headers, header);
+    return true;
+}
+
+/* Asks until kpid is not busy, or has been too often. */
+static CURLcode perform(const struct client *client, CURL *curl, struct client_answer *out,
+                        long *status)
+{
+    CURLcode code = CURLE_OK;
+
+    for (unsigned tries = 0; tries <= client->busy_tries; tries++) {
+        if (tries > 0) {
+            (void)sleep(1);
+            buf_clear(&out->body);
+        }
+        code = curl_easy_perform(curl);
+        (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
+        if (code != CURLE_OK || *status != 503)
+            break;
+    }
+    return code;
+}
+
 int client_call(const struct client *client, const char *path, const char *body,
                 struct client_answer *out)
 {
     struct buf url = BUF_EMPTY;
     long status = 0;
-    CURL *curl = curl_easy_init();
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    struct curl_slist *headers = NULL;
 
     *out = (struct client_answer){.body = BUF_EMPTY};
+    if (!add_token(client, &headers))
+        return EXIT_USAGE;
+    if (body != NULL)
+        headers = curl_slist_append(headers, "Content-Type: application/json");
+    CURL *curl = curl_easy_init();
     buf_text(&url, client->url == NULL ? "http://localhost" : client->url);
     while (url.len > 0 && url.bytes[url.len - 1] == '/')
         url.len--;
     buf_text(&url, path);
     char *text = buf_take_text(&url);
     set_options(curl, client, text, body, &out->body);
-    if (body != NULL)
-        (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 
-    CURLcode code = curl_easy_perform(curl);
+    CURLcode code = perform(client, curl, out, &status);
     int exit_code = EXIT_DONE;
     if (code != CURLE_OK) {
         exit_code = unreachable(client, curl, code);
     } else {
-        (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
         exit_code = status >= 200 && status < 300 ? read_answer(out)
                                                   : refused(status, buf_view(&out->body));
     }

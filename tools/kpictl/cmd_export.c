@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "command.h"
+#include "import_csv.h"
 #include "note_lines.h"
 
 enum { BATCH_BYTES = 512 * 1024, LINE_MAX_BYTES = 1000 * 1000 };
@@ -141,6 +142,10 @@ static enum exit_code import_lines(struct import *import)
 
 static enum exit_code run_import(const struct invocation *invocation)
 {
+    if (option(invocation, "csv") != NULL)
+        return import_csv(invocation);
+    if (invocation->operand_count == 0)
+        return usage_error(invocation, "'import' needs FILE, or '--metric M --csv FILE'");
     const char *file = invocation->operands[0];
     struct import import = {
         .invocation = invocation, .first_line = 1, .notes.invocation = invocation};
@@ -193,13 +198,23 @@ const struct command COMMAND_EXPORT = {
 
 const struct command COMMAND_IMPORT = {
     .name = "import",
-    .operands = "FILE",
-    .help = "stores the raw cells that 'export' has printed; '-' is the standard input",
+    .operands = "[FILE]",
+    .help = "stores the raw cells that 'export' has printed, or the rows of a CSV file",
     .more =
-        "Cells are added to what is there. What comes again within seven days, line for line, "
+        "Cells are added to what is there; '-' is the standard input. What comes again within seven days, line for line, "
         "counts once.\nDays need a calendar with their zone, and that their metric has no hours "
-        "of that time here.",
-    .operands_min = 1,
+        "of that time here.\nRows: 'kpictl import --metric M --csv FILE' stores a sample for each "
+        "row below a row of names. A file\nthat comes again, or has grown, counts each row once.",
     .operands_max = 1,
+    .options = {{"metric", 0, OPTION_TEXT, "M", "the rows are samples of it"},
+                {"csv", 0, OPTION_TEXT, "FILE", "comma-separated values"},
+                {"time", 0, OPTION_TEXT, "COLUMN", "ISO 8601 or Unix seconds (time, date, timestamp)"},
+                {"value", 0, OPTION_TEXT, "COLUMN", "decimal numbers (value)"},
+                {"label", 0, OPTION_MANY, "C[=NAME]", "a label of it; may be repeated; 'all': the rest"},
+                {"id", 0, OPTION_TEXT, "COLUMN", "what makes a row one (id; else its content)"},
+                {"type", 0, OPTION_TEXT, "TYPE", "the metric's, when it is not declared"},
+                {"tz", 0, OPTION_TEXT, "ZONE", "of times without offset (the server's calendar)"},
+                {"dry-run", 0, OPTION_FLAG, NULL, "look through the file, send nothing"},
+                {"skip-bad", 0, OPTION_FLAG, NULL, "leave out rows that are wrong"}},
     .run = run_import,
 };

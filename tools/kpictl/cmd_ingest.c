@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "ingest_tail.h"
 #include "listing.h"
 
 static const struct listing_column COLUMNS[] = {
@@ -82,6 +83,36 @@ static void print_clients(const json_t *listener)
     }
 }
 
+static void print_tokens(const json_t *answer)
+{
+    size_t i = 0;
+    json_t *token = NULL;
+
+    json_array_foreach(json_object_get(answer, "tokens"), i, token)
+    {
+        if (field_count(token, "samples") > 0)
+            (void)printf("token %s: %lld samples in %lld requests\n", field_text(token, "name", ""),
+                         field_count(token, "samples"), field_count(token, "requests"));
+    }
+}
+
+/* Metrics with too many series. */
+static void print_offenders(const json_t *answer)
+{
+    size_t i = 0;
+    json_t *offender = NULL;
+
+    json_array_foreach(json_object_get(answer, "offenders"), i, offender)
+    {
+        const char *label = field_text(offender, "label", "");
+        (void)printf("%s: %lld samples joined __other__, over server.limits.%s%s%s with %lld "
+                     "active series\n",
+                     field_text(offender, "metric", ""), field_count(offender, "samples"),
+                     field_text(offender, "limit", ""), label[0] == '\0' ? "" : " of label ", label,
+                     field_count(offender, "series"));
+    }
+}
+
 static void print_ledger(const json_t *answer)
 {
     struct listing *listing = listing_new(COLUMNS, COLUMN_COUNT);
@@ -102,20 +133,70 @@ static void print_ledger(const json_t *answer)
         print_reasons(listener, "rejected");
         print_reasons(listener, "dropped");
         print_clients(listener);
+        if (field_count(listener, "connections_denied") > 0)
+            (void)printf("%s %s: denied %lld connections\n", field_text(listener, "protocol", ""),
+                         field_text(listener, "listen", ""),
+                         field_count(listener, "connections_denied"));
     }
-    (void)printf("%lld series\n", field_count(answer, "series"));
+    print_tokens(answer);
+    print_offenders(answer);
+    (void)printf("%lld series, %lld of them active in the last 24 hours\n",
+                 field_count(answer, "series"), field_count(answer, "active_series"));
     listing_free(listing);
+}
+
+/* The last samples that were rejected. */
+static void print_rejected(const json_t *answer)
+{
+    const json_t *listeners = json_object_get(answer, "listeners");
+    size_t i = 0;
+    size_t j = 0;
+    size_t shown = 0;
+    json_t *listener = NULL;
+    json_t *example = NULL;
+
+    json_array_foreach(listeners, i, listener)
+    {
+        json_array_foreach(json_object_get(listener, "examples"), j, example)
+        {
+            const char *peer = field_text(example, "peer", "");
+            (void)printf("%s %s: %s at %s%s%s: \"%s\"\n", field_text(listener, "protocol", ""),
+                         field_text(listener, "listen", ""), field_text(example, "reason", ""),
+                         field_text(example, "at", ""), peer[0] == '\0' ? "" : " from ", peer,
+                         field_text(example, "example", ""));
+            shown++;
+        }
+    }
+    if (shown == 0)
+        (void)printf("nothing was rejected since kpid started\n");
 }
 
 static enum exit_code run(const struct invocation *invocation)
 {
-    return ask_and_print(invocation, "/api/v1/ingest", NULL, print_ledger);
+    bool is_tail = invocation->operand_count > 0;
+    bool has_reasons = option(invocation, "reasons") != NULL;
+
+    if (is_tail && strcmp(invocation->operands[0], "tail") != 0)
+        return usage_error(invocation, "'ingest' knows 'tail', not '%s'", invocation->operands[0]);
+    if (is_tail)
+        return ingest_tail(invocation);
+    if (option(invocation, "rejected") != NULL || option(invocation, "listener") != NULL ||
+        option(invocation, "count") != NULL)
+        return usage_error(invocation, "--rejected, --listener and --count go with 'ingest tail'");
+    return ask_and_print(invocation, "/api/v1/ingest", NULL,
+                         has_reasons ? print_rejected : print_ledger);
 }
 
 const struct command COMMAND_INGEST = {
     .name = "ingest",
-    .operands = "",
+    .operands = "[tail]",
     .help = "what every listener received, stored, rejected and dropped",
-    .more = "received = stored + rejected + dropped, in samples; pending ones stand beside it.",
+    .more = "received = stored + rejected + dropped, in samples; pending ones stand beside it.\n"
+            "'ingest tail' shows samples as they come, and what each became.",
+    .operands_max = 1,
+    .options = {{"reasons", 0, OPTION_FLAG, NULL, "the last samples that were rejected"},
+                {"rejected", 0, OPTION_FLAG, NULL, "tail: those that are rejected alone"},
+                {"listener", 0, OPTION_TEXT, "TEXT", "tail: of listeners with this in their name"},
+                {"count", 'n', OPTION_TEXT, "N", "tail: ends after so many"}},
     .run = run,
 };

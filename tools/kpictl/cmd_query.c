@@ -42,6 +42,8 @@ static void print_points(const json_t *answer)
         (void)printf("newest sample %s\n", kpi_time_text(calendar, newest, from));
     if (!json_is_true(json_object_get(coverage, "complete")))
         (void)printf("not complete: part of the range is not heard or not kept\n");
+    if (json_is_true(json_object_get(coverage, "mixed_sources")))
+        (void)printf("mixed sources: two senders wrote one series, so the figure is partial\n");
     calendar_free(calendar);
     listing_free(listing);
 }

@@ -79,6 +79,8 @@ static void print_card(const json_t *kpi)
     line("data", json_is_true(json_object_get(coverage, "complete"))
                      ? "complete"
                      : "not complete: part of the period is not heard or not kept");
+    if (json_is_true(json_object_get(coverage, "mixed_sources")))
+        line("mixed", "two senders wrote one series of a source, so the figure is partial");
     calendar_free(calendar);
 }
 

@@ -9,10 +9,10 @@
 static const char DEFAULT_SOCKET[] = "/run/kpid/kpid.sock";
 
 static const struct command *const COMMANDS[] = {
-    &COMMAND_STATUS,      &COMMAND_SHOW,     &COMMAND_QUERY,   &COMMAND_INGEST,  &COMMAND_PUSH,
-    &COMMAND_ANNOTATIONS, &COMMAND_ANNOTATE, &COMMAND_ALERTS,  &COMMAND_HOOKS,   &COMMAND_CRON,
-    &COMMAND_CALENDAR,    &COMMAND_BACKUP,   &COMMAND_RESTORE, &COMMAND_EXPORT,  &COMMAND_IMPORT,
-    &COMMAND_COMPACT,     &COMMAND_VERIFY,   &COMMAND_CLOCK,   &COMMAND_VERSION,
+    &COMMAND_STATUS,      &COMMAND_SHOW,     &COMMAND_QUERY,   &COMMAND_INGEST, &COMMAND_PUSH,
+    &COMMAND_ANNOTATIONS, &COMMAND_ANNOTATE, &COMMAND_ALERTS,  &COMMAND_HOOKS,  &COMMAND_CRON,
+    &COMMAND_CALENDAR,    &COMMAND_BACKUP,   &COMMAND_RESTORE, &COMMAND_EXPORT, &COMMAND_IMPORT,
+    &COMMAND_COMPACT,     &COMMAND_VERIFY,   &COMMAND_CLOCK,   &COMMAND_TOKEN,  &COMMAND_VERSION,
 };
 
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
@@ -21,6 +21,8 @@ enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
 static const struct command_option GLOBAL_OPTIONS[] = {
     {"socket", 0, OPTION_TEXT, "PATH", "kpid's control socket (/run/kpid/kpid.sock)"},
     {"url", 0, OPTION_TEXT, "URL", "kpid's address instead of the socket"},
+    {"token-file", 0, OPTION_TEXT, "FILE", "a file with the token to show there"},
+    {"ca-file", 0, OPTION_TEXT, "FILE", "the authorities that kpid's certificate is of (https)"},
     {"json", 0, OPTION_FLAG, NULL, "print JSON"},
     {"help", 'h', OPTION_FLAG, NULL, "say how it is used"},
 };
@@ -137,17 +139,28 @@ static bool take_value(const struct invocation *invocation, const struct command
     }
     if (*value != NULL)
         return true;
-    if (option->value == OPTION_TEXT && next == NULL) {
+    bool is_text = option->value == OPTION_TEXT || option->value == OPTION_MANY;
+    if (is_text && next == NULL) {
         (void)usage_error(invocation, "'--%s' needs a value: %s", option->name, option->value_name);
         return false;
     }
-    if (option->value == OPTION_TEXT || (option->value == OPTION_MAYBE && next != NULL &&
+    if (is_text || (option->value == OPTION_MAYBE && next != NULL &&
                                          str_parse_double(str_of(next), &number))) {
         *value = next;
         arguments->at++;
     } else {
         *value = "";
     }
+    return true;
+}
+
+static bool keep_many(struct invocation *out, const char *value)
+{
+    if (out->many_count == MANY_MAX) {
+        (void)usage_error(out, "an option stands more than %d times", MANY_MAX);
+        return false;
+    }
+    out->many[out->many_count++] = value;
     return true;
 }
 
@@ -169,16 +182,24 @@ static bool read_option(struct invocation *out, struct arguments *arguments)
             out->client.socket = value;
         else if (strcmp(GLOBAL_OPTIONS[i].name, "url") == 0)
             out->client.url = value;
+        else if (strcmp(GLOBAL_OPTIONS[i].name, "token-file") == 0)
+            out->client.token_file = value;
+        else if (strcmp(GLOBAL_OPTIONS[i].name, "ca-file") == 0)
+            out->client.ca_file = value;
         else if (strcmp(GLOBAL_OPTIONS[i].name, "json") == 0)
             out->json = true;
         else
             out->help = true;
         return true;
     }
-    for (size_t i = 0; i < option_count(out->command); i++)
-        if (is_option(&out->command->options[i], argument, &value))
-            return take_value(out, &out->command->options[i], arguments, &value) &&
-                   (out->values[i] = value, true);
+    for (size_t i = 0; i < option_count(out->command); i++) {
+        if (!is_option(&out->command->options[i], argument, &value))
+            continue;
+        if (!take_value(out, &out->command->options[i], arguments, &value))
+            return false;
+        out->values[i] = value;
+        return out->command->options[i].value != OPTION_MANY || keep_many(out, value);
+    }
     return unknown_option(out->command, argument);
 }
 
@@ -240,7 +261,7 @@ static void print_options(const struct command_option *options, size_t count)
         int len = snprintf(left, sizeof left, "--%s", item->name);
         if (item->letter != 0)
             len = snprintf(left, sizeof left, "-%c, --%s", item->letter, item->name);
-        if (item->value == OPTION_TEXT && len > 0)
+        if ((item->value == OPTION_TEXT || item->value == OPTION_MANY) && len > 0)
             (void)snprintf(left + len, sizeof left - (size_t)len, " %s", item->value_name);
         if (item->value == OPTION_MAYBE && len > 0)
             (void)snprintf(left + len, sizeof left - (size_t)len, " [%s]", item->value_name);

@@ -17,7 +17,12 @@ enum exit_code {
     EXIT_REFUSED = 4,     /* kpid said no */
 };
 
-enum option_value { OPTION_FLAG, OPTION_TEXT, OPTION_MAYBE /* a number may follow */ };
+enum option_value {
+    OPTION_FLAG,
+    OPTION_TEXT,
+    OPTION_MAYBE, /* a number may follow */
+    OPTION_MANY,  /* a text; it may stand more than once */
+};
 
 struct command_option {
     const char *name; /* "from" of "--from" */
@@ -27,7 +32,7 @@ struct command_option {
     const char *help;
 };
 
-enum { OPTIONS_MAX = 12, OPERANDS_MAX = 80 };
+enum { OPTIONS_MAX = 12, OPERANDS_MAX = 80, MANY_MAX = 64 };
 
 /* One call of kpictl, as it was read. */
 struct invocation {
@@ -36,6 +41,8 @@ struct invocation {
     bool json;
     bool help;
     const char *values[OPTIONS_MAX]; /* of the command's options, in their order; "" for a flag */
+    const char *many[MANY_MAX]; /* of the command's option that may stand more than once */
+    size_t many_count;
     const char *operands[OPERANDS_MAX];
     size_t operand_count;
 };
@@ -68,6 +75,7 @@ extern const struct command COMMAND_IMPORT;
 extern const struct command COMMAND_COMPACT;
 extern const struct command COMMAND_VERIFY;
 extern const struct command COMMAND_CLOCK;
+extern const struct command COMMAND_TOKEN;
 extern const struct command COMMAND_VERSION;
 
 /* Reads the command line. False, with words on stderr, for wrong usage. `out->command` is NULL for

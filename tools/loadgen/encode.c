@@ -11,13 +11,14 @@ enum { LINE_SIZE = 512, FRACTION = 100 };
 
 const char *load_protocol_name(enum load_protocol protocol)
 {
-    static const char *const names[] = {"statsd", "graphite", "influx", "prometheus", "otlp"};
-    return protocol > LOAD_OTLP ? NULL : names[protocol];
+    static const char *const names[] = {"statsd",     "graphite", "influx",
+                                        "prometheus", "otlp",     "native"};
+    return protocol > LOAD_NATIVE ? NULL : names[protocol];
 }
 
 bool load_protocol_is_lines(enum load_protocol protocol)
 {
-    return protocol != LOAD_PROMETHEUS && protocol != LOAD_OTLP;
+    return protocol < LOAD_PROMETHEUS;
 }
 
 const char *load_protocol_headers(enum load_protocol protocol)
@@ -213,6 +214,9 @@ void encode_sample(const struct encoding *encoding, const struct mix_options *mi
         return;
     case LOAD_OTLP:
         encode_otlp(mix, sample, out);
+        return;
+    case LOAD_NATIVE:
+        buf_append(out, sample, sizeof *sample);
         return;
     case LOAD_INFLUX:
         encode_influx(encoding, mix, sample, out);

@@ -6,12 +6,19 @@
 #include "base/buf.h"
 #include "mix.h"
 
-enum load_protocol { LOAD_STATSD, LOAD_GRAPHITE, LOAD_INFLUX, LOAD_PROMETHEUS, LOAD_OTLP };
+enum load_protocol {
+    LOAD_STATSD,
+    LOAD_GRAPHITE,
+    LOAD_INFLUX,
+    LOAD_PROMETHEUS,
+    LOAD_OTLP,
+    LOAD_NATIVE
+};
 
 /* "statsd", ...; NULL past the last. */
 const char *load_protocol_name(enum load_protocol protocol);
 
-/* Whether it has lines; else requests, in protobuf. */
+/* Whether it has lines; else requests or batches, in protobuf. */
 bool load_protocol_is_lines(enum load_protocol protocol);
 
 /* The headers of its requests, each with its end of line. */
@@ -31,7 +38,8 @@ struct load_sample {
     int64_t total; /* all increments of its counter so far, with this one, in hundredths */
 };
 
-/* Appends a line with its newline, or a part of a request. */
+/* Appends a line with its newline, or a part of a request. Batches of the native protocol are made
+ * while they are sent: for it that is the sample itself. */
 void encode_sample(const struct encoding *encoding, const struct mix_options *mix,
                    const struct load_sample *sample, struct buf *out);
 

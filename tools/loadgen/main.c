@@ -1,6 +1,7 @@
 /* kpiload: sends a load whose exact totals are known, so that loss and double counting show. */
 #include <stdio.h>
 
+#include "native.h"
 #include "options.h"
 #include "totals.h"
 
@@ -23,7 +24,9 @@ static bool run(const struct load_options *options, struct error *err)
 
     payload_render(&payload, &options->payload);
     double render_s = monotonic_s() - started;
-    bool ok = sender_run(&options->sender, &payload, options->repeat, &result, err);
+    bool is_native = options->payload.encoding.protocol == LOAD_NATIVE;
+    bool ok = is_native ? native_run(options, &payload, &result, err)
+                        : sender_run(&options->sender, &payload, options->repeat, &result, err);
     if (ok)
         totals_print(options, &payload, &result, render_s);
     if (ok && options->totals_path != NULL)

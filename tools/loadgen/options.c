@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include <getopt.h>
+#include <kpid_client.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -202,7 +203,7 @@ static const struct option_row ROWS[] = {
      "127.x.y.z:PORT, [::1]:PORT, or the path of a socket (127.0.0.1:8125)", read_address},
     {'H', "path", "PATH",
      "http: what is posted to, with its query (/write, /api/v1/write, /v1/metrics)", read_path},
-    {'p', "protocol", "NAME", "statsd, graphite, influx, prometheus or otlp (statsd)",
+    {'p', "protocol", "NAME", "statsd, graphite, influx, prometheus, otlp or native (statsd)",
      read_protocol},
     {'n', "samples", "N", "samples to render (1000000)", read_samples},
     {'R', "repeat", "N", "how often to send them (1)", read_repeat},
@@ -213,11 +214,11 @@ static const struct option_row ROWS[] = {
      read_mix},
     {'b', "pack", "BYTES",
      "as many samples a datagram, write or request as fit, before they are packed; 0: one "
-     "(datagrams 0, else 65536)",
+     "(datagrams 0, else 65536); native: samples a batch (1000)",
      read_pack},
     {'r', "rate", "N", "samples a second; 0: as fast as possible (0)", read_rate},
     {'c', "connections", "N",
-     "connections of a stream or of http, up to 1024 (1); each has one request under way",
+     "connections of a stream or of http, up to 1024 (1); of http each has one request under way",
      read_connections},
     {'B', "batch", "N", "datagrams a system call, up to 1024 (64)", read_batch},
     {'g', "segment", NULL, "udp: let the kernel cut runs of datagrams of one size", set_segment},
@@ -276,6 +277,15 @@ static const char *default_path(enum load_protocol protocol)
     return protocol == LOAD_OTLP ? "/v1/metrics" : "/write";
 }
 
+static bool goes_over(enum load_protocol protocol, enum load_transport transport)
+{
+    if (protocol == LOAD_NATIVE)
+        return transport == LOAD_TCP || transport == LOAD_UNIX;
+    if (transport == LOAD_HTTP)
+        return protocol == LOAD_INFLUX || !load_protocol_is_lines(protocol);
+    return load_protocol_is_lines(protocol);
+}
+
 static bool check(struct load_options *options, bool has_pack, struct error *err)
 {
     struct payload_options *payload = &options->payload;
@@ -283,17 +293,19 @@ static bool check(struct load_options *options, bool has_pack, struct error *err
 
     payload->is_datagram = load_transport_is_datagram(options->sender.transport);
     if (!has_pack)
-        payload->unit_bytes = payload->is_datagram ? 0 : 65536;
+        payload->unit_bytes = payload->is_datagram ? 0 : protocol == LOAD_NATIVE ? 1000 : 65536;
+    if (protocol == LOAD_NATIVE && payload->unit_bytes > KPID_BATCH_SAMPLES_MAX)
+        return error_set(err, ERROR_INVALID, "a batch has at most %d samples",
+                         KPID_BATCH_SAMPLES_MAX);
+    if (protocol == LOAD_NATIVE)
+        payload->unit_bytes *= sizeof(struct load_sample);
     payload->encoding.has_time = payload->time != LOAD_TIME_NONE;
     if (options->sender.segment && options->sender.transport != LOAD_UDP)
         return error_set(err, ERROR_INVALID, "--segment needs --transport udp");
     if (protocol != LOAD_INFLUX && protocol != LOAD_STATSD && !payload->encoding.has_time)
         return error_set(err, ERROR_INVALID, "%s cannot go without a time",
                          load_protocol_name(protocol));
-    bool can_http = protocol == LOAD_INFLUX || !load_protocol_is_lines(protocol);
-    bool can_else = load_protocol_is_lines(protocol);
-    bool is_http = options->sender.transport == LOAD_HTTP;
-    if (is_http ? !can_http : !can_else)
+    if (!goes_over(protocol, options->sender.transport))
         return error_set(err, ERROR_INVALID, "--protocol %s does not go over --transport %s",
                          load_protocol_name(protocol),
                          load_transport_name(options->sender.transport));

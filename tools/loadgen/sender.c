@@ -121,6 +121,14 @@ static bool parse_address(const struct sender_options *options, union address *o
     return true;
 }
 
+bool sender_check_address(const struct sender_options *options, struct error *err)
+{
+    union address address;
+    socklen_t len = 0;
+
+    return parse_address(options, &address, &len, err);
+}
+
 static bool connect_one(struct sender *sender, const union address *address, socklen_t len,
                         struct error *err)
 {

@@ -27,14 +27,20 @@ struct sender_result {
     uint64_t samples;
     uint64_t bytes;
     uint64_t units;
-    uint64_t errors;  /* datagrams refused because nobody had the port, answers "try again" */
+    uint64_t errors;  /* datagrams refused because nobody had the port, answers "try again",
+                         batches sent again */
     double seconds;   /* until the last byte was handed to the kernel, or the last answer came */
     double drained;   /* until every peer had closed, where that was waited for */
     bool peer_closed; /* true where it was not waited for */
+    bool has_latency; /* native: from a batch's first byte to its acknowledgement */
+    double p50_ms, p99_ms;
 };
 
 /* Connects, sends the payload `repeat` times, and closes. */
 bool sender_run(const struct sender_options *options, const struct payload *payload,
                 uint64_t repeat, struct sender_result *result, struct error *err);
+
+/* Whether the address is one of this machine. */
+bool sender_check_address(const struct sender_options *options, struct error *err);
 
 double monotonic_s(void); /* seconds of CLOCK_MONOTONIC, for measuring */

@@ -50,6 +50,10 @@ static void print_json(const struct load_options *options, const struct payload 
     json_field_number(&json, "drained", result->drained);
     json_field_number(&json, "drained_rate", per_second(result->samples, result->drained));
     json_field_bool(&json, "peer_closed", result->peer_closed);
+    if (result->has_latency) {
+        json_field_number(&json, "p50_ms", result->p50_ms);
+        json_field_number(&json, "p99_ms", result->p99_ms);
+    }
     json_field_number(&json, "render_s", render_s);
     json_field_number(&json, "cpu_s", cpu_seconds());
     for (int i = 0; i < LOAD_KINDS; i++) {
@@ -75,6 +79,8 @@ static void print_text(const struct load_options *options, const struct payload 
         (void)printf("drained: seconds=%.3f rate=%.0f/s peer_closed=%s\n", result->drained,
                      per_second(result->samples, result->drained),
                      result->peer_closed ? "yes" : "NO");
+    if (result->has_latency)
+        (void)printf("acknowledged: p50=%.2fms p99=%.2fms\n", result->p50_ms, result->p99_ms);
     for (int i = 0; i < LOAD_KINDS; i++) {
         char sum[HUNDREDTHS_SIZE];
         struct kind_total total =

@@ -352,7 +352,6 @@ static void the_day_that_samoa_skipped_is_no_period(void **state)
     const struct civil skipped = {.year = 2011, .month = 12, .day = 30, .hour = 10};
     (void)state;
 
-    assert_false(calendar_exists(apia, &skipped));
     assert_int_equal(calendar_instant(apia, &skipped), at("2011-12-31T00:00:00+14:00"));
     struct period day = calendar_period(apia, PERIOD_DAY, at("2011-12-29T12:00:00-10:00"));
     assert_string_equal(calendar_label(apia, &day, label), "2011-12-29");
@@ -373,49 +372,38 @@ static void a_time_in_a_gap_is_the_first_instant_after_it(void **state)
         const char *zone;
         struct civil civil;
         const char *instant;
-        bool exists;
     } cases[] = {
         {"Europe/Berlin",
          {.year = 2027, .month = 3, .day = 28, .hour = 1, .minute = 59, .second = 59, .ms = 999},
-         "2027-03-28T01:59:59.999+01:00",
-         true},
+         "2027-03-28T01:59:59.999+01:00"},
         {"Europe/Berlin",
          {.year = 2027, .month = 3, .day = 28, .hour = 2},
-         "2027-03-28T03:00:00+02:00",
-         false},
+         "2027-03-28T03:00:00+02:00"},
         {"Europe/Berlin",
          {.year = 2027, .month = 3, .day = 28, .hour = 2, .minute = 30, .ms = 5},
-         "2027-03-28T03:00:00+02:00",
-         false},
+         "2027-03-28T03:00:00+02:00"},
         {"Europe/Berlin",
          {.year = 2027, .month = 3, .day = 28, .hour = 3},
-         "2027-03-28T03:00:00+02:00",
-         true},
+         "2027-03-28T03:00:00+02:00"},
         {"Europe/Berlin",
          {.year = 2026, .month = 10, .day = 25, .hour = 2, .minute = 30},
-         "2026-10-25T02:30:00+02:00",
-         true},
+         "2026-10-25T02:30:00+02:00"},
         {"Europe/Berlin",
          {.year = 2026, .month = 10, .day = 25, .hour = 3},
-         "2026-10-25T03:00:00+01:00",
-         true},
+         "2026-10-25T03:00:00+01:00"},
         {"America/Sao_Paulo",
          {.year = 2018, .month = 11, .day = 4, .minute = 59},
-         "2018-11-04T01:00:00-02:00",
-         false},
-        {"Asia/Beirut", {.year = 2026, .month = 3, .day = 29}, "2026-03-29T01:00:00+03:00", false},
+         "2018-11-04T01:00:00-02:00"},
+        {"Asia/Beirut", {.year = 2026, .month = 3, .day = 29}, "2026-03-29T01:00:00+03:00"},
         {"Australia/Lord_Howe",
          {.year = 2026, .month = 10, .day = 4, .hour = 2, .minute = 15},
-         "2026-10-04T02:30:00+11:00",
-         false},
+         "2026-10-04T02:30:00+11:00"},
         {"Australia/Lord_Howe",
          {.year = 2026, .month = 4, .day = 5, .hour = 1, .minute = 45},
-         "2026-04-05T01:45:00+11:00",
-         true},
+         "2026-04-05T01:45:00+11:00"},
         {"Pacific/Chatham",
          {.year = 2026, .month = 9, .day = 27, .hour = 3},
-         "2026-09-27T03:45:00+13:45",
-         false},
+         "2026-09-27T03:45:00+13:45"},
     };
     char text[CLOCK_TEXT_SIZE];
     (void)state;
@@ -423,7 +411,6 @@ static void a_time_in_a_gap_is_the_first_instant_after_it(void **state)
         struct calendar *calendar = open_calendar(cases[i].zone, 1);
         wall_ms found = calendar_instant(calendar, &cases[i].civil);
         assert_string_equal(calendar_format(calendar, found, text), cases[i].instant);
-        assert_int_equal(calendar_exists(calendar, &cases[i].civil), cases[i].exists);
         calendar_free(calendar);
     }
 }
@@ -504,7 +491,6 @@ static void civil_time_and_instant_are_inverse_outside_of_overlaps(void **state)
         for (wall_ms t = at("2011-01-01T00:00:00Z"); t < at("2019-01-01T00:00:00Z");
              t += 29 * (span_ms)MIN + 7) {
             struct civil civil = calendar_civil(calendar, t);
-            assert_true(calendar_exists(calendar, &civil));
             wall_ms back = calendar_instant(calendar, &civil);
             assert_true(back <= t && t - back <= HOUR);
             struct civil again = calendar_civil(calendar, back);

@@ -1,7 +1,9 @@
 /* What the definition structs hold: small files, defaults, long forms, the whole language. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "certificate.h"
 #include "loading.h"
 
 #define CHAT "https://hooks.slack.com/services/T0/B0/x"
@@ -99,9 +101,10 @@ static void a_file_of_three_lines_is_complete(void **state)
     assert_int_equal(hook->jitter_percent, 20);
     assert_int_equal(config->hooks.default_count, 0);
 
-    assert_int_equal(config->ingest.listener_count, 1);
+    assert_int_equal(config->ingest.listener_count, 2);
     assert_string_equal(config->ingest.listeners[0].name, "statsd udp:127.0.0.1:8125");
     assert_string_equal(config->ingest.listeners[0].address, "127.0.0.1:8125");
+    assert_string_equal(config->ingest.listeners[1].name, "native unix:/run/kpid/ingest.sock");
     assert_int_equal(config->ingest.line_bytes_max, 64 * 1024);
     assert_int_equal(config->ingest.connections_max, 10000);
     assert_int_equal(config->ingest.body_bytes_max, 32 << 20);
@@ -549,6 +552,74 @@ static void influx_is_spoken_over_http(void **state)
     config_free(config);
 }
 
+static void an_otlp_listener_may_name_its_labels(void **state)
+{
+    (void)state;
+    struct config *config =
+        load_good("ingest:\n"
+                  "  - { protocol: otlp, listen: \"http:127.0.0.1:4318\" }\n"
+                  "  - { protocol: otlp, listen: \"http:127.0.0.1:4319\", resource_labels: [] }\n"
+                  "  - { protocol: otlp, listen: \"http:127.0.0.1:4320\",\n"
+                  "      resource_labels: [service.name, otel.scope.name] }\n",
+                  "");
+    const struct listener_config *listeners = config->ingest.listeners;
+
+    assert_null(listeners[0].resource_labels);
+    assert_string_equal(listeners[1].resource_labels, " ");
+    assert_string_equal(listeners[2].resource_labels, " service.name otel.scope.name");
+    config_free(config);
+    expect_findings(
+        "ingest:\n"
+        "  - { protocol: otlp, listen: \"http:[::1]:1\", resource_labels: [a, \"b c\"] }\n",
+        "kpid.yaml:2:68: error: ingest[0].resource_labels[1]: 'b c' is not the key of an "
+        "attribute\n");
+    expect_findings(
+        "ingest:\n"
+        "  - { protocol: json, listen: \"http:[::1]:1\", resource_labels: [a] }\n",
+        "kpid.yaml:2:47: error: ingest[0].resource_labels: resource_labels is for otlp\n");
+}
+
+static void who_may_speak_is_said_by_listener(void **state)
+{
+    (void)state;
+    struct config *config = load_good(
+        "ingest:\n"
+        "  - { protocol: statsd, listen: \"udp:0.0.0.0:1\", allow: [ 10.0.0.0/8, \"::1\" ] }\n"
+        "  - { protocol: influx, listen: \"http:0.0.0.0:2\", tokens: true }\n"
+        "  - { protocol: statsd, listen: \"unix:/x\", users: [ root, \"17\" ] }\n"
+        "server: { http: { listen: \"[::]:3\", allow: [ 2001:db8::/32 ] } }\n",
+        "kpid.yaml:3:33: warning: ingest[1].listen: tokens for '0.0.0.0:2' travel in the clear, for "
+        "everybody on the way to read\n"
+        "  hint: add tls, or let a proxy on this machine speak it\n");
+    const struct ingest_config *ingest = &config->ingest;
+
+    assert_int_equal(ingest->listeners[0].allow_count, 2);
+    assert_int_equal(ingest->listeners[0].allow[0].bits, 104);
+    assert_true(ingest->listeners[1].tokens);
+    assert_int_equal(ingest->listeners[2].user_count, 2);
+    assert_int_equal(ingest->listeners[2].users[0], 0);
+    assert_int_equal(ingest->listeners[2].users[1], 17);
+    assert_int_equal(config->http.allow_count, 1);
+    config_free(config);
+}
+
+static void an_address_that_stays_keeps_those_who_may_speak_there(void **state)
+{
+    (void)state;
+    struct config *old =
+        load_good("server: { http: { listen: \"0.0.0.0:3\", allow: [ 10.0.0.0/8 ] } }", "");
+    struct config *fresh = load_good("server: { http: { listen: \"127.0.0.1:3\" } }", "");
+    struct buf words = BUF_EMPTY;
+
+    config_keep_started(fresh, old, &words);
+    config_free(old);
+    assert_string_equal(fresh->http.listen, "0.0.0.0:3");
+    assert_int_equal(fresh->http.allow_count, 1);
+    assert_int_equal(fresh->http.allow[0].bits, 104);
+    buf_fini(&words);
+    config_free(fresh);
+}
+
 static void what_a_reload_cannot_change_is_named(void **state)
 {
     (void)state;
@@ -617,16 +688,45 @@ static void replace_all(char **text, const char *what, const char *with)
     *text = buf_take_text(&out);
 }
 
+static char certificates[64];
+static char folder_before[4096];
+
+/* The files of `tls`, in a folder that is the working directory until remove_certificates. */
+static void make_certificates(void)
+{
+    (void)snprintf(certificates, sizeof certificates, "/tmp/kpid-config-XXXXXX");
+    assert_non_null(mkdtemp(certificates));
+    certificate_make(certificates, "ca", NULL);
+    certificate_make(certificates, "server", "ca");
+    assert_non_null(getcwd(folder_before, sizeof folder_before));
+    assert_int_equal(chdir(certificates), 0);
+}
+
+static void remove_certificates(void)
+{
+    static const char *const names[] = {"ca.crt", "ca.key", "server.crt", "server.key"};
+
+    for (size_t i = 0; i < TEST_COUNT(names); i++)
+        assert_int_equal(unlink(names[i]), 0);
+    assert_int_equal(chdir(folder_before), 0);
+    assert_int_equal(rmdir(certificates), 0);
+}
+
 static void the_whole_language_loads(void **state)
 {
     struct findings findings = FINDINGS_EMPTY;
     char *text = read_language();
     (void)state;
 
+    replace_all(&text, "/etc/kpid/tls.", "server.");
+    replace_all(&text, "/etc/kpid/ca.crt", "ca.crt");
+    replace_all(&text, "{ file: /etc/kpid/tokens }", "{ env: TOKENS }");
     replace_all(&text, "{ file: /etc/kpid/secrets/slack-success }", "{ env: CHAT_URL }");
     replace_all(&text, "{ file: /etc/kpid/secrets/wh-new }", "{ env: WEBHOOK_SECRET }");
     replace_all(&text, "{ file: /etc/kpid/secrets/wh-old }", "{ env: WEBHOOK_SECRET }");
+    make_certificates();
     struct config *config = config_load_text(str_of(text), "kpid.yaml", &findings);
+    remove_certificates();
     if (config == NULL) {
         char *said = findings_text(&findings);
         print_error("%s", said);
@@ -634,6 +734,7 @@ static void the_whole_language_loads(void **state)
     }
     assert_non_null(config);
     assert_int_equal(findings.errors, 0);
+    assert_int_equal(config->token_count, 1);
     for (size_t i = 0; i < findings.count; i++) {
         assert_non_null(strstr(findings.items[i].text, "not built yet"));
         if (i > 0) /* one for each place */
@@ -691,7 +792,7 @@ static void an_empty_file_has_the_defaults(void **state)
     for (size_t i = 0; i < TEST_COUNT(texts); i++) {
         struct config *config = load_good(texts[i], "");
         assert_int_equal(config->kpis.count, 0);
-        assert_int_equal(config->ingest.listener_count, 1);
+        assert_int_equal(config->ingest.listener_count, 2);
         assert_non_null(config->calendar);
         config_free(config);
     }
@@ -703,6 +804,9 @@ static int set_environment(void **state)
     (void)unsetenv("RUNTIME_DIRECTORY");
     (void)unsetenv("STATE_DIRECTORY");
     return setenv("CHAT_URL", CHAT, 1) |
+           setenv("TOKENS",
+                  "ingest web-1 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n",
+                  1) |
            setenv("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", 1);
 }
 
@@ -723,7 +827,10 @@ int main(void)
         cmocka_unit_test(data_is_kept_as_long_as_storage_and_metric_say),
         cmocka_unit_test(series_that_come_no_more_join_other_unless_a_kpi_names_their_metric),
         cmocka_unit_test(influx_is_spoken_over_http),
+        cmocka_unit_test(an_otlp_listener_may_name_its_labels),
         cmocka_unit_test(lines_and_pickles_have_their_transports),
+        cmocka_unit_test(who_may_speak_is_said_by_listener),
+        cmocka_unit_test(an_address_that_stays_keeps_those_who_may_speak_there),
         cmocka_unit_test(what_a_reload_cannot_change_is_named),
         cmocka_unit_test(the_whole_language_loads),
         cmocka_unit_test(the_sample_files_load_without_a_word),

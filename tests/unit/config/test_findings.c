@@ -99,6 +99,10 @@ static void deep_and_long_files_are_refused(void **state)
     buf_fini(&text);
 }
 
+#define WHO_MAY_SPEAK                                                                              \
+    "  hint: add allow: [ 10.0.0.0/8 ], tls with a client_ca, or tokens: true for http and "       \
+    "native; or listen on 127.0.0.1, [::1] or a Unix socket\n"
+
 static void every_mistake_is_told_in_one_run_and_in_order(void **state)
 {
     (void)state;
@@ -134,16 +138,14 @@ static void every_mistake_is_told_in_one_run_and_in_order(void **state)
         "storage: { max_size: 1K, dedupe: { max_future: soon } }\n"
         "defaults: { hooks: [ nope ] }\n",
         "kpid.yaml:1:20: error: server.threads: threads are 1 to 64\n"
-        "kpid.yaml:1:39: error: server.http.listen: '0.0.0.0' can be reached from other machines, "
-        "which needs allow, tls or a token; these are not built yet\n"
-        "  hint: listen on 127.0.0.1, [::1] or a Unix socket\n"
+        "kpid.yaml:1:39: error: server.http.listen: '0.0.0.0:80' can be reached from other "
+        "machines, and nothing says who may speak\n" WHO_MAY_SPEAK
         "kpid.yaml:1:71: error: server.limits.line: '64Q' is not a size in bytes\n"
         "  hint: as 64K, 32M or 10G\n"
         "kpid.yaml:3:17: error: ingest[0].protocol: unknown protocol 'statds'\n"
         "  hint: did you mean 'statsd'?\n"
-        "kpid.yaml:4:33: error: ingest[1].listen: '0.0.0.0' can be reached from other machines, "
-        "which needs allow, tls or a token; these are not built yet\n"
-        "  hint: listen on 127.0.0.1, [::1] or a Unix socket\n"
+        "kpid.yaml:4:33: error: ingest[1].listen: '0.0.0.0:8125' can be reached from other "
+        "machines, and nothing says who may speak\n" WHO_MAY_SPEAK
         "kpid.yaml:5:33: error: ingest[2].listen: unknown scheme 'upd'\n"
         "  hint: did you mean 'udp'?\n"
         "kpid.yaml:6:33: error: ingest[3].listen: a Unix socket needs a path\n"
@@ -216,11 +218,36 @@ static void objects_that_contradict_each_other_are_refused(void **state)
          "server: { limits: { body: 1, request: 1ms } }\n",
          "kpid.yaml:2:33: error: ingest[0].listen: statsd is not spoken over http\n"
          "  hint: over udp, tcp, unix or unixgram\n"
-         "kpid.yaml:4:33: error: ingest[2].listen: '0.0.0.0' can be reached from other machines, "
-         "which needs allow, tls or a token; these are not built yet\n"
-         "  hint: listen on 127.0.0.1, [::1] or a Unix socket\n"
+         "kpid.yaml:4:33: error: ingest[2].listen: '0.0.0.0:8086' can be reached from other "
+         "machines, and nothing says who may speak\n" WHO_MAY_SPEAK
          "kpid.yaml:5:27: error: server.limits.body: body is from 1024 to 134217728\n"
          "kpid.yaml:5:39: error: server.limits.request: request is at least 1s\n"},
+        {"ingest:\n"
+         "  - { protocol: statsd, listen: \"tcp:0.0.0.0:1\", allow: [ 10.1.0.0/8, elsewhere ] }\n"
+         "  - { protocol: statsd, listen: \"tcp:0.0.0.0:2\", tokens: true }\n"
+         "  - { protocol: statsd, listen: \"udp:0.0.0.0:3\", tls: { cert: a, key: b } }\n"
+         "  - { protocol: statsd, listen: \"unix:/x\", allow: [ 10.0.0.0/8 ] }\n"
+         "  - { protocol: statsd, listen: \"udp:127.0.0.1:4\", users: [ root ] }\n"
+         "  - { protocol: statsd, listen: \"unix:/y\", users: [ 'no such user' ] }\n"
+         "  - { protocol: influx, listen: \"http:127.0.0.1:5\", allow: [] }\n"
+         "  - { protocol: influx, listen: \"http:127.0.0.1:6\", tls: { cert: /none } }\n",
+         "kpid.yaml:2:59: error: ingest[0].allow[0]: '10.1.0.0/8' is an address in a network, not "
+         "a network\n"
+         "  hint: write 10.0.0.0/8, or the address alone\n"
+         "kpid.yaml:2:71: error: ingest[0].allow[1]: 'elsewhere' is not a network\n"
+         "  hint: as 10.0.0.0/8, 2001:db8::/32 or one address as 192.0.2.7\n"
+         "kpid.yaml:3:50: error: ingest[1].tokens: tokens is for http and native: lines carry "
+         "none\n"
+         "kpid.yaml:4:50: error: ingest[2].tls: tls is for tcp and http\n"
+         "kpid.yaml:5:44: error: ingest[3].allow: allow is for addresses; a Unix socket has mode\n"
+         "kpid.yaml:6:52: error: ingest[4].users: users is for Unix streams, as "
+         "unix:/run/kpid/statsd.sock\n"
+         "kpid.yaml:7:53: error: ingest[5].users[0]: this machine has no user 'no such user'\n"
+         "kpid.yaml:8:53: error: ingest[6].allow: an empty list lets nobody speak\n"
+         "  hint: leave it out, or name networks as 10.0.0.0/8\n"
+         "kpid.yaml:9:53: error: ingest[7].tls: 'key' is missing\n"
+         "  hint: key: a PEM file: its key, without a password; only the daemon and its group may "
+         "read it\n"},
         {"calendars: { a: { extends: b }, b: { extends: a } }",
          "kpid.yaml:1:28: error: calendars.a.extends: calendars extend each other more than 8 "
          "deep\n"
@@ -243,7 +270,7 @@ static void a_text_where_a_map_belongs_names_the_keys_of_the_map(void **state)
                     "  hint: its keys are at_least, at_most, between, hold, increase_to, "
                     "decrease_to, ...\n"
                     "kpid.yaml:2:17: error: server.http: a text, where a map is expected\n"
-                    "  hint: its keys are listen, base_url\n"
+                    "  hint: its keys are listen, base_url, allow, tls, tokens\n"
                     "kpid.yaml:3:10: error: metrics: a text, where a map is expected\n");
 }
 

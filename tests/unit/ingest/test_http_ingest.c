@@ -818,7 +818,22 @@ static void a_late_or_broken_request_is_answered_in_its_own_words(void **state)
     response = ask("garbage\r\n\r\n");
     assert_int_equal(response.status, 400);
     assert_true(says(&response, "Content-Type: text/plain"));
+    assert_true(says(&response, "X-Prometheus-Remote-Write-Samples-Written: 0"));
     assert_false(says(&response, "X-Influxdb"));
+}
+
+/* A HEAD has no body in its answer, and what comes after it has one again. */
+static void garbage_after_a_head_is_answered_with_words(void **state)
+{
+    (void)state;
+    start();
+    int fd = dial(scene.listen);
+    say(fd, "HEAD /ping HTTP/1.1\r\n\r\ngarbage\r\n\r\n");
+    assert_int_equal(read_response(fd, true).status, 204);
+    struct response response = read_response(fd, false);
+    assert_int_equal(response.status, 400);
+    assert_true(says(&response, "{\"error\":\"this is not an HTTP request"));
+    wait_until_closed(fd);
 }
 
 static void a_connection_that_says_nothing_is_closed(void **state)
@@ -1001,6 +1016,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_request_that_is_too_slow_is_ended, setup, teardown),
         cmocka_unit_test_setup_teardown(a_late_or_broken_request_is_answered_in_its_own_words,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(garbage_after_a_head_is_answered_with_words, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_connection_that_says_nothing_is_closed, setup, teardown),
         cmocka_unit_test_setup_teardown(connections_have_a_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(many_requests_that_are_never_read_do_not_pile_up, setup,

@@ -138,6 +138,8 @@ static void requests_are_read_in_any_pieces(void **state)
         {"POST /w HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400"},
         {"POST /w HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400"},
         {"POST /w HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "400"},
+        {"POST /w HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", "400"},
+        {"POST /w HTTP/1.1\r\nContent-Length : 1\r\n\r\nx", "400"},
         {"POST /w HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", "400"},
         {"POST /w HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n",
          "POST /w? chunked keep|400"},

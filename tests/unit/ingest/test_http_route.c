@@ -32,6 +32,9 @@ static void each_protocol_has_its_paths(void **state)
         {PROTOCOL_PROMETHEUS, HTTP_POST, "", ROUTE_WRITE, 0, ""},
         {PROTOCOL_PROMETHEUS, HTTP_GET, "/health", -1, 405, "/health is not for GET\n"},
         {PROTOCOL_PROMETHEUS, HTTP_OPTIONS, "/api/v1/write", -1, 204, ""},
+        {PROTOCOL_OTLP, HTTP_POST, "/v1/metrics", ROUTE_WRITE, 0, ""}, /* O1 */
+        {PROTOCOL_OTLP, HTTP_GET, "/v1/metrics", -1, 405, "/v1/metrics is not for GET"},
+        {PROTOCOL_OTLP, HTTP_POST, "/v1/traces", -1, 404, "POST /v1/metrics"},
         {PROTOCOL_JSON, HTTP_POST, "/push", ROUTE_WRITE, 0, ""},
         {PROTOCOL_JSON, HTTP_GET, "/push", -1, 405, "{\"error\":\"/push is not for GET\"}"},
         {PROTOCOL_JSON, HTTP_POST, "/write", -1, 404, "POST /push"},

@@ -474,7 +474,7 @@ static void a_reload_brings_new_types(void **state)
     struct collector *collector = collector_new();
     struct ingest *ingest = must_start(collector, 1, &config);
     struct metric_definition definition = {.name = "queue", .has_kind = true, .kind = METRIC_GAUGE};
-    struct metric_table metrics = {TABLE_EMPTY};
+    struct metric_table metrics = {.by_name = TABLE_EMPTY};
     struct error err = ERROR_EMPTY;
 
     assert_true(table_add(&metrics.by_name, STR("queue"), &definition));

@@ -281,6 +281,37 @@ static void percentiles_go_by_nearest_rank(void **state) /* FIG-19 */
     check_near(figure_at(scene, "p95(wait)", PERIOD_WEEK, day, now), 20);
 }
 
+/* P18: what Prometheus counts up to each bound, of two hosts with other bounds. */
+static void classic_histograms_have_percentiles_and_shares(void **state)
+{
+    struct scene *scene = *state;
+    const char *day = "2026-10-12T00:00";
+    const char *now = "2026-10-13T12:00";
+    static const struct {
+        const char *labels;
+        double count;
+    } counted[] = {
+        {"host=a;le=0.1", 20},   {"host=a;le=0.5", 50},   {"host=a;le=1", 90},
+        {"host=a;le=+Inf", 100}, {"host=b;le=0.1", 100},  {"host=b;le=0.5", 100},
+        {"host=b;le=1", 100},    {"host=b;le=+Inf", 100}, {"host=b;le=what", 7},
+    };
+
+    for (size_t i = 0; i < TEST_COUNT(counted); i++)
+        sample(scene, METRIC_COUNTER, "took_bucket", counted[i].labels, counted[i].count,
+               "2026-10-12T10:00");
+    CHECK_VALUE(figure_at(scene, "p50(took{host=\"a\"})", PERIOD_DAY, day, now), 0.5);
+    CHECK_VALUE(figure_at(scene, "p70(took{host=\"a\"})", PERIOD_DAY, day, now), 0.75);
+    CHECK_VALUE(figure_at(scene, "p10(took{host=\"a\"})", PERIOD_DAY, day, now), 0.05);
+    CHECK_VALUE(figure_at(scene, "p99(took{host=\"a\"})", PERIOD_DAY, day, now), 1);
+    CHECK_VALUE(figure_at(scene, "p60(took)", PERIOD_DAY, day, now), 0.1);
+    CHECK_VALUE(figure_at(scene, "share(took <= 0.5)", PERIOD_DAY, day, now), 0.75);
+    assert_true(figure_at(scene, "p50(took)", PERIOD_DAY, day, now).count == 200);
+    CHECK_NULL(figure_at(scene, "p50(took)", PERIOD_DAY, "2026-10-13T00:00", now), NULL_NO_SAMPLES,
+               "no samples of 'took'");
+    assert_true(figure_at(scene, "sum(took)", PERIOD_DAY, day, now).is_null);
+    assert_true(figure_at(scene, "p50(took_bucket)", PERIOD_DAY, day, now).is_null);
+}
+
 static void percentiles_have_their_metrics_unit(void **state) /* FIG-26 */
 {
     struct scene *scene = *state;
@@ -657,6 +688,60 @@ static void stale_sources_are_marked(void **state) /* FIG-12 */
     assert_false(quiet.stale);
 }
 
+/* What a sender of totals says, a point a minute. */
+static void totals(struct scene *scene, const char *metric, const double *values, size_t count,
+                   const char *from)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct delta *delta = delta_new();
+        const wall_ms at = berlin(scene, from) + (wall_ms)i * MS_PER_MINUTE;
+        const struct delta_point point = {.series = add_series(delta, METRIC_COUNTER, metric, ""),
+                                          .form = POINT_CUMULATIVE,
+                                          .at = at,
+                                          .start = WALL_NONE,
+                                          .arrival = (uint64_t)at,
+                                          .value = values[i]};
+        delta_add_point(delta, &point);
+        post(scene->store, delta);
+        commit(scene->store);
+    }
+}
+
+static void figures_of_two_senders_are_partial(void **state) /* FIG-24 */
+{
+    static const double two[] = {500, 90, 510, 95, 520, 99, 530, 103};
+    static const double one[] = {500, 510, 520, 30, 40, 50, 60, 70};
+    struct scene *scene = *state;
+    sample(scene, METRIC_COUNTER, "orders", "", 1, "2026-10-01T09:00");
+    sample(scene, METRIC_COUNTER, "visits", "", 1, "2026-10-01T09:00");
+    totals(scene, "orders", two, TEST_COUNT(two) - 1, "2026-10-12T09:00");
+    totals(scene, "visits", one, TEST_COUNT(one), "2026-10-12T09:00");
+
+    struct {
+        const char *formula, *at;
+        bool mixed;
+    } cases[] = {
+        {"sum(orders)", "2026-10-12T09:00", true},
+        {"rate(orders)", "2026-10-12T09:00", true},
+        {"sum(orders{plan=\"pro\"})", "2026-10-12T09:00", true}, /* it is the metric's */
+        {"sum(visits) / sum(orders)", "2026-10-12T09:00", true},
+        {"sum(orders) / sum(visits)", "2026-10-12T09:00", true},
+        {"sum(visits)", "2026-10-12T09:00", false},
+        {"sum(orders)", "2026-10-11T09:00", false},
+        {"sum(orders)", "2026-10-13T09:00", false},
+    };
+    for (int drops = 3; drops <= 4; drops++) {
+        for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+            struct figure figure =
+                figure_at(scene, cases[i].formula, PERIOD_DAY, cases[i].at, "2026-10-20T09:00");
+            if (figure.coverage.mixed_sources != (drops == 4 && cases[i].mixed) ||
+                figure.partial != figure.coverage.mixed_sources)
+                fail_msg("'%s' of %s after %d drops", cases[i].formula, cases[i].at, drops);
+        }
+        totals(scene, "orders", &two[TEST_COUNT(two) - 1], 1, "2026-10-12T09:07");
+    }
+}
+
 static void what_is_too_large_is_no_value(void **state)
 {
     struct scene *scene = *state;
@@ -691,6 +776,7 @@ int main(void)
         SCENE_TEST(a_doubtful_kind_is_null),
         SCENE_TEST(samples_weigh_by_their_rate),
         SCENE_TEST(percentiles_go_by_nearest_rank),
+        SCENE_TEST(classic_histograms_have_percentiles_and_shares),
         SCENE_TEST(percentiles_have_their_metrics_unit),
         SCENE_TEST(scores_are_pooled),
         SCENE_TEST(shares_and_percentiles_of_scores_are_exact),
@@ -708,6 +794,7 @@ int main(void)
         SCENE_TEST(rates_go_by_the_time_that_has_passed),
         SCENE_TEST(units_convert),
         SCENE_TEST(stale_sources_are_marked),
+        SCENE_TEST(figures_of_two_senders_are_partial),
         SCENE_TEST(what_is_too_large_is_no_value),
         SCENE_TEST(what_is_not_built_is_null),
     };

@@ -333,7 +333,7 @@ static void work(struct stage *stage, wall_ms now, struct upkeep *upkeep)
 
 static void a_year_that_is_imported_backwards_is_restated_once_a_day(void **state)
 {
-    enum { DAYS = 365, A_COMMIT = 40 };
+    enum { DAYS = 365, A_COMMIT = 100 }; /* more than one step each */
     struct stage *stage = *state;
     struct scene *scene = stage->scene;
     struct arena arena = ARENA_EMPTY;

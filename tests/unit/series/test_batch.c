@@ -198,7 +198,8 @@ static void a_batch_is_what_a_shard_would_have_made(void **state)
 {
     struct scene *scene = *state;
     static const char *const names[] = {"nps", "users", "wait", "a", "b"};
-    const struct shard_limits limits = {1000, 1000, MS_PER_HOUR, MS_PER_DAY};
+    const struct shard_limits limits = {
+        .series = 1000, .raw_keys = 1000, .max_future = MS_PER_HOUR, .max_past = MS_PER_DAY};
     uint64_t random = 42;
 
     for (int round = 0; round < 20; round++) {

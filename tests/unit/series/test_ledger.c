@@ -1,3 +1,6 @@
+#include <stdio.h>
+#include <string.h>
+
 #include "series/ledger.h"
 #include "test.h"
 
@@ -58,12 +61,60 @@ static void a_ledger_with_any_count_is_not_empty(void **state)
     assert_false(ledger_is_empty(&received));
 }
 
+/* The next reason that the manual explains, in its section of them: a name, and a sentence after
+ * it. False: there are no more. */
+static bool next_explained(FILE *manual, char *name, size_t size)
+{
+    static const char item[] = ".It Li ";
+    char line[256];
+
+    while (fgets(line, sizeof line, manual) != NULL && strncmp(line, ".Sh ", 4) != 0) {
+        if (strncmp(line, item, strlen(item)) != 0)
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        (void)snprintf(name, size, "%s", line + strlen(item));
+        if (fgets(line, sizeof line, manual) == NULL || line[0] == '.' || strlen(line) < 8)
+            fail_msg("the manual has no sentence for '%s'", name);
+        return true;
+    }
+    return false;
+}
+
+static void the_manual_explains_every_reason(void **state)
+{
+    char path[1024];
+    char line[256];
+    char name[256];
+    const char *end = strstr(__FILE__, "tests/unit/series");
+    (void)state;
+
+    assert_non_null(end);
+    (void)snprintf(path, sizeof path, "%.*sdocs/kpictl.1", (int)(end - __FILE__), __FILE__);
+    FILE *manual = fopen(path, "re");
+    assert_non_null(manual);
+    do
+        assert_non_null(fgets(line, sizeof line, manual));
+    while (strcmp(line, ".Sh REASONS\n") != 0);
+    for (int i = 0; i < REJECT_REASON_COUNT + DROP_REASON_COUNT; i++) {
+        const char *wanted = i < REJECT_REASON_COUNT
+                                 ? reject_reason_name((enum reject_reason)i)
+                                 : drop_reason_name((enum drop_reason)(i - REJECT_REASON_COUNT));
+        if (!next_explained(manual, name, sizeof name))
+            fail_msg("docs/kpictl.1 does not explain '%s'", wanted);
+        assert_string_equal(name, wanted);
+    }
+    if (next_explained(manual, name, sizeof name))
+        fail_msg("docs/kpictl.1 explains '%s', which is no reason", name);
+    (void)fclose(manual);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reasons_have_their_stable_names),
         cmocka_unit_test(received_is_stored_plus_rejected_plus_dropped),
         cmocka_unit_test(merging_adds_every_count),
+        cmocka_unit_test(the_manual_explains_every_reason),
         cmocka_unit_test(a_ledger_with_any_count_is_not_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,7 @@ static void other_numbers_and_words_are_no_kinds(void **state)
 static void a_declared_metric_is_found_by_its_whole_name(void **state)
 {
     (void)state;
-    struct metric_table table = {TABLE_EMPTY};
+    struct metric_table table = {.by_name = TABLE_EMPTY};
     struct metric_definition stock = {.name = "stock", .has_kind = true, .kind = METRIC_GAUGE};
     assert_true(table_add(&table.by_name, STR("stock"), &stock));
     assert_ptr_equal(metric_find(&table, STR("stock")), &stock);

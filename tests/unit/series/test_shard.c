@@ -806,6 +806,40 @@ static void a_hand_over_in_parts_has_every_sample_once(void **state)
     shard_free(shard);
 }
 
+/* A counter's or gauge's cell whose values differ is kept in pieces; together they are what
+ * aggregate_add makes, to the bit. */
+static void differing_values_are_kept_as_an_aggregate_keeps_them(void **state)
+{
+    (void)state;
+    enum { RUNS = 400, SAMPLES = 40 };
+    static const enum metric_kind kinds[] = {METRIC_COUNTER, METRIC_GAUGE, METRIC_UNTYPED};
+    uint64_t seed = 11;
+    for (int run = 0; run < RUNS; run++) {
+        struct shard *shard = shard_new(&LIMITS, NULL, 1);
+        struct aggregate expected = AGGREGATE_EMPTY;
+        enum metric_kind kind = kinds[run % 3];
+        uint64_t count = 1 + random_below(&seed, SAMPLES);
+        for (uint64_t i = 0; i < count; i++) {
+            struct sample sample =
+                sample_of("m", kind, ((double)random_below(&seed, 2000) - 1000) / 100);
+            int64_t arrival = NOW_US + (int64_t)i;
+            sample.at = NOW + (wall_ms)random_below(&seed, run % 2 == 0 ? 4 : 60000);
+            sample.weight =
+                random_below(&seed, 3) > 0 ? WEIGHT_ONE : 1 + random_below(&seed, 1000000);
+            assert_int_equal(add_at(shard, sample, arrival), REJECT_NONE);
+            aggregate_add(&expected, sample.value,
+                          kind == METRIC_GAUGE ? WEIGHT_ONE : sample.weight, sample.at,
+                          (uint64_t)arrival);
+        }
+        struct delta *delta = shard_take_delta(shard);
+        assert_int_equal(delta->cell_count, 1);
+        assert_memory_equal(&delta->cells[0].cell.aggregate, &expected, sizeof expected);
+        assert_int_equal(shard_pending_bytes(shard), 0);
+        delta_free(delta);
+        shard_free(shard);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -835,6 +869,7 @@ int main(void)
         cmocka_unit_test(a_rejected_sample_leaves_the_others),
         cmocka_unit_test(new_metrics_apply_from_then_on),
         cmocka_unit_test(a_long_mixed_run_agrees_with_a_plain_model),
+        cmocka_unit_test(differing_values_are_kept_as_an_aggregate_keeps_them),
         cmocka_unit_test(a_hand_over_in_parts_has_every_sample_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

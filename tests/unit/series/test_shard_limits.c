@@ -159,6 +159,42 @@ static void the_cache_of_raw_keys_is_bounded(void **state)
     shard_free(shard);
 }
 
+/* Each series under every order of its tags: the aliases share one bounded cache, and once it is
+ * full no more is held. */
+static void permuted_tags_are_bounded(void **state)
+{
+    (void)state;
+    enum { SERIES = 100, ORDERS = 24 };
+    struct shard_limits limits = LIMITS;
+    limits.series = SERIES;
+    limits.raw_keys = (size_t)2 * SERIES;
+    struct shard *shard = shard_new(&limits, NULL, 1);
+    size_t bytes = 0;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < SERIES * ORDERS; i++) {
+            const char *pairs[] = {"a:1", "b:2", "c:3", "d:4"};
+            char tags[64];
+            int order = i / SERIES;
+            int len = snprintf(tags, sizeof tags, "series:%d", i % SERIES);
+            for (int left = 4; left > 0; left--) {
+                int next = order % left;
+                order /= left;
+                len += snprintf(tags + len, sizeof tags - (size_t)len, ",%s", pairs[next]);
+                pairs[next] = pairs[left - 1];
+            }
+            add(shard, tagged("m", tags, 1));
+            if (round == 0 && i == 3 * SERIES) /* the cache is full */
+                bytes = shard_size_bytes(shard);
+        }
+    }
+    assert_int_equal(shard_series_count(shard), SERIES);
+    assert_int_equal(shard_size_bytes(shard), bytes);
+    struct delta *delta = shard_take_delta(shard);
+    assert_true(total_of_all(delta) == 3.0 * SERIES * ORDERS);
+    delta_free(delta);
+    shard_free(shard);
+}
+
 static void series_beyond_the_cache_are_found_by_their_keys(void **state)
 {
     (void)state;
@@ -200,7 +236,7 @@ static void reloads_do_not_collect_memory(void **state)
 }
 
 /* The bar is 134 bytes a counter or gauge that was touched once, key included, at the length of
- * the load generator's names. */
+ * the load generator's names; one whose values differed since then takes 40 more. */
 static void a_series_takes_at_most_134_bytes(void **state)
 {
     (void)state;
@@ -223,7 +259,14 @@ static void a_series_takes_at_most_134_bytes(void **state)
         struct sample sample = sample_of(name, METRIC_COUNTER, i);
         shard_add(shard, &sample, 1, NOW_US, &ledger, NULL);
     }
+    assert_int_equal(shard_series_count(shard), SERIES);
     assert_true(shard_size_bytes(shard) / SERIES <= 134);
+    for (int i = 0; i < SERIES; i++) {
+        (void)snprintf(name, sizeof name, "bench.dc1.host%03d.api.cnt%07d", i % 1000, i);
+        struct sample sample = sample_of(name, METRIC_COUNTER, -1);
+        shard_add(shard, &sample, 1, NOW_US, &ledger, NULL);
+    }
+    assert_true(shard_size_bytes(shard) / SERIES <= 134 + 41);
     shard_free(shard);
 }
 
@@ -237,6 +280,7 @@ int main(void)
         cmocka_unit_test(beyond_twice_the_limit_new_metrics_are_rejected),
         cmocka_unit_test(many_series_over_the_limit_keep_the_total),
         cmocka_unit_test(the_cache_of_raw_keys_is_bounded),
+        cmocka_unit_test(permuted_tags_are_bounded),
         cmocka_unit_test(series_beyond_the_cache_are_found_by_their_keys),
         cmocka_unit_test(reloads_do_not_collect_memory),
         cmocka_unit_test(a_series_takes_at_most_134_bytes),

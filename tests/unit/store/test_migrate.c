@@ -5,7 +5,9 @@
 #include <lmdb.h>
 
 #include "fixture.h"
+#include "store/backup.h"
 #include "store/indexer.h"
+#include "store/verify.h"
 
 int __real_mdb_txn_commit(MDB_txn *txn);
 int __wrap_mdb_txn_commit(MDB_txn *txn);
@@ -334,6 +336,68 @@ static void check_version_3(struct fixture *fixture, int series)
     assert_same(sum_of(fixture, "orders"), series);
 }
 
+/* As `kpictl verify DIRECTORY` does: nobody has opened it before. */
+static void expect_sound(struct fixture *fixture)
+{
+    struct verify_counts counts;
+    struct error err = ERROR_EMPTY;
+    const struct store_options options = {fixture->path, fixture->max_size};
+    struct store *store = store_open(&options, &err);
+
+    if (store == NULL || !verify_store(store, &(const struct verify_options){0}, &counts, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(counts.findings, 0);
+    store_close(store);
+}
+
+/* As an earlier kpid has left it, whose schema is this one's but for tables that came later. */
+static void drop_databases(const char *path, const char *const *names, size_t count)
+{
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    MDB_dbi dbi = 0;
+
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 64), 0);
+    assert_int_equal(mdb_env_open(env, path, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(mdb_dbi_open(txn, names[i], 0, &dbi), 0);
+        assert_int_equal(mdb_drop(txn, dbi, 1), 0);
+    }
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void tables_that_came_later_are_made(void **state)
+{
+    static const char *const later[] = {"mixed", "annotations", "figures",
+                                        "kept",  "tokens",      "seen"};
+    enum { VERIFIED, COMPACTED, STARTED, WAYS };
+    struct fixture *fixture = *state;
+    struct error err = ERROR_EMPTY;
+    uint64_t before = 0;
+    uint64_t after = 0;
+
+    fixture_open(fixture);
+    post(fixture, one_sample(METRIC_COUNTER, "orders", "plan=pro", 3, AT(MINUTE, 30)));
+    commit(fixture);
+    for (int way = 0; way < WAYS; way++) {
+        fixture_close(fixture);
+        drop_databases(fixture->path, later, TEST_COUNT(later));
+        if (way == VERIFIED)
+            expect_sound(fixture);
+        if (way == COMPACTED && !backup_compact(fixture->path, &before, &after, &err))
+            fail_msg("%s", err.text);
+        fixture_open(fixture);
+        assert_same(sum_of(fixture, "orders"), 3);
+    }
+    fixture_close(fixture);
+    for (size_t i = 0; i < TEST_COUNT(later); i++)
+        assert_true(has_database(fixture->path, later[i]));
+    fixture_open(fixture);
+}
+
 /* What was in its index is found by reading the series, and then by an index that is made anew. */
 static void the_index_of_version_3_is_made_anew(void **state)
 {
@@ -359,6 +423,7 @@ static void the_index_of_version_3_is_made_anew(void **state)
     assert_null(store_open(&options, &err));
     assert_int_equal(err.kind, ERROR_FULL);
     commits_until_failure = 0;
+    expect_sound(fixture);
     fixture_open(fixture);
     check_version_3(fixture, SERIES);
     post(fixture, one_sample(METRIC_COUNTER, "orders", "user=17", 0, AT(MINUTE, 30)));
@@ -378,6 +443,7 @@ int main(void)
         MIGRATE_TEST(an_empty_directory_of_the_old_version_is_fine),
         MIGRATE_TEST(what_cannot_be_read_is_left_behind),
         MIGRATE_TEST(a_migration_that_was_cut_short_goes_on_where_it_was),
+        MIGRATE_TEST(tables_that_came_later_are_made),
         MIGRATE_TEST(the_index_of_version_3_is_made_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,12 +3,37 @@
 
 #define NONE WALL_NONE
 
-enum { POINTS_MAX = 12 };
+enum { POINTS_MAX = 12, ID_MAX = 1 << 20 };
 
 struct world {
     struct tracker_set *set;
     struct write_txn txn;
 };
+
+/* The catalogue has a series with this id. */
+static void give_id(struct fixture *fixture, uint32_t id)
+{
+    const struct schema_key key = schema_id_key(id);
+    struct buf row = BUF_EMPTY;
+    struct write_txn txn;
+    struct error err = ERROR_EMPTY;
+
+    buf_i64(&row, AT(MINUTE, 0));
+    write_key(&row, METRIC_COUNTER, "requests", "");
+    assert_true(write_txn_begin(fixture->store, NULL, &txn, &err));
+    assert_true(store_put(&txn, DATABASE_SERIES, store_key(&key), buf_view(&row), 0, &err));
+    assert_true(write_txn_commit(&txn, &err));
+    buf_fini(&row);
+}
+
+static int tracker_setup(void **state)
+{
+    assert_int_equal(fixture_setup(state), 0);
+    give_id(*state, ID_MAX);
+    return 0;
+}
+
+#define TRACKER_TEST(test) cmocka_unit_test_setup_teardown(test, tracker_setup, fixture_teardown)
 
 static void begin(struct world *world, struct fixture *fixture)
 {
@@ -322,6 +347,35 @@ static void what_cannot_be_read_was_never_seen(void **state)
     }
 }
 
+/* A number of a series that was never given is damage: it takes no memory, and whatever series gets
+ * it some day is a new one. */
+static void an_id_that_was_never_given_is_left_out(void **state)
+{
+    static const struct {
+        uint32_t newest;
+        struct str row;
+        size_t count;
+    } cases[] = {
+        {ID_MAX, {"\1\x80\x80\x40\x09\4\xc8\1", 8}, 1},              /* the newest itself */
+        {ID_MAX, {"\1\x81\x80\x40\x09\4\xc8\1", 8}, 0},              /* the one after it */
+        {ID_MAX, {"\1\xff\xff\xff\xff\x0f\x09\4\xc8\1", 10}, 0},     /* the greatest */
+        {UINT32_MAX, {"\1\xff\xff\xff\xff\x0f\x09\4\xc8\1", 10}, 1}, /* which is one now */
+    };
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct world world = {.set = tracker_set_new()};
+        struct error err = ERROR_EMPTY;
+        give_id(*state, cases[i].newest);
+        assert_true(write_txn_begin(((struct fixture *)*state)->store, NULL, &world.txn, &err));
+        put_row(&world, 7, cases[i].row);
+        assert_true(tracker_set_begin(world.set, &world.txn.reader, &err));
+        assert_int_equal(tracker_set_count(world.set), cases[i].count);
+        assert_in_range(tracker_set_size_bytes(world.set), 1, 4 << 20);
+        write_txn_abort(&world.txn);
+        tracker_set_free(world.set);
+    }
+}
+
 /* Rows that are none do not keep others from being appended. */
 static void rows_of_strangers_are_left_alone(void **state)
 {
@@ -577,20 +631,21 @@ static void what_counters_counted_is_what_is_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        STORE_TEST(counting_follows_the_rules),
-        STORE_TEST(a_gap_is_counted_whole_and_says_since_when),
-        STORE_TEST(two_senders_of_one_series_are_noticed_at_the_fourth_drop),
-        STORE_TEST(resets_that_are_far_apart_are_restarts),
-        STORE_TEST(what_was_not_committed_is_forgotten),
-        STORE_TEST(what_was_in_doubt_and_holds_is_kept),
-        STORE_TEST(what_cannot_be_read_was_never_seen),
-        STORE_TEST(rows_of_strangers_are_left_alone),
-        STORE_TEST(the_log_is_cleaned_as_it_goes),
-        STORE_TEST(increments_count_once),
-        STORE_TEST(levels_are_taken_in_order),
-        STORE_TEST(a_form_that_changes_goes_on_where_the_other_ended),
-        STORE_TEST(trackers_of_series_that_are_gone_are_forgotten),
-        STORE_TEST(what_counters_counted_is_what_is_counted),
+        TRACKER_TEST(counting_follows_the_rules),
+        TRACKER_TEST(a_gap_is_counted_whole_and_says_since_when),
+        TRACKER_TEST(two_senders_of_one_series_are_noticed_at_the_fourth_drop),
+        TRACKER_TEST(resets_that_are_far_apart_are_restarts),
+        TRACKER_TEST(what_was_not_committed_is_forgotten),
+        TRACKER_TEST(what_was_in_doubt_and_holds_is_kept),
+        TRACKER_TEST(what_cannot_be_read_was_never_seen),
+        TRACKER_TEST(an_id_that_was_never_given_is_left_out),
+        TRACKER_TEST(rows_of_strangers_are_left_alone),
+        TRACKER_TEST(the_log_is_cleaned_as_it_goes),
+        TRACKER_TEST(increments_count_once),
+        TRACKER_TEST(levels_are_taken_in_order),
+        TRACKER_TEST(a_form_that_changes_goes_on_where_the_other_ended),
+        TRACKER_TEST(trackers_of_series_that_are_gone_are_forgotten),
+        TRACKER_TEST(what_counters_counted_is_what_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -371,6 +371,43 @@ static void steps_end_within_their_bytes(void **state)
     world_close(&world);
 }
 
+/* Numbers of calendars are never given again: with none left the further zones have no days, and
+ * all else goes on, also retention, which waits for days that are to come. */
+static void a_calendar_without_a_number_is_waited_for_by_nobody(void **state)
+{
+    struct world world;
+    struct write_txn txn;
+    struct error err = ERROR_EMPTY;
+    struct schema_key zone = schema_name_key(STR("Zone/Last"));
+    uint32_t number = 0;
+    (void)state;
+
+    world_open(&world, "2025-11-20", 1);
+    world.options.calendar_count = 1;
+    new_upkeep(&world);
+    run_evenly(&world, QUARTERS_PER_DAY);
+    assert_true(write_txn_begin(world.fixture.store, NULL, &txn, &err));
+    assert_true(
+        store_put(&txn, DATABASE_CALENDARS, store_key(&zone), STR("\xff\xff\0\0"), 0, &err));
+    assert_false(parts_add_calendar(&txn, str_of(ZONES[1]), &number, &err));
+    assert_int_equal(err.kind, ERROR_FULL);
+    assert_true(parts_add_calendar(&txn, str_of(ZONES[0]), &number, &err));
+    assert_int_equal(number, 1);
+    number_commit(&txn);
+
+    world.options.calendar_count = CALENDARS;
+    world.options.keep = (struct retention){.minute = MS_PER_DAY, .quarter = 2 * MS_PER_DAY};
+    new_upkeep(&world);
+    run_evenly(&world, 4 * QUARTERS_PER_DAY);
+    struct read_txn *reader = read_begin(&world.fixture);
+    assert_int_equal(parts_calendar(reader, str_of(ZONES[1])), 0);
+    read_txn_end(reader);
+    assert_true(is_in_day(&world, 0, minute_now(&world) - 2 * 24 * 60));
+    assert_true(mark_of(&world, MARK_KEPT_QUARTER) * MINUTES_PER_QUARTER >
+                minute_now(&world) - 3 * 24 * 60);
+    world_close(&world);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_level_always_says_the_same),
     cmocka_unit_test(steady_data_ends_in_one_partition_a_window),
@@ -380,6 +417,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_import_of_older_days_ends_like_live_data),
     cmocka_unit_test(history_from_before_all_quarters_reaches_its_days),
     cmocka_unit_test(a_calendar_that_came_late_gets_no_days_before_it),
+    cmocka_unit_test(a_calendar_without_a_number_is_waited_for_by_nobody),
     cmocka_unit_test(an_import_of_many_windows_takes_several_folds),
     cmocka_unit_test(many_late_cells_are_folded_when_nothing_comes_any_more),
     cmocka_unit_test(a_quarter_without_cells_only_moves_the_marks),

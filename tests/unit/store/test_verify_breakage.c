@@ -1,4 +1,6 @@
 /* What verify says when somebody broke the store: each kind of thing, by hand. */
+#include "store/mixed.h"
+#include "store/removed.h"
 #include "store/walk.h"
 #include "verify_world.h"
 
@@ -511,6 +513,63 @@ static void track_no_series(struct write_txn *txn)
     put_row(txn, DATABASE_TRACKERS, &key, STR("\1\x83\x12\x09\0\0"));
 }
 
+static void put_named(struct write_txn *txn, enum database database, const char *name,
+                      struct str value)
+{
+    const struct schema_key key = schema_name_key(str_of(name));
+    put_row(txn, database, &key, value);
+}
+
+static void damage_mixed(struct write_txn *txn)
+{
+    put_named(txn, DATABASE_MIXED, "orders", STR("\6\0\0\0orders\1\0\0\0"));
+}
+
+static void rename_mixed(struct write_txn *txn)
+{
+    struct error err = ERROR_EMPTY;
+    const struct schema_key key = schema_name_key(STR("orders"));
+    struct row row;
+
+    assert_true(mixed_note(txn, STR("orders"), (struct mixed_span){1, 2}, &err));
+    first_row(txn, DATABASE_MIXED, &row);
+    put_named(txn, DATABASE_MIXED, "orderz", (struct str){row.value, row.len});
+    assert_true(store_remove(txn, DATABASE_MIXED, store_key(&key), &err));
+}
+
+static void damage_kept(struct write_txn *txn)
+{
+    put_named(txn, DATABASE_KEPT, "orders", STR("12345678"));
+}
+
+static void damage_seen(struct write_txn *txn)
+{
+    const struct schema_key key = schema_id_key(3);
+    put_row(txn, DATABASE_SEEN, &key, STR("\1\0"));
+}
+
+static void damage_removed(struct write_txn *txn)
+{
+    const struct schema_key key = schema_id_key(0);
+    put_row(txn, DATABASE_REMOVED, &key, STR("\1"));
+}
+
+static void remove_what_is_there(struct write_txn *txn)
+{
+    struct error err = ERROR_EMPTY;
+    assert_true(removed_add(txn, 2, &err));
+}
+
+static void damage_metric(struct write_txn *txn)
+{
+    put_named(txn, DATABASE_METRICS, "orders", STR("\1"));
+}
+
+static void damage_index(struct write_txn *txn)
+{
+    flip(txn, DATABASE_INDEX, 12);
+}
+
 static void damage_identity(struct write_txn *txn)
 {
     cut(txn, DATABASE_IDENTITIES);
@@ -605,6 +664,15 @@ static const struct breakage BREAKAGES[] = {
     {damage_gauge, "series", "the level of series 3", "its row is damaged"},
     {damage_tracker, "series", "row 1 of the trackers", "its row is damaged"},
     {track_no_series, "series", "row 2 of the trackers", "the series 2307 is not in the catalogue"},
+    {damage_mixed, "series", "a mark of two senders", "its row is damaged"},
+    {rename_mixed, "series", "a mark of two senders", "its row is that of 'orders'"},
+    {damage_kept, "mark", "what is kept of metric 'orders'", "its row is damaged"},
+    {damage_seen, "series", "row 3 of when series were seen", "its row is damaged"},
+    {damage_removed, "series", "row 0 of the removed series", "its row is damaged"},
+    {remove_what_is_there, "series", "row 0 of the removed series",
+     "the series 2 is in the catalogue"},
+    {damage_metric, "catalogue", "the row of metric 'orders'", "its row is damaged"},
+    {damage_index, "catalogue", "the catalogue", "index run 1 in data directory"},
     {damage_identity, "identity", "identity 0000000000000005", "its row is damaged"},
     {lose_age, "identity", "identity 0000000000000005", "it is not in the list of ages"},
     {lose_identity, "identity", "identity 0000000000000005", "the list of ages has it at 17"},

@@ -643,6 +643,67 @@ static void days_of_zones_that_were_not_told_are_not_whole(void **state)
     buf_fini(&both.text);
 }
 
+/* A transaction that did not hold is tried again with the same import. */
+static void an_import_that_is_tried_again_is_the_same(void **state)
+{
+    struct test *test = *state;
+    struct place target;
+    struct day_import *import = day_import_new();
+    struct error err = ERROR_EMPTY;
+    struct period day = calendar_period(test->calendars[2], PERIOD_DAY, BEGIN + MS_PER_DAY);
+    const wall_ms window = QUARTERS_PER_WINDOW * QUARTER_MS;
+    const struct export_gap gap = {STR("Asia/Kathmandu"), WALL_NONE};
+    const struct export_metric metric = {STR("metric0"), day.to + window - day.to % window, &gap,
+                                         1};
+    const struct calendar *kathmandu = test->calendars[2];
+    const struct civil date = calendar_civil(kathmandu, day.from);
+    const struct export_day facts = {
+        .zone = gap.zone, .day = civil_days(&date), .from = day.from, .to = day.to};
+    const struct export_zone zone = {gap.zone, facts.day, facts.day + 1};
+    struct delta *delta = delta_new();
+
+    open_place(&target, test, ZONES, &test->source.options.keep);
+    day_import_add_zone(import, &zone);
+    day_import_add_metric(import, &metric);
+    for (int i = 0; i < 3; i++) { /* of one day, which become one */
+        struct cell cell = CELL_EMPTY;
+        aggregate_add(&cell.aggregate, i, WEIGHT_ONE, day.from + i, 0);
+        uint32_t series = delta_series_of(delta, 0);
+        day_import_add_cell(import, delta->series[series].key, &facts, &cell);
+    }
+    for (int try = 0; try < 3; try++) {
+        struct write_txn txn;
+        bool has_group = false;
+        const struct day_import_into into = {target.engine.upkeep, target.engine.catalog,
+                                             &has_group, &txn, test->now};
+        assert_true(write_txn_begin(target.engine.store, NULL, &txn, &err));
+        uint64_t number = store_commit_number(&txn.reader) + 1;
+        if (!day_import_apply(&into, import, &err))
+            fail_msg("%s", err.text);
+        assert_false(import->repeated);
+        if (try == 2) {
+            assert_true(meta_put(&txn, "commit", number, &err));
+            assert_true(write_txn_commit(&txn, &err));
+            break;
+        }
+        write_txn_abort(&txn);
+        catalog_forget(target.engine.catalog);
+        struct figure nothing = read_figure(&target, 0, day.from, day.to);
+        assert_int_equal(nothing.cell.aggregate.count, 0);
+        cell_fini(&nothing.cell);
+        (void)engine_upkeep(&target.engine, SIZE_MAX);
+    }
+    struct figure figure = read_figure(&target, 0, day.from, day.to);
+    assert_true(figure.complete);
+    assert_int_equal(figure.cell.aggregate.count, 3 * WEIGHT_ONE);
+    assert_true(aggregate_sum(&figure.cell.aggregate) == 3);
+    cell_fini(&figure.cell);
+    expect_sound(&target);
+    day_import_free(import);
+    delta_free(delta);
+    close_place(&target);
+}
+
 #define WORDS ",\"count\":65536,\"sum\":3.0,\"sum_low\":0.0,\"min\":3.0,\"max\":3.0,\"first\":3.0"
 #define TIMES                                                                                      \
     ",\"first_at\":1774051200000,\"first_arrival\":0,\"last\":3.0,\"last_at\":1774051200000,"      \
@@ -741,6 +802,7 @@ int main(void)
         cmocka_unit_test(a_metric_that_has_hours_of_that_time_is_refused),
         cmocka_unit_test(days_that_are_there_are_added_to_once),
         cmocka_unit_test(days_of_zones_that_were_not_told_are_not_whole),
+        cmocka_unit_test(an_import_that_is_tried_again_is_the_same),
         cmocka_unit_test(what_contradicts_the_store_is_refused),
         cmocka_unit_test(days_that_are_kept_no_longer_are_left_out),
     };

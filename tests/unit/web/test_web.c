@@ -1,5 +1,6 @@
 /* The API over a real store, writer and socket: shapes, figures and mistakes. */
 #include "alert/alert_state.h"
+#include "ingest/network.h"
 #include "web_fixture.h"
 
 /* Signups of three days; 25 October 2026 has 25 hours. */
@@ -550,6 +551,151 @@ static void the_loopback_address_does_not_write(void **state)
     json_decref(tree);
 }
 
+/* --- tokens --- */
+
+static char *add_token(struct scene *scene, const char *name, const char *role)
+{
+    char body[200];
+
+    (void)snprintf(body, sizeof body, "{\"name\":\"%s\",\"role\":\"%s\"}", name, role);
+    json_t *tree = ask(scene, "/api/v1/tokens", str_of(body), 200);
+    char *text = strdup(json_string_value(at(tree, "token")));
+    json_decref(tree);
+    assert_non_null(text);
+    return text;
+}
+
+/* The status of a request to the address with a token, NULL without one. */
+static long ask_address(struct scene *scene, const char *path, const char *token, const char *body)
+{
+    struct buf out = BUF_EMPTY;
+    char url[300];
+    char header[200];
+
+    (void)snprintf(url, sizeof url, "http://%s%s", web_http_address(scene->web), path);
+    if (token != NULL) {
+        (void)snprintf(header, sizeof header, "Authorization: Bearer %s", token);
+        scene->headers = curl_slist_append(NULL, header);
+    }
+    long status = request(scene, NULL, url, str_of(body), &out, NULL);
+    curl_slist_free_all(scene->headers);
+    scene->headers = NULL;
+    buf_fini(&out);
+    return status;
+}
+
+static void a_role_says_what_a_token_may(void **state)
+{
+    static const char push_body[] = "{\"samples\":[{\"name\":\"a\",\"value\":1}]}";
+    static const struct {
+        const char *role;
+        long status, push, clock;
+    } cases[] = {{NULL, 200, 403, 403},     {"ingest", 403, 200, 403},   {"viewer", 200, 403, 403},
+                 {"editor", 200, 200, 403}, {"approver", 200, 200, 403}, {"admin", 200, 200, 200}};
+    struct scene *scene = *state;
+
+    scene_start_writer(scene);
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        const char *role = cases[i].role;
+        char *token = role == NULL ? NULL : add_token(scene, role, role);
+        assert_int_equal(ask_address(scene, "/api/v1/status", token, NULL), cases[i].status);
+        assert_int_equal(ask_address(scene, "/api/v1/push", token, push_body), cases[i].push);
+        assert_int_equal(ask_address(scene, "/api/v1/tokens", token, NULL), cases[i].clock);
+        free(token);
+    }
+    assert_int_equal(ask_address(scene, "/api/v1/status", "kpid_wrong", NULL), 401);
+}
+
+static void reading_needs_a_token_where_the_configuration_says_so(void **state)
+{
+    struct scene *scene = *state;
+
+    scene->config.http_access.tokens = true;
+    web_reload(scene->web, &scene->config);
+    assert_int_equal(ask_address(scene, "/healthz", NULL, NULL), 200);
+    assert_int_equal(ask_address(scene, "/readyz", NULL, NULL), 200);
+    assert_int_equal(ask_address(scene, "/api/v1/status", NULL, NULL), 401);
+    assert_int_equal(ask_address(scene, "/metrics", NULL, NULL), 401);
+    json_decref(get(scene, "/api/v1/status")); /* on the control socket */
+}
+
+static void a_revoked_token_is_refused_at_once_and_none_is_ever_shown(void **state)
+{
+    struct scene *scene = *state;
+    struct buf out = BUF_EMPTY;
+
+    scene_start_writer(scene);
+    char *token = add_token(scene, "web-1", "viewer");
+    assert_int_equal(ask_address(scene, "/api/v1/status", token, NULL), 200);
+    assert_int_equal(request(scene, NULL, "/api/v1/tokens", STR_EMPTY, &out, NULL), 200);
+    buf_char(&out, '\0');
+    assert_non_null(strstr(out.bytes, "\"name\":\"web-1\",\"role\":\"viewer\""));
+    assert_null(strstr(out.bytes, token));
+    json_decref(ask(scene, "/api/v1/tokens/revoke", STR("{\"name\":\"web-1\"}"), 200));
+    assert_int_equal(ask_address(scene, "/api/v1/status", token, NULL), 401);
+    json_decref(ask(scene, "/api/v1/tokens/revoke", STR("{\"name\":\"web-1\"}"), 404));
+    free(token);
+    buf_fini(&out);
+}
+
+static void bad_tokens_are_refused_with_words(void **state)
+{
+    static const struct {
+        const char *body;
+        long status;
+        const char *words;
+    } cases[] = {
+        {"{}", 400, "'' is not the name of a token"},
+        {"{\"name\":\"a b\",\"role\":\"viewer\"}", 400, "'a b' is not the name of a token"},
+        {"{\"name\":\"b\",\"role\":\"boss\"}", 400, "'boss' is not a role"},
+        {"{\"name\":\"b\"}", 400, "'' is not a role"},
+        {"{\"name\":\"a\",\"role\":\"viewer\"}", 409, "there is a token 'a'"},
+        {"{\"name\":\"filed\",\"role\":\"viewer\"}", 409, "there is a token 'filed'"},
+    };
+    const struct token filed = {.name = "filed", .role = ROLE_VIEWER, .from_file = true};
+    struct scene *scene = *state;
+
+    scene->config.tokens = &filed;
+    scene->config.token_count = 1;
+    web_reload(scene->web, &scene->config);
+    scene_start_writer(scene);
+    free(add_token(scene, "a", "viewer"));
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        json_t *tree = ask(scene, "/api/v1/tokens", str_of(cases[i].body), cases[i].status);
+        assert_json_text(tree, "error.message", cases[i].words);
+        json_decref(tree);
+    }
+    json_t *tree = ask(scene, "/api/v1/tokens/revoke", STR("{\"name\":\"filed\"}"), 409);
+    assert_json_text(tree, "error.message", "the token 'filed' stands in the file of server.auth");
+    json_decref(tree);
+}
+
+static void who_may_not_ask_is_told_so(void **state)
+{
+    struct scene *scene = *state;
+    struct network elsewhere;
+    struct error err = ERROR_EMPTY;
+
+    assert_true(network_parse(STR("192.0.2.0/24"), &elsewhere, &err));
+    scene->config.http_access.allow = &elsewhere;
+    scene->config.http_access.allow_count = 1;
+    web_reload(scene->web, &scene->config);
+    assert_int_equal(ask_address(scene, "/healthz", NULL, NULL), 403);
+    scene->config.http_access.allow_count = 0;
+    web_reload(scene->web, &scene->config);
+    assert_int_equal(ask_address(scene, "/healthz", NULL, NULL), 200);
+}
+
+static void wrong_tokens_are_refused_for_a_minute(void **state)
+{
+    struct scene *scene = *state;
+
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(ask_address(scene, "/api/v1/status", "wrong", NULL), 401);
+    assert_int_equal(ask_address(scene, "/api/v1/status", "wrong", NULL), 429);
+    json_decref(get(scene, "/api/v1/status"));
+}
+
 static void a_reload_changes_what_is_shown(void **state)
 {
     struct scene *scene = *state;
@@ -589,6 +735,12 @@ int main(void)
         WEB_TEST(metrics_are_in_prometheus_form),
         WEB_TEST(what_is_not_there_is_said),
         WEB_TEST(the_loopback_address_does_not_write),
+        WEB_TEST(a_role_says_what_a_token_may),
+        WEB_TEST(reading_needs_a_token_where_the_configuration_says_so),
+        WEB_TEST(a_revoked_token_is_refused_at_once_and_none_is_ever_shown),
+        WEB_TEST(bad_tokens_are_refused_with_words),
+        WEB_TEST(who_may_not_ask_is_told_so),
+        WEB_TEST(wrong_tokens_are_refused_for_a_minute),
         WEB_TEST(a_reload_changes_what_is_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

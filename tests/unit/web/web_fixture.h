@@ -31,6 +31,7 @@ struct scene {
     _Atomic bool is_ready; /* the web thread asks, the test sets */
     struct web *web;
     CURL *curl;
+    struct curl_slist *headers; /* of requests; NULL: none */
 };
 
 static inline size_t scene_listeners(struct web_listener *out, size_t max, void *arg)
@@ -219,6 +220,7 @@ static inline long request(struct scene *scene, const char *method, const char *
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.text);
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
     }
+    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, scene->headers);
     if (method != NULL)
         (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     CURLcode code = curl_easy_perform(curl);

@@ -1,0 +1,342 @@
+#include "ingest/otlp_points.h"
+
+enum { FLAG_NO_VALUE = 1, NS_PER_MS = 1000000 };
+
+/* --- what all have ---------------------------------------------------------------------------- */
+
+/* Whether the field is one of those that all points have, under numbers that differ; then it is
+ * read. */
+static inline bool read_common(struct wire *wire, struct otlp_point *point,
+                               struct otlp_labels *labels, unsigned attributes, unsigned flags)
+{
+    if (wire->tag == WIRE_TAG(attributes, WIRE_BYTES)) {
+        if (!otlp_labels_take(labels, wire_bytes(wire)))
+            (void)wire_fail(wire);
+    } else if (wire->tag == WIRE_TAG(2, WIRE_FIXED64)) {
+        point->start_ns = wire_fixed64(wire);
+    } else if (wire->tag == WIRE_TAG(3, WIRE_FIXED64)) {
+        point->time_ns = wire_fixed64(wire);
+    } else if (wire->tag == WIRE_TAG(flags, WIRE_VARINT)) {
+        point->has_no_value = (wire_varint(wire) & FLAG_NO_VALUE) != 0;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void begin(struct otlp_point *point, struct otlp_labels *labels)
+{
+    *point = (struct otlp_point){.number = OTLP_NO_NUMBER};
+    otlp_labels_begin(labels);
+}
+
+static void begin_parts(struct otlp_parts *parts)
+{
+    parts->bound_count = parts->count_count = parts->quantile_count = 0;
+    parts->positive.offset = parts->negative.offset = 0;
+    parts->positive.count = parts->negative.count = 0;
+    parts->has_too_many = false;
+}
+
+static double read_double_field(struct wire *wire, bool *has)
+{
+    *has = true;
+    return wire_double(wire_fixed64(wire));
+}
+
+/* --- numbers ---------------------------------------------------------------------------------- */
+
+bool otlp_point_read_number(struct str bytes, struct otlp_point *point, struct otlp_labels *labels)
+{
+    struct wire wire = wire_of(bytes);
+
+    begin(point, labels);
+    while (wire_next(&wire)) {
+        if (read_common(&wire, point, labels, 7, 8))
+            continue;
+        switch (wire.tag) {
+        case WIRE_TAG(4, WIRE_FIXED64):
+            point->number = OTLP_DOUBLE;
+            point->bits = wire_fixed64(&wire);
+            break;
+        case WIRE_TAG(6, WIRE_FIXED64):
+            point->number = OTLP_INTEGER;
+            point->bits = wire_fixed64(&wire);
+            break;
+        default:
+            wire_skip(&wire);
+        }
+    }
+    return wire.ok;
+}
+
+/* --- explicit histograms ---------------------------------------------------------------------- */
+
+static void add_count(struct otlp_parts *parts, uint64_t count)
+{
+    if (parts->count_count == sizeof parts->counts / sizeof parts->counts[0])
+        parts->has_too_many = true;
+    else
+        parts->counts[parts->count_count++] = count;
+}
+
+static void add_bound(struct otlp_parts *parts, uint64_t bits)
+{
+    if (parts->bound_count == BOUNDED_BOUNDS_MAX)
+        parts->has_too_many = true;
+    else
+        parts->bounds[parts->bound_count++] = wire_double(bits);
+}
+
+static void read_packed(struct wire *wire, struct otlp_parts *parts,
+                        void (*add)(struct otlp_parts *parts, uint64_t number))
+{
+    struct wire packed = wire_of(wire_bytes(wire));
+
+    while (wire_more(&packed)) {
+        uint64_t number = wire_fixed64(&packed);
+        if (packed.ok)
+            add(parts, number);
+    }
+    if (!packed.ok)
+        (void)wire_fail(wire);
+}
+
+bool otlp_point_read_histogram(struct str bytes, struct otlp_point *point,
+                               struct otlp_labels *labels, struct otlp_parts *parts)
+{
+    struct wire wire = wire_of(bytes);
+
+    begin(point, labels);
+    begin_parts(parts);
+    while (wire_next(&wire)) {
+        if (read_common(&wire, point, labels, 9, 10))
+            continue;
+        switch (wire.tag) {
+        case WIRE_TAG(4, WIRE_FIXED64):
+            point->count = wire_fixed64(&wire);
+            break;
+        case WIRE_TAG(5, WIRE_FIXED64):
+            point->sum = read_double_field(&wire, &point->has_sum);
+            break;
+        case WIRE_TAG(6, WIRE_BYTES):
+            read_packed(&wire, parts, add_count);
+            break;
+        case WIRE_TAG(6, WIRE_FIXED64):
+            add_count(parts, wire_fixed64(&wire));
+            break;
+        case WIRE_TAG(7, WIRE_BYTES):
+            read_packed(&wire, parts, add_bound);
+            break;
+        case WIRE_TAG(7, WIRE_FIXED64):
+            add_bound(parts, wire_fixed64(&wire));
+            break;
+        case WIRE_TAG(11, WIRE_FIXED64):
+            point->min = read_double_field(&wire, &point->has_min);
+            break;
+        case WIRE_TAG(12, WIRE_FIXED64):
+            point->max = read_double_field(&wire, &point->has_max);
+            break;
+        default:
+            wire_skip(&wire);
+        }
+    }
+    return wire.ok;
+}
+
+/* --- exponential histograms ------------------------------------------------------------------- */
+
+static void add_bucket(struct otlp_parts *parts, struct otlp_side *side, uint64_t count)
+{
+    if (side->count == OTLP_BUCKETS_MAX)
+        parts->has_too_many = true;
+    else
+        side->counts[side->count++] = count;
+}
+
+static int32_t read_sint32(struct wire *wire)
+{
+    return (int32_t)wire_zigzag((uint32_t)wire_varint(wire));
+}
+
+/* A Buckets message that comes again goes on, as protobuf has it. */
+static bool read_side(struct otlp_parts *parts, struct otlp_side *side, struct str bytes)
+{
+    struct wire wire = wire_of(bytes);
+    struct wire packed;
+
+    while (wire_next(&wire)) {
+        switch (wire.tag) {
+        case WIRE_TAG(1, WIRE_VARINT):
+            side->offset = read_sint32(&wire);
+            break;
+        case WIRE_TAG(2, WIRE_BYTES):
+            packed = wire_of(wire_bytes(&wire));
+            while (wire_more(&packed))
+                add_bucket(parts, side, wire_varint(&packed));
+            if (!packed.ok)
+                (void)wire_fail(&wire);
+            break;
+        case WIRE_TAG(2, WIRE_VARINT):
+            add_bucket(parts, side, wire_varint(&wire));
+            break;
+        default:
+            wire_skip(&wire);
+        }
+    }
+    return wire.ok;
+}
+
+bool otlp_point_read_exponential(struct str bytes, struct otlp_point *point,
+                                 struct otlp_labels *labels, struct otlp_parts *parts)
+{
+    struct wire wire = wire_of(bytes);
+    bool ok = true;
+
+    begin(point, labels);
+    begin_parts(parts);
+    point->is_exponential = true;
+    while (ok && wire_next(&wire)) {
+        if (read_common(&wire, point, labels, 1, 10))
+            continue;
+        switch (wire.tag) {
+        case WIRE_TAG(4, WIRE_FIXED64):
+            point->count = wire_fixed64(&wire);
+            break;
+        case WIRE_TAG(5, WIRE_FIXED64):
+            point->sum = read_double_field(&wire, &point->has_sum);
+            break;
+        case WIRE_TAG(6, WIRE_VARINT):
+            point->scale = read_sint32(&wire);
+            break;
+        case WIRE_TAG(7, WIRE_FIXED64):
+            point->zeros = wire_fixed64(&wire);
+            break;
+        case WIRE_TAG(8, WIRE_BYTES):
+            ok = read_side(parts, &parts->positive, wire_bytes(&wire));
+            break;
+        case WIRE_TAG(9, WIRE_BYTES):
+            ok = read_side(parts, &parts->negative, wire_bytes(&wire));
+            break;
+        case WIRE_TAG(12, WIRE_FIXED64):
+            point->min = read_double_field(&wire, &point->has_min);
+            break;
+        case WIRE_TAG(13, WIRE_FIXED64):
+            point->max = read_double_field(&wire, &point->has_max);
+            break;
+        default:
+            wire_skip(&wire);
+        }
+    }
+    return ok && wire.ok;
+}
+
+/* --- summaries -------------------------------------------------------------------------------- */
+
+static bool read_quantile(struct otlp_parts *parts, struct str bytes)
+{
+    struct wire wire = wire_of(bytes);
+    double quantile = 0;
+    double value = 0;
+
+    while (wire_next(&wire)) {
+        switch (wire.tag) {
+        case WIRE_TAG(1, WIRE_FIXED64):
+            quantile = wire_double(wire_fixed64(&wire));
+            break;
+        case WIRE_TAG(2, WIRE_FIXED64):
+            value = wire_double(wire_fixed64(&wire));
+            break;
+        default:
+            wire_skip(&wire);
+        }
+    }
+    if (parts->quantile_count == OTLP_QUANTILES_MAX) {
+        parts->has_too_many = true;
+        return wire.ok;
+    }
+    parts->quantiles[parts->quantile_count].quantile = quantile;
+    parts->quantiles[parts->quantile_count++].value = value;
+    return wire.ok;
+}
+
+bool otlp_point_read_summary(struct str bytes, struct otlp_point *point, struct otlp_labels *labels,
+                             struct otlp_parts *parts)
+{
+    struct wire wire = wire_of(bytes);
+    bool ok = true;
+
+    begin(point, labels);
+    begin_parts(parts);
+    while (ok && wire_next(&wire)) {
+        if (read_common(&wire, point, labels, 7, 8))
+            continue;
+        switch (wire.tag) {
+        case WIRE_TAG(4, WIRE_FIXED64):
+            point->count = wire_fixed64(&wire);
+            break;
+        case WIRE_TAG(5, WIRE_FIXED64):
+            point->sum = read_double_field(&wire, &point->has_sum);
+            break;
+        case WIRE_TAG(6, WIRE_BYTES):
+            ok = read_quantile(parts, wire_bytes(&wire));
+            break;
+        default:
+            wire_skip(&wire);
+        }
+    }
+    return ok && wire.ok;
+}
+
+/* --- what it means ---------------------------------------------------------------------------- */
+
+wall_ms otlp_point_at(const struct otlp_point *point, wall_ms now)
+{
+    return point->time_ns == 0 ? now : (wall_ms)(point->time_ns / NS_PER_MS);
+}
+
+wall_ms otlp_point_start(const struct otlp_point *point, wall_ms now)
+{
+    wall_ms at = otlp_point_at(point, now);
+    wall_ms start = (wall_ms)(point->start_ns / NS_PER_MS);
+
+    if (point->start_ns == 0 || start > at ||
+        (point->time_ns > 0 && point->start_ns > point->time_ns))
+        return WALL_NONE;
+    return start == at && point->time_ns > 0 && point->start_ns < point->time_ns ? at - 1 : start;
+}
+
+bool otlp_point_expand(const struct otlp_point *point, struct otlp_parts *parts, const char **words)
+{
+    struct batch_buckets *buckets = &parts->buckets;
+
+    *buckets = (struct batch_buckets){.count = point->count,
+                                      .has_sum = point->has_sum,
+                                      .sum = point->sum,
+                                      .has_extremes = point->has_min && point->has_max,
+                                      .min = point->min,
+                                      .max = point->max,
+                                      .is_exponential = point->is_exponential};
+    if (parts->has_too_many) {
+        *words = "the histogram has too many buckets";
+        return false;
+    }
+    if (point->is_exponential) {
+        buckets->scale = point->scale;
+        buckets->zeros = point->zeros;
+        buckets->positive = (struct histogram_buckets){
+            parts->positive.offset, parts->positive.count, parts->positive.counts};
+        buckets->negative = (struct histogram_buckets){
+            parts->negative.offset, parts->negative.count, parts->negative.counts};
+        return true;
+    }
+    if (parts->count_count != parts->bound_count + 1 &&
+        (parts->count_count > 0 || parts->bound_count > 0)) {
+        *words = "a histogram has one bucket count more than explicit bounds, or neither";
+        return false;
+    }
+    buckets->bounds = parts->bounds;
+    buckets->bound_count = parts->bound_count;
+    buckets->counts = parts->count_count == 0 ? NULL : parts->counts;
+    return true;
+}

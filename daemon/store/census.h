@@ -1,0 +1,105 @@
+/* Which series are active, how many each metric has, and whether there is room for one more (design
+ * 4.9, FIG-35).
+ *
+ * Active is what had a sample in the last CENSUS_HOURS. In memory, 6 bytes an id and some for each
+ * metric; the hours are saved now and then, so that a start knows them again. The values of labels
+ * are counted only of metrics that have as many series as a label may have values.
+ *
+ * A series beyond a limit joins the `__other__` of its metric and kind. These are counted apart and
+ * have the limit `series` for themselves.
+ *
+ * The writer's thread only. Private to store/. */
+#pragma once
+
+#include "series/delta.h"
+#include "series/room.h"
+#include "store/series_limits.h"
+#include "store/store_private.h"
+
+struct census;
+
+enum {
+    CENSUS_HOURS = 24,
+    CENSUS_IDS_A_ROW = 8192,
+    CENSUS_ROW_BYTES = CENSUS_IDS_A_ROW * 2,
+};
+
+/* `room` is told what is full; borrowed, NULL is fine. */
+struct census *census_new(struct room *room);
+void census_free(struct census *census); /* NULL is fine */
+
+void census_set_limits(struct census *census, const struct series_limits *limits);
+bool census_has_limits(const struct census *census);
+
+/* A number for the hour of `now`, never 0; it comes again after years. */
+uint16_t census_hour(wall_ms now);
+
+/* Whether the series is active; then it is from `hour` on. When it is an `__other__` that takes
+ * what is over a limit, `*metric` is its metric's number, else 0. */
+bool census_touch(struct census *census, uint32_t id, uint16_t hour, uint32_t *metric);
+bool census_is_active(const struct census *census, uint32_t id);
+
+/* Whether there is room for a series that is not active: ROOM_LIMIT_NONE, or what it is beyond.
+ * `*label` is the label that has too many values, empty otherwise. May read the keys of its
+ * metric's series. */
+enum room_limit census_ask(struct census *census, const struct read_txn *txn, struct str key,
+                           struct str *label);
+
+/* It is active from now on. Who calls tells the room (room_add_series). */
+void census_add(struct census *census, uint32_t id, struct str key, uint16_t hour);
+
+/* The same of an `__other__`; false: there is no room for it. Returns its metric's number as
+ * census_touch. */
+bool census_add_other(struct census *census, uint32_t id, struct str key, uint16_t hour,
+                      uint32_t *metric);
+
+/* A series was refused: the number of its metric, which stays as long as its `__other__` is active;
+ * `generation` tells it from another one that has the number later. */
+struct census_refusal {
+    struct str metric;
+    enum room_limit limit;
+    struct str label;
+};
+uint32_t census_refuse(struct census *census, const struct census_refusal *refusal,
+                       uint32_t *generation);
+
+/* There is no `__other__` of the metric after all. */
+void census_leave(struct census *census, uint32_t metric);
+
+/* The metric of a number; false when it is gone. */
+bool census_metric(const struct census *census, uint32_t number, uint32_t generation,
+                   struct str *name);
+
+/* So many samples of a transaction went to the `__other__` of a metric. */
+void census_count_other(struct census *census, uint32_t metric, uint64_t samples);
+
+/* The series is gone. */
+void census_remove(struct census *census, uint32_t id, struct str key);
+
+/* A transaction begins, and the one before holds; or what it did is taken back. */
+void census_begin_group(struct census *census);
+void census_forget(struct census *census);
+
+/* What the transaction sent to `__other__`, for a log line; `metric` is one of them. */
+struct census_group {
+    uint64_t samples;
+    uint64_t refused; /* series that were */
+    char metric[STR_QUOTED_SIZE];
+    enum room_limit limit;
+};
+const struct census_group *census_group(const struct census *census);
+
+/* Once a second: series that were not seen for long make room, and the room is told. */
+void census_tick(struct census *census, wall_ms now, mono_ms mono);
+
+/* --- what lasts --- */
+
+/* Reads for some milliseconds: what was saved, at first, and which series are active when something
+ * became full, for the room. Whether there is more to read. Not inside a transaction. */
+bool census_work(struct census *census, struct store *store, wall_ms now);
+
+/* Saves some of what has changed since it was saved an hour ago, or all with `is_end`. */
+bool census_save(struct census *census, struct write_txn *txn, wall_ms now, bool is_end,
+                 struct error *err);
+
+size_t census_size_bytes(const struct census *census);

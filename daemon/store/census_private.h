@@ -1,0 +1,139 @@
+/* What a census is made of: census.c counts series and says whether there is room,
+ * census_turn.c lets time pass, tells the room and people, loads and saves. Nobody else includes
+ * this. */
+#pragma once
+
+#include "store/census.h"
+#include "store/series_table.h"
+
+enum {
+    HOURS_MAX = UINT16_MAX, /* numbers of hours, 1 to this */
+    LABEL_REFUSALS = 1000,  /* of a metric with room but for one label, until all is full */
+    LOAD_SERIES = 4096,     /* at once: some milliseconds */
+    SAVE_ROWS = 8,          /* the same */
+    SAVE_EVERY_HOURS = 1,
+    EPOCH_MS = 60 * 1000, /* shards begin anew at most so often */
+    SHOW_MS = 1000,       /* for each 10,000 offenders */
+    SHOW_AT_ONCE = 10 * 1000,
+    ROOM_PART = 16, /* a limit is free again when so much of it is: it must not go to and fro */
+};
+
+/* Of a chunk's metric: it is the `__other__` of that one. */
+#define IS_OTHER UINT32_C(0x80000000)
+
+#define GENERATIONS UINT32_C(0x1fffffff) /* so many bits of it are remembered */
+
+struct chunk {
+    uint16_t seen[CENSUS_IDS_A_ROW];   /* hour; 0: not active */
+    uint32_t metric[CENSUS_IDS_A_ROW]; /* number, of active ones */
+    uint32_t active;
+    bool is_changed; /* since it was saved */
+    uint16_t saved;  /* hour; 0: never */
+};
+
+/* Of a metric with many series: 128 random bits of a label, and of a label and value. */
+struct label_counts {
+    struct series_table values; /* note: active series that have it */
+    struct series_table labels; /* note: its values */
+};
+
+struct offender {
+    size_t place; /* in census.offenders */
+    char *name;
+    size_t name_len;
+    char label[ROOM_NAME_SIZE];
+    enum room_limit limit;  /* the last one that was met */
+    bool is_full;           /* since the last review */
+    bool is_told;           /* the room says so */
+    uint32_t refusals;      /* since the last review */
+    uint64_t samples;       /* sent to `__other__` */
+    uint64_t group_samples; /* of the transaction that is open */
+};
+
+/* What only metrics with many series or with an `__other__` need. */
+struct metric_more {
+    struct label_counts *labels; /* NULL: not counted */
+    struct offender *offender;   /* NULL: it is none */
+};
+
+/* There may be as many as series: small. */
+struct metric {
+    uint64_t name;            /* hash */
+    struct metric_more *more; /* NULL: nothing */
+    uint32_t active;          /* of one that is gone: the next one that is; 0: none */
+    uint32_t generation;
+    uint32_t last_minute; /* of its newest sample, since 1970; 0: none is known */
+    uint32_t samples[2];  /* in this span of CENSUS_SPAN_MS, in the last one */
+    uint32_t others;      /* active `__other__` */
+};
+
+struct census {
+    struct room *room;
+    struct series_limits limits;
+    uint64_t seed;
+
+    struct chunk **chunks; /* NULL: nobody of it is active */
+    size_t chunk_count;
+    uint64_t active;
+    uint64_t others;
+
+    struct metric *metrics; /* by number - 1 */
+    size_t metric_count, metric_capacity;
+    uint32_t free_metric; /* number of the first one that may be used again; 0: none */
+    uint32_t *by_name;    /* numbers, open addressing by the name's hash; 0: empty */
+    size_t name_slots, name_count;
+    uint32_t span;       /* number of the one that is counted */
+    uint32_t *offenders; /* numbers */
+    size_t offender_count, offender_capacity;
+
+    bool is_full;
+    bool has_to_tell;
+    bool has_changed; /* there may be room again */
+    bool wants_epoch; /* there is */
+    uint16_t swept;
+    mono_ms epoch_at, shown_at;
+
+    /* of the transaction that is open */
+    bool is_forgetting;  /* it may hold after all, so what was refused stays known */
+    uint32_t *group_ids; /* made active */
+    size_t group_count, group_capacity;
+    uint32_t *group_metrics; /* whose `__other__` took samples */
+    size_t group_metric_count, group_metric_capacity;
+    struct census_group group;
+
+    uint32_t load_next; /* 0: done */
+    uint32_t tell_next; /* 0: nothing is being told */
+    size_t save_next;   /* chunk */
+};
+
+static inline struct metric *census_metric_at(const struct census *census, uint32_t number)
+{
+    return &census->metrics[number - 1];
+}
+
+static inline struct label_counts *census_labels(const struct metric *metric)
+{
+    return metric->more == NULL ? NULL : metric->more->labels;
+}
+
+static inline struct offender *census_offender_of(const struct metric *metric)
+{
+    return metric->more == NULL ? NULL : metric->more->offender;
+}
+
+/* In hours; what is in the future has not been long ago. */
+static inline unsigned census_age(uint16_t seen, uint16_t hour)
+{
+    unsigned age = (unsigned)(hour + HOURS_MAX - seen) % HOURS_MAX;
+    return age > HOURS_MAX / 2 ? 0 : age;
+}
+
+/* The metric's number; it is made if there is none. */
+uint32_t census_metric_of(struct census *census, struct str name);
+struct offender *census_offender(struct census *census, uint32_t number, struct str name);
+void census_forget_labels(struct metric *metric);
+void census_enter(struct census *census, uint32_t id, uint32_t metric, uint16_t hour);
+
+/* Its metric may be gone afterwards. */
+void census_leave_series(struct census *census, struct chunk *chunk, uint32_t at);
+void census_tell_full(struct census *census, struct offender *offender);

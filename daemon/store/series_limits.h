@@ -1,0 +1,11 @@
+/* How many series there may be (design 4.9). */
+#pragma once
+
+#include <stdint.h>
+
+/* Of those that had a sample in the last 24 hours; 0: no limit. */
+struct series_limits {
+    uint64_t series;       /* in all */
+    uint64_t per_metric;   /* of one metric, all kinds together */
+    uint64_t label_values; /* values of one label of a metric */
+};

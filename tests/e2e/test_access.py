@@ -1,0 +1,421 @@
+"""Who may speak: TLS, tokens, networks, with the openssl and curl of this machine."""
+
+import hashlib
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+
+import native_client
+import pytest
+
+from conftest import BUILD, PATIENCE, wait_until
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("openssl") and shutil.which("curl")), reason="needs openssl(1) and curl(1)")
+
+
+def openssl(folder, *arguments):
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=PATIENCE)
+
+
+def make_authority(folder, name="ca"):
+    openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+            "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}")
+
+
+def make_certificate(folder, name, authority="ca"):
+    """NAME.crt and NAME.key, for localhost, in the place of those there were."""
+    openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", f"{name}.key.new", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+    (folder / "extensions").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.crt", "-CAkey", f"{authority}.key",
+            "-CAcreateserial", "-days", "2", "-extfile", "extensions", "-out", f"{name}.crt.new")
+    (folder / f"{name}.key.new").chmod(0o600)
+    for suffix in ("key", "crt"):
+        os.replace(folder / f"{name}.{suffix}.new", folder / f"{name}.{suffix}")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_authority(tmp_path)
+    make_certificate(tmp_path, "server")
+    return tmp_path
+
+
+TLS = "tls: {{ cert: {folder}/server.crt, key: {folder}/server.key{more} }}"
+
+
+def tls(folder, more=""):
+    return TLS.format(folder=folder, more=more)
+
+
+def curl(*arguments):
+    """The status of the answer (0: there was none), and its text."""
+    done = subprocess.run(["curl", "-s", "--noproxy", "*", "-m", str(PATIENCE), "-w", "\n%{http_code}",
+                           *map(str, arguments)], capture_output=True, text=True, check=False, timeout=PATIENCE + 5)
+    text, _, status = done.stdout.rpartition("\n")
+    return int(status or 0), text
+
+
+def write(port, *arguments, scheme="http"):
+    return curl(f"{scheme}://localhost:{port}/write", "-d", "m v=1", *arguments)
+
+
+def add_token(kpid, name, role):
+    return kpid.kpictl("token", "add", name, "--role", role).stdout.strip()
+
+
+def bearer(token):
+    return ("-H", f"Authorization: Bearer {token}")
+
+
+# --- addresses -----------------------------------------------------------------------------------
+
+
+def test_an_address_that_others_reach_needs_somebody_who_may_speak(kpid):
+    daemon = kpid('ingest:\n  - { protocol: statsd, listen: "udp:0.0.0.0:0" }\n', start=False)
+    daemon.spawn()
+    assert daemon.process.wait(PATIENCE) == 1
+    assert "'0.0.0.0:0' can be reached from other machines, and nothing says who may speak" in daemon.log()
+    assert "hint: add allow:" in daemon.log()
+    assert daemon.log().count("listening") == 0
+
+
+def test_with_allow_it_opens(kpid):
+    daemon = kpid('ingest:\n  - { protocol: statsd, listen: "udp:0.0.0.0:0", allow: [ 127.0.0.0/8 ] }\n')
+    port = daemon.port("udp", "0.0.0.0")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"a:1|c", ("127.0.0.1", port))
+    wait_until(lambda: daemon.stored() == 1, "the sample")
+
+
+@pytest.fixture
+def namespace():
+    """A network namespace with an address of its own, and ours on the other end of a cable."""
+    name = f"kpid{os.getpid()}"
+    ours, theirs = f"k{os.getpid()}a", f"k{os.getpid()}b"
+
+    def ip(*arguments, check=True):
+        return subprocess.run(["ip", *arguments], check=check, capture_output=True, timeout=PATIENCE)
+
+    if os.geteuid() != 0 or not shutil.which("ip"):
+        pytest.skip("needs root and ip(8) for a network namespace")
+    if ip("netns", "add", name, check=False).returncode != 0:
+        pytest.skip("this machine makes no network namespaces")
+    try:
+        if ip("link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", name, check=False).returncode:
+            pytest.skip("this machine makes no pairs of network devices")
+        ip("address", "add", "10.213.7.1/24", "dev", ours)
+        ip("link", "set", ours, "up")
+        for address in ("10.213.7.2/24", "10.213.7.3/24"):
+            ip("-n", name, "address", "add", address, "dev", theirs)
+        ip("-n", name, "link", "set", theirs, "up")
+        yield name
+    finally:
+        ip("netns", "delete", name, check=False)
+
+
+SAY = """
+import socket, sys
+own, port, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+with socket.socket(socket.AF_INET, getattr(socket, kind)) as s:
+    s.settimeout(30)
+    s.bind((own, 0))
+    s.connect(("10.213.7.1", port))
+    try:
+        s.sendall(b"a:1|c\\n")
+        if kind == "SOCK_STREAM":
+            s.shutdown(socket.SHUT_WR)
+            s.recv(1)
+    except OSError:  # closed at once
+        pass
+"""
+
+
+def test_neighbours_speak_when_their_network_is_allowed(kpid, namespace):
+    daemon = kpid("".join(["ingest:\n"] + [
+        f'  - {{ protocol: statsd, listen: "{transport}:10.213.7.1:0", allow: [ 10.213.7.2 ] }}\n'
+        for transport in ("udp", "tcp")]))
+
+    def say(own, transport):
+        kind = {"udp": "SOCK_DGRAM", "tcp": "SOCK_STREAM"}[transport]
+        port = str(daemon.port(transport, "10.213.7.1"))
+        subprocess.run(["ip", "netns", "exec", namespace, sys.executable, "-c", SAY, own, port, kind],
+                       check=True, timeout=PATIENCE)
+
+    for transport in ("udp", "tcp"):
+        say("10.213.7.3", transport)
+        say("10.213.7.2", transport)
+    wait_until(lambda: daemon.stored() == 2, "what the neighbour sent")
+    assert daemon.listeners()["udp"]["rejected"] == {"denied": 1}
+    assert daemon.listeners()["tcp"]["connections_denied"] == 1
+    assert daemon.listeners()["tcp"]["received"] == 1
+
+
+# --- tokens --------------------------------------------------------------------------------------
+
+INFLUX = 'ingest:\n  - { protocol: influx, listen: "http:127.0.0.1:0", tokens: true }\n'
+
+
+def test_roles_and_every_way_to_show_a_token(kpid):
+    daemon = kpid(INFLUX)
+    port = daemon.port("http")
+    token = add_token(daemon, "web", "ingest")
+    assert token.startswith("kpid_") and len(token) == 48
+    assert write(port)[0] == 401
+    assert "WWW-Authenticate: Basic realm=\"InfluxDB\"" in write(port, "-i")[1]
+    for way in (bearer(token), ("-H", f"Authorization: Token {token}"), ("-u", f"telegraf:{token}"),
+                ("-H", f"Authorization: Token telegraf:{token}")):
+        assert write(port, *way)[0] == 204, way
+    assert curl(f"http://localhost:{port}/write?u=me&p={token}", "-d", "m v=1")[0] == 204
+    for role, status in (("viewer", 403), ("editor", 204), ("admin", 204)):
+        assert write(port, *bearer(add_token(daemon, role, role)))[0] == status, role
+    assert curl(f"http://localhost:{port}/ping")[0] == 204  # I27
+    assert curl(f"http://localhost:{port}/query?q=SHOW+DATABASES")[0] == 401
+    wait_until(lambda: daemon.stored() == 7, "the samples")
+    used = {usage["name"]: usage for usage in daemon.ask("ingest")["tokens"]}
+    assert used["web"]["samples"] == 5 and used["editor"]["samples"] == 1 and used["viewer"]["samples"] == 0
+    listener = wait_until(lambda: next((facts for facts in daemon.ask("ingest")["listeners"]
+                                        if facts["received"] == 10), None), "what was denied in the ledger")
+    assert listener["rejected"] == {"denied": 3}
+
+
+def test_a_revoked_token_is_refused_at_once(kpid):
+    daemon = kpid(INFLUX, threads=2)
+    port = daemon.port("http")
+    for round_number in range(3):
+        token = add_token(daemon, "web", "ingest")
+        for _ in range(4):  # on both threads
+            assert write(port, *bearer(token))[0] == 204
+        assert daemon.kpictl("token", "revoke", "web").stdout == "token 'web' is revoked\n"
+        assert write(port, *bearer(token))[0] == 401, round_number
+    assert daemon.kpictl("token", "revoke", "web", check=False).returncode == 4
+    assert daemon.kpictl("token", "list").stdout == "no tokens\n"
+
+
+def test_tokens_live_through_restart_backup_and_restore_and_stand_nowhere(kpid, tmp_path):
+    daemon = kpid(INFLUX)
+    token = add_token(daemon, "web", "ingest")
+    daemon.kpictl("backup", tmp_path / "saved")
+    assert daemon.stop() == 0
+    assert token not in daemon.log()
+    for path in (tmp_path / "saved", daemon.folder / "data" / "data.mdb"):
+        assert token.encode() not in path.read_bytes()
+    daemon.start()
+    assert write(daemon.port("http"), *bearer(token))[0] == 204
+    daemon.stop()
+    shutil.rmtree(daemon.folder / "data")
+    daemon.kpictl("restore", tmp_path / "saved", "--to", daemon.folder / "data")
+    daemon.start()
+    assert write(daemon.port("http"), *bearer(token))[0] == 204
+
+
+def test_who_guesses_is_refused_for_a_minute(kpid):
+    daemon = kpid(INFLUX, threads=1)
+    port = daemon.port("http")
+    token = add_token(daemon, "web", "ingest")
+    statuses = [write(port, *bearer(f"kpid_guess{i}"))[0] for i in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+    status, text = write(port, "-i", *bearer(token))
+    assert status == 429 and "Retry-After: 60" in text
+    assert daemon.kpictl("token", "list").returncode == 0  # the control socket knows no attempts
+
+
+def test_a_file_of_tokens_is_read_by_a_reload_and_refused_when_others_can_read_it(kpid, tmp_path):
+    file = tmp_path / "tokens"
+    digest = hashlib.sha256(b"kpid_fromafile").hexdigest()
+    file.write_text(f"# provisioned\ningest filed {digest}\n")
+    file.chmod(0o600)
+    daemon = kpid(INFLUX, server=f", auth: {{ tokens: {{ file: {file} }} }}")
+    port = daemon.port("http")
+    assert write(port, *bearer("kpid_fromafile"))[0] == 204
+    refused = daemon.kpictl("token", "revoke", "filed", check=False)
+    assert refused.returncode == 4 and "stands in the file of server.auth" in refused.stderr
+
+    file.chmod(0o644)
+    daemon.reload()
+    assert "can be read or written by everybody" in daemon.log() and "reload_refused" in daemon.log()
+    assert write(port, *bearer("kpid_fromafile"))[0] == 204
+
+    file.write_text("")
+    file.chmod(0o600)
+    daemon.reload()
+    assert write(port, *bearer("kpid_fromafile"))[0] == 401
+
+
+def test_samples_of_native_batches_are_counted_for_their_token(kpid):
+    daemon = kpid('ingest:\n  - { protocol: native, listen: "tcp:127.0.0.1:0", tokens: true }\n')
+    token = add_token(daemon, "web", "ingest")
+    connection = native_client.Connection(daemon.port("tcp"), b"p" * 16, 1, token)
+    for sequence in (1, 2):
+        connection.send_frame(native_client.Batch(sequence).add("hits", 1.0).add("hits", 2.0).frame())
+        assert connection.read_frame()
+    [usage] = daemon.ask("ingest")["tokens"]
+    assert (usage["name"], usage["samples"]) == ("web", 4)
+
+
+# --- TLS -----------------------------------------------------------------------------------------
+
+
+def test_http_by_tls(kpid, folder):
+    daemon = kpid(f'ingest:\n  - {{ protocol: influx, listen: "http:127.0.0.1:0", {tls(folder)} }}\n')
+    port = daemon.port("http")
+    trusted = ("--cacert", folder / "ca.crt")
+    assert write(port, *trusted, scheme="https")[0] == 204
+    assert write(port, scheme="https")[0] == 0  # nobody else's certificates
+    assert write(port)[0] == 0  # plain text on a TLS port
+    wait_until(lambda: "tls_failed" in daemon.log(), "the failures in the log")
+    body = folder / "body"
+    body.write_text("".join(f"m,host=h{i % 50} v={i}i\n" for i in range(100000)))
+    assert curl(f"https://localhost:{port}/write", *trusted, "--data-binary", f"@{body}")[0] == 204
+    assert curl(f"https://localhost:{port}/write", *trusted, "--data-binary", f"@{body}", "-H", "Expect:",
+                "--tls-max", "1.2")[0] == 204
+    assert curl(f"https://localhost:{port}/write", *trusted, "--tls-max", "1.1", "-d", "m v=1")[0] == 0
+    # several requests over one connection
+    status, _ = curl(f"https://localhost:{port}/write", *trusted, "-d", "m v=1", "--next", "-s", "-m", "30", *trusted,
+                     "-w", "\n%{http_code}", f"https://localhost:{port}/ping")
+    assert status == 204
+    wait_until(lambda: daemon.stored() == 200002, "all samples")
+
+
+def test_a_client_by_tls_that_expects_to_go_on_hears_what_is_wrong(kpid, folder):
+    daemon = kpid(f'ingest:\n  - {{ protocol: influx, listen: "http:127.0.0.1:0", {tls(folder)} }}\n')
+    context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+    for _ in range(5):
+        plain = socket.create_connection(("127.0.0.1", daemon.port("http")), PATIENCE)
+        with context.wrap_socket(plain, server_hostname="localhost") as connection:
+            connection.sendall(b"POST /write HTTP/1.1\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
+            connection.sendall(b"no number\r\n")
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+        assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 ") and answer.endswith(b"}\n"), answer
+
+
+def test_clients_need_a_certificate_where_one_is_asked_for(kpid, folder):
+    make_certificate(folder, "client")
+    make_authority(folder, "others")
+    make_certificate(folder, "stranger", "others")
+    more = f", client_ca: {folder}/ca.crt"
+    daemon = kpid("".join(["ingest:\n"] + [
+        f'  - {{ protocol: {protocol}, listen: "{transport}:127.0.0.1:0", {tls(folder, more)} }}\n'
+        for protocol, transport in (("influx", "http"), ("statsd", "tcp"))]))
+    port = daemon.port("http")
+    trusted = ("--cacert", folder / "ca.crt")
+
+    def own(name):
+        return "--cert", folder / f"{name}.crt", "--key", folder / f"{name}.key"
+
+    assert write(port, *trusted, scheme="https")[0] == 0
+    assert write(port, *trusted, *own("stranger"), scheme="https")[0] == 0
+    assert write(port, *trusted, *own("client"), scheme="https")[0] == 204
+    for name in (None, "stranger", "client"):
+        arguments = ["openssl", "s_client", "-connect", f"127.0.0.1:{daemon.port('tcp')}", "-CAfile", folder / "ca.crt",
+                     "-quiet", "-no_ign_eof"]
+        if name:
+            arguments += ["-cert", folder / f"{name}.crt", "-key", folder / f"{name}.key"]
+        subprocess.run(arguments, input=b"a:1|c\nb:2|c\n", capture_output=True, check=False, timeout=PATIENCE)
+    wait_until(lambda: daemon.stored() == 3, "what the one client sent")
+    assert daemon.listeners()["tcp"]["received"] == 2
+
+
+def connect(port, folder):
+    context = ssl.create_default_context(cafile=folder / "ca.crt")
+    plain = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    return context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_certificates_are_renewed_under_load_and_nothing_is_lost(kpid, folder):
+    listen = f'ingest:\n  - {{ protocol: statsd, listen: "tcp:127.0.0.1:0", {tls(folder)} }}\n'
+    daemon = kpid(listen)
+    port = daemon.port("tcp")
+    ended = threading.Event()
+    sent = []
+
+    def send_without_end():
+        count = 0
+        while not ended.is_set():
+            with connect(port, folder) as stream:
+                for _ in range(50):
+                    stream.sendall(b"requests:1|c\n" * 100)
+                    count += 100
+                stream.unwrap()
+        sent.append(count)
+
+    senders = [threading.Thread(target=send_without_end) for _ in range(2)]
+    for sender in senders:
+        sender.start()
+    serials = set()
+    for _ in range(3):
+        make_certificate(folder, "server")
+        daemon.reload()
+        with connect(port, folder) as stream:
+            serials.add(stream.getpeercert()["serialNumber"])
+            stream.unwrap()
+    ended.set()
+    for sender in senders:
+        sender.join(PATIENCE)
+    assert len(serials) == 3
+    wait_until(lambda: daemon.stored() == sum(sent), f"{sum(sent)} samples, not {daemon.stored()}")
+
+
+def test_a_certificate_that_cannot_be_used_leaves_the_old_one(kpid, folder):
+    daemon = kpid(f'ingest:\n  - {{ protocol: influx, listen: "http:127.0.0.1:0", {tls(folder)} }}\n')
+    port = daemon.port("http")
+    (folder / "server.crt").write_text("no certificate\n")
+    daemon.reload()
+    assert "cannot use certificate" in daemon.log() and "reload_refused" in daemon.log()
+    assert write(port, "--cacert", folder / "ca.crt", scheme="https")[0] == 204
+    make_certificate(folder, "server")
+    (folder / "server.key").chmod(0o644)
+    daemon.reload()
+    assert "server.key' can be read or written by everybody" in daemon.log()
+
+
+def test_who_never_ends_a_handshake_is_sent_away(kpid, folder):
+    daemon = kpid(f'ingest:\n  - {{ protocol: statsd, listen: "tcp:127.0.0.1:0", {tls(folder)} }}\n')
+    port = daemon.port("tcp")
+    silent = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(20)]
+    with connect(port, folder) as stream:
+        stream.sendall(b"a:1|c\n")
+        stream.unwrap()
+    wait_until(lambda: daemon.stored() == 1, "the one who speaks")
+    for connection in silent:
+        assert connection.recv(1) == b""  # after ten seconds
+        connection.close()
+    assert "takes too long" in daemon.log()
+
+
+# --- server.http ---------------------------------------------------------------------------------
+
+
+def test_kpictl_over_the_network(kpid, folder):
+    daemon = kpid(f"{INFLUX}kpis: {{ a: sum(a) }}\n", server=f', http: {{ listen: "127.0.0.1:0", tokens: true, {tls(folder)} }}')
+    address = wait_until(lambda: [line.rsplit("address=", 1)[1] for line in daemon.log().splitlines()
+                                  if "protocol=http" in line], "the address")[0].strip()
+    url = f"https://localhost:{address.rsplit(':', 1)[1]}"
+    file = folder / "token"
+
+    def remote(*arguments):
+        done = subprocess.run([BUILD / "kpictl", "--url", url, "--ca-file", folder / "ca.crt", "--token-file", file,
+                               *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE)
+        return done.returncode, done.stdout + done.stderr
+
+    file.write_text(add_token(daemon, "eyes", "viewer") + "\n")
+    assert remote("status")[0] == 0
+    code, words = remote("push", "a=1")
+    assert code == 4 and "the token 'eyes' has the role viewer" in words
+    file.write_text(add_token(daemon, "boss", "admin") + "\n")
+    assert remote("push", "a=1")[0] == 0
+    assert remote("token", "list")[0] == 0
+    file.write_text("kpid_wrong\n")
+    code, words = remote("status")
+    assert code == 4 and "the token is not known" in words
+    assert curl(f"{url}/healthz", "--cacert", folder / "ca.crt")[0] == 200
+    assert curl(f"{url}/metrics", "--cacert", folder / "ca.crt")[0] == 401
+    for _ in range(100):  # more than may be open at once
+        assert curl(f"{url}/readyz", "--cacert", folder / "ca.crt")[0] == 200

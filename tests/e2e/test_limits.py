@@ -1,0 +1,128 @@
+"""What clients can make grow has a limit, and what is beyond it is accounted for."""
+
+import json
+import socket
+import urllib.request
+
+from conftest import wait_until
+
+LISTENERS = """ingest:
+  - { protocol: statsd, listen: udp:127.0.0.1:0 }
+  - { protocol: statsd, listen: tcp:127.0.0.1:0 }
+  - { protocol: influx, listen: http:127.0.0.1:0 }
+"""
+
+
+def limited(made, **limits):
+    """Starts a kpid that is not started yet with other limits."""
+    text = made.config_path.read_text()
+    wanted = ", ".join(f"{name}: {value}" for name, value in limits.items())
+    made.config_path.write_text(text.replace("threads:", f"limits: {{ {wanted} }}, threads:", 1))
+    return made.start()
+
+
+def send(kpid, lines):
+    with socket.create_connection(("127.0.0.1", kpid.port("tcp"))) as connection:
+        connection.sendall("".join(line + "\n" for line in lines).encode())
+
+
+def rejected(listener):
+    return sum(listener["rejected"].values()) + sum(listener["dropped"].values())
+
+
+def settled(kpid, received):
+    """All listeners together have received so much, and nothing is pending."""
+
+    def all_there():
+        listeners = kpid.ask("ingest")["listeners"]
+        return sum(one["received"] for one in listeners) == received and not any(
+            one["pending"] for one in listeners
+        )
+
+    wait_until(all_there, f"{received} samples to be accounted for")
+
+
+# --- series ---
+
+
+def test_series_beyond_the_limit_of_a_metric_join_other_and_totals_stay(kpid):
+    made = limited(kpid(LISTENERS, start=False), series_per_metric=10)
+    lines = [f"orders:1|c|#shop:{i % 40}" for i in range(4000)]
+    send(made, lines[:2000])
+    settled(made, 2000)
+    send(made, lines[2000:])
+    settled(made, 4000)
+    assert made.value("sum(orders)") == 4000
+    assert made.value('sum(orders{__other__="true"})') == 3000
+    offenders = made.ask("ingest")["offenders"]
+    wait_until(lambda: made.ask("ingest")["offenders"], "the offender to be shown")
+    wait_until(lambda: made.ask("ingest")["offenders"][0]["samples"] == 3000, "all of its samples")
+    offenders = made.ask("ingest")["offenders"]
+    assert offenders == [{"metric": "orders", "limit": "series_per_metric", "series": 10, "samples": 3000}]
+    text = made.kpictl("ingest").stdout
+    assert "orders: 3000 samples joined __other__, over server.limits.series_per_metric" in text
+    assert "over_series_limit metric" in made.log() or "over_series_limit" in made.log()
+    assert "kpid_samples_over_limit_total 3000" in made.get("/metrics")[1]
+
+
+def test_a_label_with_too_many_values_refuses_only_new_ones(kpid):
+    made = limited(kpid(LISTENERS, start=False), label_values=5)
+    send(made, [f"orders:1|c|#user:{i},plan:{i % 2}" for i in range(50)])
+    settled(made, 50)
+    send(made, ["orders:1|c|#user:0,plan:0", "orders:1|c|#user:49,plan:1"])
+    settled(made, 52)
+    assert made.value("sum(orders)") == 52
+    assert made.value('sum(orders{__other__="true"})') == 46
+    wait_until(lambda: made.ask("ingest")["offenders"], "the offender to be shown")
+    assert made.ask("ingest")["offenders"][0]["label"] == "user"
+
+
+def test_beyond_the_limit_of_all_series_every_protocol_stays_exact(kpid):
+    made = limited(kpid(LISTENERS, start=False), series=20)
+    total = 0
+    for turn in range(3):
+        send(made, [f"orders:1|c|#n:{turn}_{i}" for i in range(30)])
+        body = "".join(f"visits,n={turn}_{i} count=1i\n" for i in range(30)).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{made.port('http')}/write?db=x", body)
+        assert urllib.request.urlopen(request, timeout=30).status == 204
+        total += 60
+        settled(made, total)
+    assert made.value("sum(orders)") == 90
+    assert made.value("count(visits_count)") == 90
+    assert made.ask("ingest")["active_series"] <= 20 + 2
+
+
+def test_a_higher_limit_makes_room_without_a_restart(kpid):
+    made = limited(kpid(LISTENERS, start=False), series_per_metric=2)
+    for i in range(4):
+        send(made, [f"orders:1|c|#n:{i}"])
+        settled(made, i + 1)
+    text = made.config_path.read_text()
+    made.config_path.write_text(text.replace("series_per_metric: 2", "series_per_metric: 9"))
+    made.reload()
+
+    sent = [4]
+
+    def has_room():
+        send(made, ["orders:1|c|#n:3"])
+        sent[0] += 1
+        settled(made, sent[0])
+        return made.value('sum(orders{n="3"})') is not None
+
+    wait_until(has_room, "the series to be made")
+    assert made.value("sum(orders)") == sent[0]
+
+
+def test_a_restart_knows_which_series_were_active(kpid):
+    made = limited(kpid(LISTENERS, start=False), series_per_metric=3)
+    send(made, [f"orders:1|c|#n:{i}" for i in range(3)])
+    settled(made, 3)
+    made.kill()
+    made.start()
+    send(made, ["orders:1|c|#n:new"])
+    settled(made, 4)
+    send(made, [f"orders:1|c|#n:{i}" for i in range(3)])
+    settled(made, 7)
+    assert made.value('sum(orders{n="0"})') == 2
+    assert made.value('sum(orders{__other__="true"})') == 1
+    assert made.value("sum(orders)") == 7

@@ -1,0 +1,110 @@
+"""What comes to the listeners, as people see it: `kpictl ingest tail` and `ingest --reasons`."""
+
+import json
+import subprocess
+import threading
+import urllib.request
+
+from conftest import BUILD, PATIENCE, TICK
+from test_limits import LISTENERS, limited, send
+
+NATIVE = LISTENERS + "  - { protocol: native, listen: tcp:127.0.0.1:0 }\n"
+
+
+def tail(made, *arguments, send_it):
+    """What the tail shows while `send_it` is called again and again."""
+    over = threading.Event()
+
+    def go_on():
+        while not over.is_set():
+            send_it()
+            TICK.wait(0.1)
+
+    sender = threading.Thread(target=go_on, daemon=True)
+    sender.start()
+    done = subprocess.run(
+        [BUILD / "kpictl", "--socket", made.control, "ingest", "tail", *arguments],
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )
+    over.set()
+    sender.join()
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def samples(made, *arguments, send_it):
+    return [json.loads(line) for line in tail(made, "--json", *arguments, send_it=send_it).splitlines()]
+
+
+def test_tail_shows_what_each_sample_became(kpid):
+    made = kpid(LISTENERS + "metrics: { stock: { type: gauge } }\n")
+    lines = ["orders:2|c|@0.5|#plan:pro", "stock:+3|g", "stock:7|c", "users:ann|s", "broken"]
+    shown = samples(made, "-n", "20", send_it=lambda: send(made, lines))
+    assert len(shown) == 20
+    by_series = {one["series"]: one for one in shown if "series" in one}
+    assert set(by_series) == {'orders{plan="pro"}', "stock", "users"}
+    orders = by_series['orders{plan="pro"}']
+    assert orders["listener"].startswith("statsd tcp:") and orders["at"].endswith("Z")
+    assert (orders["name"], orders["labels"], orders["kind"]) == ("orders", {"plan": "pro"}, "counter")
+    assert (orders["value"], orders["weight"]) == (2, 2)
+    assert by_series["users"]["value"] == "ann"
+    stock = [one for one in shown if one.get("series") == "stock"]
+    assert {one["kind"] for one in stock} == {"gauge"}  # the declared type (FIG-8)
+    assert {one.get("change", one.get("value")) for one in stock} == {3, 7}
+    rejected = [one for one in shown if "rejected" in one]
+    assert rejected[0]["rejected"] == "malformed" and rejected[0]["example"] == "broken"
+
+
+def test_tail_says_what_went_to_other(kpid):
+    made = limited(kpid(LISTENERS, start=False, threads=1), series=1)
+    send(made, ["orders:1|c|#n:1"])
+    shown = samples(made, "-n", "4", send_it=lambda: send(made, ["orders:1|c|#n:1", "orders:1|c|#n:2"]))
+    assert {one["series"] for one in shown} == {'orders{n="1"}', 'orders{__other__="true"}'}
+
+
+def test_tail_of_one_listener_and_of_what_is_rejected(kpid):
+    made = kpid(LISTENERS)
+
+    def both():
+        send(made, ["orders:1|c", "broken"])
+        body = b"visits count=1i\nnonsense\n"
+        request = urllib.request.Request(f"http://127.0.0.1:{made.port('http')}/write?db=x", body)
+        try:
+            urllib.request.urlopen(request, timeout=PATIENCE).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+
+    shown = samples(made, "-n", "4", "--rejected", send_it=both)
+    assert all(one["rejected"] == "malformed" for one in shown)
+    shown = samples(made, "-n", "4", "--listener", "influx", send_it=both)
+    assert all(one["listener"].startswith("influx ") for one in shown)
+    assert {"visits_count"} == {one["name"] for one in shown if "name" in one}
+    text = tail(made, "-n", "3", "--listener", "influx", send_it=both)
+    assert "untyped  visits_count  1" in text or 'rejected malformed' in text
+    examples = {one["listen"].split(":")[0]: one["examples"] for one in made.ask("ingest")["listeners"]}
+    assert 1 <= len(examples["tcp"]) <= 3
+    assert {(one["reason"], one["example"]) for one in examples["tcp"]} == {("malformed", "broken")}
+    assert {one["example"] for one in examples["http"]} == {"nonsense"}
+    text = made.kpictl("ingest", "--reasons").stdout
+    assert ': "broken"' in text and ': "nonsense"' in text
+
+
+def test_a_flood_is_cut_and_said_to_be(kpid):
+    made = kpid(LISTENERS)
+    lines = [f"orders:1|c|#n:{i}" for i in range(1000)]
+    over = threading.Event()
+    sender = threading.Thread(target=lambda: [send(made, lines) for _ in iter(over.is_set, True)], daemon=True)
+    sender.start()
+    done = made.kpictl("ingest", "tail", "-n", "250")
+    over.set()
+    sender.join()
+    assert len(done.stdout.splitlines()) == 250
+    assert "more samples are not shown" in done.stderr
+
+
+def test_wrong_usage_is_said(kpid):
+    made = kpid(LISTENERS)
+    assert made.kpictl("ingest", "head", check=False).returncode == 2
+    assert made.kpictl("ingest", "--rejected", check=False).returncode == 2
+    assert made.kpictl("ingest", "tail", "-n", "0", check=False).returncode == 2
+    assert made.get("/api/v1/ingest/tail?after=x")[0] == 400
