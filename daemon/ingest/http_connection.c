@@ -166,12 +166,15 @@ static void end_form(struct http_connection *connection)
     buf_fini(&connection->form);
 }
 
-/* A new request: what is wrong with its head is said as the protocol says it. */
+/* A new request: what is wrong with its head is said as the protocol says it (P7). */
 static void reset_answer(struct http_connection *connection)
 {
+    enum protocol protocol = connection->part->listener->protocol;
+
     http_answer_fini(&connection->answer);
-    connection->answer = (struct http_answer){
-        .dialect = http_dialect_of(connection->part->listener->protocol, STR_EMPTY)};
+    connection->answer = (struct http_answer){.dialect = http_dialect_of(protocol, STR_EMPTY),
+                                              .says_written = protocol == PROTOCOL_PROMETHEUS};
+    connection->is_head_request = false;
 }
 
 /* An answer before the request has been read to its end. */
@@ -518,13 +521,13 @@ static void on_readable(struct bufferevent *stream, void *arg)
         end_connection(connection);
 }
 
-/* The socket has taken all of the answer. */
+/* The socket has taken all of the answer; by TLS, of "100 Continue" that is told late. */
 static void on_written(struct bufferevent *stream, void *arg)
 {
     struct http_connection *connection = arg;
-    (void)stream;
 
-    if (connection->state != HTTP_ANSWERING)
+    if (connection->state != HTTP_ANSWERING ||
+        evbuffer_get_length(bufferevent_get_output(stream)) > 0)
         return;
     if (!connection->keep_alive) {
         linger(connection);

@@ -110,6 +110,9 @@ static int on_header_field(http_parser *parser, const char *at, size_t len)
     read_header(reader);
     if (reader->head_done) /* trailers */
         return 0;
+    /* RFC 9112, 5.1: before the colon is no blank; one who reads on sees another header there. */
+    if (memchr(at, ' ', len) != NULL)
+        return -1;
     size_t before = reader->name_len;
     append(reader->name, &reader->name_len, sizeof reader->name, at, len);
     lower_case(reader->name + before, reader->name_len - before);
@@ -253,6 +256,10 @@ static enum http_read explain(const struct http_reader *reader, unsigned *status
         return HTTP_READ_STOPPED;
     case HPE_HEADER_OVERFLOW:
         return bad_head(reader, status, err);
+    case HPE_CB_header_field:
+        *status = 400;
+        (void)error_set(err, ERROR_INVALID, "the name of a header has a blank in it");
+        return HTTP_READ_BAD;
     case HPE_INVALID_VERSION:
         return bad_version(status, err);
     default:

@@ -580,6 +580,7 @@ void worker_set_tokens(struct ingest_worker *worker, struct token_table *tokens)
 {
     token_table_release(worker->tokens);
     worker->tokens = token_table_keep(tokens);
+    native_check_tokens(worker);
 }
 
 void worker_count_batch(struct listener_part *part, int64_t received)

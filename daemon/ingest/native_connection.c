@@ -61,6 +61,7 @@ struct native_connection {
     struct event *turn; /* to go on with what is here already */
     enum native_state state;
     struct delta_identity identity; /* of its batches */
+    struct token_usage *usage;      /* of its token; NULL without */
     struct buf in;                  /* what was read and not taken yet */
     struct buf out;                 /* answers; up to `sent` the socket has them */
     size_t sent;
@@ -144,6 +145,7 @@ static void end_connection(struct native_connection *connection)
         worker->native_waiting--;
     }
     release_frame(connection);
+    token_usage_release(connection->usage);
     TAILQ_REMOVE(&worker->native_connections, connection, link);
     worker_connection_closed(connection->part, connection->channel.fd);
     event_free(connection->readable);
@@ -350,6 +352,9 @@ static bool post(struct native_connection *connection, struct native_batch *batc
     delta->on_done_arg = reply;
     worker_count_batch(connection->part, received);
     if (worker->sink.post(delta, worker->sink.arg)) {
+        if (connection->usage != NULL)
+            (void)atomic_fetch_add_explicit(&connection->usage->samples, (uint64_t)received,
+                                            memory_order_relaxed);
         /* The sink may be done with it, but its message waits for this thread. */
         TAILQ_INSERT_TAIL(&connection->replies, reply, link);
         connection->waiting++;
@@ -412,7 +417,8 @@ static void take_batch(struct native_connection *connection, struct str bytes)
             native_say_error(answer(connection), &error);
         return;
     }
-    size_t held = batch_size_bytes(batch.batch);
+    size_t held = batch_size_bytes(batch.batch) + sizeof(struct native_reply) +
+                  batch.example_count * sizeof batch.examples[0];
     bool has_room = try_charge(worker, held);
     if (has_room && post(connection, &batch, held)) {
         log_rejected(connection, &batch);
@@ -436,8 +442,11 @@ static bool native_may_speak(struct native_connection *connection, const struct 
     struct error why = ERROR_EMPTY;
     enum access_verdict verdict = part_check_token(connection->part, hello->token, peer, &token);
 
-    if (verdict == ACCESS_GRANTED)
+    if (verdict == ACCESS_GRANTED) {
+        connection->usage = token == NULL ? NULL : token->usage;
+        token_usage_keep(connection->usage);
         return true;
+    }
     access_explain(verdict, token, &why);
     return native_refuse(err, 0, NATIVE_DENIED, "%s (%s)", why.text, why.hint);
 }
@@ -765,6 +774,33 @@ void native_expire(struct ingest_worker *worker, mono_ms now)
                             (long long)worker->settings.request_timeout / MS_PER_SECOND);
         error.retry_after_ms = RETRY_AFTER_MS;
         count_refused(c, REJECT_truncated);
+        end_with(c, &error);
+        go_on(c);
+    }
+}
+
+/* A token that is still there has kept its usage. */
+static bool is_known(const struct token_table *tokens, const struct token_usage *usage)
+{
+    for (size_t i = 0; i < token_table_count(tokens); i++) {
+        const struct token *token = token_table_at(tokens, i);
+        if (token->usage == usage)
+            return role_may(token->role, RIGHT_SAMPLES);
+    }
+    return false;
+}
+
+void native_check_tokens(struct ingest_worker *worker)
+{
+    struct native_connection *next = NULL;
+    struct native_error error;
+
+    for (struct native_connection *c = TAILQ_FIRST(&worker->native_connections); c != NULL;
+         c = next) {
+        next = TAILQ_NEXT(c, link);
+        if (c->state != NATIVE_OPEN || c->usage == NULL || is_known(worker->tokens, c->usage))
+            continue;
+        (void)native_refuse(&error, 0, NATIVE_DENIED, "the token is not known any more");
         end_with(c, &error);
         go_on(c);
     }

@@ -17,6 +17,9 @@ enum { NATIVE_BATCHES_MAX = 64 }; /* of one connection, without an answer */
 void native_connection_open(struct listener_part *part, int fd, SSL *ssl,
                             const struct sockaddr *peer);
 
+/* The worker has other tokens: ends, with an error, the connections whose own is not among them. */
+void native_check_tokens(struct ingest_worker *worker);
+
 /* From the worker's timer: ends what is over its deadline. */
 void native_expire(struct ingest_worker *worker, mono_ms now);
 

@@ -401,7 +401,7 @@ static bool score_is_in_range(double value, const struct metric_definition *defi
 }
 
 /* FIG-8: what the sample means for a series of `kind`, whatever the protocol called it. */
-static enum reject_reason measure_value(const struct shard *shard, const struct sample *sample,
+static enum reject_reason measure_value(struct shard *shard, const struct sample *sample,
                                         enum metric_kind kind, struct measure *out)
 {
     out->value = 0;
@@ -423,7 +423,7 @@ static enum reject_reason measure_value(const struct shard *shard, const struct 
         out->weight = WEIGHT_ONE; /* S7: a level is a level, however seldom it is sent */
         out->is_change = sample->form == SAMPLE_CHANGE;
     } else if (kind == METRIC_SCORE &&
-               !score_is_in_range(out->value, metric_find(shard->metrics, sample->name))) {
+               !score_is_in_range(out->value, definition_of(shard, sample))) {
         return REJECT_out_of_range;
     }
     return REJECT_NONE;
@@ -487,18 +487,17 @@ static uint32_t series_new(struct shard *shard, enum metric_kind kind, size_t ra
     return place;
 }
 
-static void other_key_write(struct shard *shard, const struct sample *sample, enum metric_kind kind)
+static void other_key_write(struct shard *shard, struct str name, enum metric_kind kind)
 {
     const struct label other = {STR("__other__"), STR("true")};
-    series_key_write(&shard->key, kind, sample->name, &other, 1);
+    series_key_write(&shard->key, kind, name, &other, 1);
 }
 
 /* FIG-35: the series that takes what is over the limit. There may be one for each metric, so they
  * have a limit too. */
-static uint32_t other_series(struct shard *shard, const struct sample *sample,
-                             enum metric_kind kind)
+static uint32_t other_series(struct shard *shard, struct str name, enum metric_kind kind)
 {
-    other_key_write(shard, sample, kind);
+    other_key_write(shard, name, kind);
     uint32_t place = series_find(shard);
     if (place == 0 && shard->series.count / 2 < shard->limits.series)
         place = series_new(shard, kind, 0);
@@ -521,39 +520,52 @@ static uint32_t series_new_of(struct shard *shard, const struct sample *sample, 
 }
 
 /* For the series that shard->key names, which is not known. */
-static bool series_has_room(const struct shard *shard, const struct sample *sample)
+static bool series_has_room(const struct shard *shard, struct str name)
 {
     return shard->series.count < shard->limits.series &&
-           !room_is_full(shard->limits.room, sample->name, buf_view(&shard->key));
+           !room_is_full(shard->limits.room, name, buf_view(&shard->key));
+}
+
+/* One place stands for all raw keys that rules of mapping drop: known, they cost nothing. */
+static enum reject_reason resolve_unwanted(struct shard *shard, const struct sample *sample,
+                                           uint32_t hash, uint32_t *out)
+{
+    if (shard->unwanted == 0)
+        shard->unwanted = place_new(shard, sizeof(struct record));
+    if (shard->unwanted == 0)
+        return REJECT_series_limit;
+    alias_add(shard, hash, sample, shard->unwanted);
+    *out = shard->unwanted;
+    return REJECT_NONE;
 }
 
 /* A raw key that is not in the cache: normalises it, and finds or makes its series. */
 static enum reject_reason resolve(struct shard *shard, const struct sample *sample, uint32_t hash,
                                   uint32_t *out)
 {
-    struct label labels[LABELS_MAX];
-    size_t label_count = 0;
+    struct series_name name;
     struct measure measure;
 
-    if (!metric_name_is_valid(sample->name))
-        return REJECT_bad_name;
-    if (!labels_parse(sample->tags, sample->tag_style, labels, &label_count))
-        return REJECT_bad_tags;
-    const struct metric_definition *definition = metric_find(shard->metrics, sample->name);
+    enum reject_reason reason = series_name_of(shard, sample, &name);
+    if (reason != REJECT_NONE)
+        return reason;
+    if (name.is_unwanted)
+        return resolve_unwanted(shard, sample, hash, out);
+    const struct metric_definition *definition = metric_find(shard->metrics, name.name);
     enum metric_kind kind =
         definition != NULL && definition->has_kind ? definition->kind : sample->kind;
-    enum reject_reason reason = measure_value(shard, sample, kind, &measure);
+    reason = measure_value(shard, sample, kind, &measure);
     if (reason != REJECT_NONE)
         return reason; /* before a series is made for it */
 
-    series_key_write(&shard->key, kind, sample->name, labels, label_count);
+    series_key_write(&shard->key, kind, name.name, name.labels, name.label_count);
     uint32_t place = series_find(shard);
-    if (place == 0 && series_has_room(shard, sample)) {
+    if (place == 0 && series_has_room(shard, name.name)) {
         *out = series_new_of(shard, sample, hash, kind);
         return *out == 0 ? REJECT_series_limit : REJECT_NONE;
     }
     if (place == 0)
-        place = other_series(shard, sample, kind);
+        place = other_series(shard, name.name, kind);
     if (place == 0)
         return REJECT_series_limit;
     alias_add(shard, hash, sample, place);
@@ -562,6 +574,9 @@ static enum reject_reason resolve(struct shard *shard, const struct sample *samp
 }
 
 /* --- taking samples ---------------------------------------------------------------------------*/
+
+/* No reason to reject a sample: a rule of mapping drops it. */
+#define UNWANTED ((enum reject_reason)(REJECT_NONE - 1))
 
 /* One sample on its way through the steps below. */
 struct lookup {
@@ -578,14 +593,13 @@ static void renew_key(struct shard *shard, const struct sample *sample, uint32_t
 {
     struct record *record = at_place(shard, place);
     enum metric_kind kind = (enum metric_kind)record->raw.kind;
-    struct label labels[LABELS_MAX];
-    size_t count = 0;
+    struct series_name name;
 
-    if (!labels_parse(sample->tags, sample->tag_style, labels, &count))
+    if (series_name_of(shard, sample, &name) != REJECT_NONE)
         return;
-    series_key_write(&shard->key, kind, sample->name, labels, count);
+    series_key_write(&shard->key, kind, name.name, name.labels, name.label_count);
     if (!series_hash_equal(series_key_hash(buf_view(&shard->key)), record->hash))
-        other_key_write(shard, sample, kind);
+        other_key_write(shard, name.name, kind);
     record->raw.is_new = true;
     touch(shard, record, place);
     buf_block(&shard->pending[shard->current].new_keys, buf_view(&shard->key));
@@ -606,6 +620,8 @@ static void find_series(struct shard *shard, const struct sample *sample, int64_
     if (series == 0)
         lookup->reason = resolve(shard, sample, lookup->hash, &series);
     lookup->place = series;
+    if (series == shard->unwanted && series != 0)
+        lookup->reason = UNWANTED;
     if (lookup->reason != REJECT_NONE)
         return;
     struct record *record = at_place(shard, series);
@@ -707,10 +723,10 @@ static void add_group(struct shard *shard, const struct sample *samples, size_t 
     }
     bool has_histograms = false;
     for (size_t i = 0; i < count; i++) {
-        if (lookups[i].reason != REJECT_NONE)
-            continue;
-        find_series(shard, &samples[i], now_us, &lookups[i]);
-        has_histograms = has_histograms || lookups[i].measure.counts_values;
+        if (lookups[i].reason == REJECT_NONE)
+            find_series(shard, &samples[i], now_us, &lookups[i]);
+        if (lookups[i].reason == REJECT_NONE && lookups[i].measure.counts_values)
+            has_histograms = true;
     }
     if (has_histograms)
         prefetch_histograms(shard, lookups, count);
@@ -729,12 +745,15 @@ void shard_add(struct shard *shard, const struct sample *samples, size_t count, 
         size_t group = count - done < GROUP ? count - done : GROUP;
         add_group(shard, samples + done, group, now_us, lookups);
         for (size_t i = 0; i < group; i++) {
-            if (lookups[i].reason == REJECT_NONE)
+            enum reject_reason reason = lookups[i].reason;
+            if (reason == REJECT_NONE)
                 ledger->stored++;
+            else if (reason == UNWANTED)
+                ledger->dropped[DROP_unwanted]++;
             else
-                ledger->rejected[lookups[i].reason]++;
+                ledger->rejected[reason]++;
             if (why != NULL)
-                why[done + i] = lookups[i].reason;
+                why[done + i] = reason == UNWANTED ? REJECT_NONE : reason;
         }
         done += group;
     }
@@ -782,6 +801,7 @@ void shard_free(struct shard *shard)
     slots_fini(&shard->raw_keys);
     slots_fini(&shard->series);
     buf_fini(&shard->key);
+    free(shard->mapped);
     free(shard);
 }
 
@@ -808,6 +828,7 @@ void shard_set_metrics(struct shard *shard, const struct metric_table *metrics)
     size_t chunk_count = shard->chunk_count;
 
     shard->metrics = metrics;
+    shard->unwanted = 0;
     slots_fini(&shard->raw_keys);
     shard->chunks = NULL;
     shard->chunk_count = 0;
@@ -827,9 +848,10 @@ bool shard_series_of(const struct shard *shard, const struct sample *sample,
     uint32_t series = raw_key_find(shard, (uint32_t)(raw_hash(shard, sample) >> 32), sample);
     const struct record *record = series == 0 ? NULL : at_place(shard, series);
 
-    if (record != NULL)
-        *out = record->hash;
-    return record != NULL;
+    if (record == NULL || series == shard->unwanted)
+        return false;
+    *out = record->hash;
+    return true;
 }
 
 size_t shard_series_count(const struct shard *shard)

@@ -128,8 +128,25 @@ struct shard {
     size_t handed_over; /* of its touched ones */
     size_t keys_at;     /* of its new keys */
 
-    struct buf key; /* the key that is being looked for */
+    struct mapped *mapped; /* of the name that is looked at; NULL until there are rules */
+    uint32_t unwanted;     /* the place that stands for all that rules drop; 0: none was */
+    struct buf key;        /* the key that is being looked for */
 };
+
+/* What a sample's series is called. It borrows from the sample, and from shard->mapped until the
+ * next name is asked for. */
+struct series_name {
+    struct str name;
+    const struct label *labels; /* sorted, unique */
+    size_t label_count;
+    bool is_unwanted; /* a rule of mapping drops it */
+    struct label sent[LABELS_MAX];
+};
+enum reject_reason series_name_of(struct shard *shard, const struct sample *sample,
+                                  struct series_name *out);
+
+/* By the name that the series is called; NULL: it is not declared. */
+const struct metric_definition *definition_of(struct shard *shard, const struct sample *sample);
 
 static inline void *place_in(char *const *chunks, uint32_t place)
 {

@@ -361,9 +361,9 @@ static bool ask(struct catalog *catalog, struct write_txn *txn, const struct res
 }
 
 static void enter(struct catalog *catalog, uint32_t id, struct series_hash hash, struct str key,
-                  uint16_t hour)
+                  uint16_t hour, struct census_place *place)
 {
-    census_add(catalog->census, id, key, hour);
+    census_add(catalog->census, id, key, hour, place);
     if (catalog->room != NULL)
         room_add_series(catalog->room, hash);
 }
@@ -380,8 +380,8 @@ static bool is_other(struct catalog *catalog, struct str key)
 static void enter_other(struct catalog *catalog, struct str key, uint16_t hour,
                         struct catalog_series *out)
 {
-    if (!census_touch(catalog->census, out->id, hour, &out->over) &&
-        !census_add_other(catalog->census, out->id, key, hour, &out->over))
+    if (!census_touch(catalog->census, out->id, hour, &out->place) &&
+        !census_add_other(catalog->census, out->id, key, hour, &out->place))
         out->refusal = CATALOG_FULL;
 }
 
@@ -395,7 +395,7 @@ static bool admit_known(struct catalog *catalog, struct write_txn *txn, const st
     bool has_room = false;
 
     if (!all->has_limits || out->refusal != CATALOG_TAKEN ||
-        census_touch(catalog->census, out->id, all->hour, &out->over))
+        census_touch(catalog->census, out->id, all->hour, &out->place))
         return true;
     if (key.len == 0 && !catalog_key(&txn->reader, out->id, &key))
         return true;
@@ -407,7 +407,7 @@ static bool admit_known(struct catalog *catalog, struct write_txn *txn, const st
     if (!ask(catalog, txn, all, i, key, &has_room, err))
         return false;
     if (has_room)
-        enter(catalog, id, series->hash, key, all->hour);
+        enter(catalog, id, series->hash, key, all->hour, &out->place);
     return true;
 }
 
@@ -431,7 +431,7 @@ static bool make(struct catalog *catalog, struct write_txn *txn, const struct re
     if (!create(catalog, txn, all->batch->now, series, out, err))
         return false;
     if (is_limited)
-        enter(catalog, out->id, series->hash, series->key, all->hour);
+        enter(catalog, out->id, series->hash, series->key, all->hour, &out->place);
     else if (all->has_limits)
         enter_other(catalog, series->key, all->hour, out);
     if (all->keys_once) {

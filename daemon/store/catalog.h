@@ -38,7 +38,7 @@ struct catalog_series {
     enum metric_kind kind;
     enum catalog_refusal refusal; /* the others mean nothing unless this is CATALOG_TAKEN */
     bool is_refused;              /* it is the `__other__` of the one that was asked for */
-    uint32_t over; /* it is an `__other__`: its metric's number (store/census.h), else 0 */
+    struct census_place place;    /* of catalog_admit_all */
 };
 
 struct catalog_batch {

@@ -152,6 +152,11 @@ static uint32_t find_metric(const struct census *census, struct str name)
                : census->by_name[name_slot(census, census_name_hash(census->seed, name))];
 }
 
+bool census_has_metric(const struct census *census, uint32_t number)
+{
+    return census->by_name[name_slot(census, census_metric_at(census, number)->name)] == number;
+}
+
 static uint32_t new_number(struct census *census, uint32_t *generation)
 {
     uint32_t number = census->free_metric;
@@ -372,16 +377,16 @@ bool census_is_active(const struct census *census, uint32_t id)
     return chunk != NULL && chunk->seen[id % CENSUS_IDS_A_ROW] != 0;
 }
 
-bool census_touch(struct census *census, uint32_t id, uint16_t hour, uint32_t *metric)
+bool census_touch(struct census *census, uint32_t id, uint16_t hour, struct census_place *place)
 {
     struct chunk *chunk = chunk_find(census, id);
     uint32_t at = id % CENSUS_IDS_A_ROW;
 
-    *metric = 0;
+    *place = (struct census_place){0};
     if (chunk == NULL || chunk->seen[at] == 0)
         return false;
-    if ((chunk->metric[at] & IS_OTHER) != 0)
-        *metric = chunk->metric[at] & ~IS_OTHER;
+    place->metric = chunk->metric[at] & ~IS_OTHER;
+    place->is_other = (chunk->metric[at] & IS_OTHER) != 0;
     if (chunk->seen[at] != hour) {
         chunk->seen[at] = hour;
         chunk->is_changed = true;
@@ -473,11 +478,13 @@ enum room_limit census_ask(struct census *census, const struct read_txn *txn, st
                                                                      : ROOM_LIMIT_LABEL;
 }
 
-void census_add(struct census *census, uint32_t id, struct str key, uint16_t hour)
+void census_add(struct census *census, uint32_t id, struct str key, uint16_t hour,
+                struct census_place *place)
 {
     uint32_t number = census_metric_of(census, series_key_metric(key));
     struct metric *metric = census_metric_at(census, number);
 
+    *place = (struct census_place){.metric = number};
     census_enter(census, id, number, hour);
     note_group(census, id);
     if (census_labels(metric) != NULL)
@@ -485,15 +492,16 @@ void census_add(struct census *census, uint32_t id, struct str key, uint16_t hou
 }
 
 bool census_add_other(struct census *census, uint32_t id, struct str key, uint16_t hour,
-                      uint32_t *metric)
+                      struct census_place *place)
 {
     struct str name = series_key_metric(key);
 
     if (census->others >= limit_or_all(census->limits.series))
         return false;
-    *metric = census_metric_of(census, name);
-    (void)census_offender(census, *metric, name);
-    census_enter(census, id, *metric | IS_OTHER, hour);
+    uint32_t metric = census_metric_of(census, name);
+    *place = (struct census_place){.metric = metric, .is_other = true};
+    (void)census_offender(census, metric, name);
+    census_enter(census, id, metric | IS_OTHER, hour);
     note_group(census, id);
     return true;
 }
@@ -573,6 +581,17 @@ void census_count_other(struct census *census, uint32_t metric, uint64_t samples
     census->group.samples += samples;
     (void)str_quoted((struct str){offender->name, offender->name_len}, census->group.metric);
     census->group.limit = offender->limit;
+}
+
+void census_count(struct census *census, uint32_t metric, uint64_t samples, wall_ms last_at)
+{
+    struct metric *counted = census_metric_at(census, metric);
+    uint64_t sum = counted->samples[0] + samples;
+    wall_ms minute = last_at / MS_PER_MINUTE;
+
+    counted->samples[0] = sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX;
+    if (minute > counted->last_minute && minute <= UINT32_MAX)
+        counted->last_minute = (uint32_t)minute;
 }
 
 const struct census_group *census_group(const struct census *census)

@@ -13,6 +13,7 @@
 
 #include "series/delta.h"
 #include "series/room.h"
+#include "store/activity.h"
 #include "store/series_limits.h"
 #include "store/store_private.h"
 
@@ -34,9 +35,14 @@ bool census_has_limits(const struct census *census);
 /* A number for the hour of `now`, never 0; it comes again after years. */
 uint16_t census_hour(wall_ms now);
 
-/* Whether the series is active; then it is from `hour` on. When it is an `__other__` that takes
- * what is over a limit, `*metric` is its metric's number, else 0. */
-bool census_touch(struct census *census, uint32_t id, uint16_t hour, uint32_t *metric);
+/* Whose a series is. */
+struct census_place {
+    uint32_t metric; /* its number; 0: not known */
+    bool is_other;   /* it is the `__other__` of it, which takes what is over a limit */
+};
+
+/* Whether the series is active; then it is from `hour` on. */
+bool census_touch(struct census *census, uint32_t id, uint16_t hour, struct census_place *place);
 bool census_is_active(const struct census *census, uint32_t id);
 
 /* Whether there is room for a series that is not active: ROOM_LIMIT_NONE, or what it is beyond.
@@ -46,12 +52,12 @@ enum room_limit census_ask(struct census *census, const struct read_txn *txn, st
                            struct str *label);
 
 /* It is active from now on. Who calls tells the room (room_add_series). */
-void census_add(struct census *census, uint32_t id, struct str key, uint16_t hour);
+void census_add(struct census *census, uint32_t id, struct str key, uint16_t hour,
+                struct census_place *place);
 
-/* The same of an `__other__`; false: there is no room for it. Returns its metric's number as
- * census_touch. */
+/* The same of an `__other__`; false: there is no room for it. */
 bool census_add_other(struct census *census, uint32_t id, struct str key, uint16_t hour,
-                      uint32_t *metric);
+                      struct census_place *place);
 
 /* A series was refused: the number of its metric, which stays as long as its `__other__` is active;
  * `generation` tells it from another one that has the number later. */
@@ -72,6 +78,12 @@ bool census_metric(const struct census *census, uint32_t number, uint32_t genera
 
 /* So many samples of a transaction went to the `__other__` of a metric. */
 void census_count_other(struct census *census, uint32_t metric, uint64_t samples);
+
+/* Samples of a metric, whatever becomes of the transaction: for people. */
+void census_count(struct census *census, uint32_t metric, uint64_t samples, wall_ms last_at);
+
+/* What there is of all metrics; metric_activity_fini frees it. */
+void census_activity(const struct census *census, wall_ms now, struct metric_activity *out);
 
 /* The series is gone. */
 void census_remove(struct census *census, uint32_t id, struct str key);

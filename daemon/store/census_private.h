@@ -130,6 +130,8 @@ static inline unsigned census_age(uint16_t seen, uint16_t hour)
 
 /* The metric's number; it is made if there is none. */
 uint32_t census_metric_of(struct census *census, struct str name);
+bool census_has_metric(const struct census *census, uint32_t number); /* it is not gone */
+uint64_t census_name_hash(uint64_t seed, struct str name);
 struct offender *census_offender(struct census *census, uint32_t number, struct str name);
 void census_forget_labels(struct metric *metric);
 void census_enter(struct census *census, uint32_t id, uint32_t metric, uint16_t hour);

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "store/census_private.h"
 #include "store/series_cursor.h"
 
@@ -113,11 +114,45 @@ static void show(struct census *census)
     room_show(census->room, shown, count);
 }
 
+/* Counts of samples are of this span and of the last one. */
+static void turn_span(struct census *census, wall_ms now)
+{
+    uint32_t span = (uint32_t)(now / ACTIVITY_SPAN_MS);
+
+    if (span == census->span)
+        return;
+    for (size_t i = 0; i < census->metric_count && census->span != 0; i++) {
+        struct metric *metric = &census->metrics[i];
+        metric->samples[1] = span == census->span + 1 ? metric->samples[0] : 0;
+        metric->samples[0] = 0;
+    }
+    census->span = span;
+}
+
+void census_activity(const struct census *census, wall_ms now, struct metric_activity *out)
+{
+    *out = (struct metric_activity){.seed = census->seed,
+                                    .window = ACTIVITY_SPAN_MS + now % ACTIVITY_SPAN_MS};
+    out->rows = memory_zero(census->metric_count + 1, sizeof *out->rows);
+    for (size_t i = 0; i < census->metric_count; i++) {
+        const struct metric *metric = &census->metrics[i];
+        if (census->by_name == NULL || !census_has_metric(census, (uint32_t)i + 1))
+            continue;
+        out->rows[out->count++] = (struct activity_row){
+            .name = metric->name,
+            .series = metric->active + metric->others,
+            .samples = (uint64_t)metric->samples[0] + metric->samples[1],
+            .last = metric->last_minute == 0 ? WALL_NONE
+                                             : (wall_ms)metric->last_minute * MS_PER_MINUTE};
+    }
+}
+
 void census_tick(struct census *census, wall_ms now, mono_ms mono)
 {
     uint16_t hour = census_hour(now);
     span_ms between = SHOW_MS * (1 + (span_ms)(census->offender_count / SHOW_AT_ONCE));
 
+    turn_span(census, now);
     census_begin_group(census); /* the last one holds, or was taken back */
     if (hour != census->swept && census->load_next == 0) {
         census->swept = hour;

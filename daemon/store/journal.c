@@ -181,12 +181,28 @@ static void find_series(const struct journal_part *part, size_t *from, size_t *t
         *from = *to;
 }
 
+static wall_ms last_of(const struct delta_cell *cell)
+{
+    wall_ms last = cell->cell.aggregate.count > 0 ? cell->cell.aggregate.last_at : WALL_NONE;
+    return has_changes(cell) && cell->changes->last_at > last ? cell->changes->last_at : last;
+}
+
 static void note_times(const struct delta_cell *cell, struct journal_report *report)
 {
-    if (cell->cell.aggregate.count > 0 && cell->cell.aggregate.last_at > report->newest)
-        report->newest = cell->cell.aggregate.last_at;
-    if (has_changes(cell) && cell->changes->last_at > report->newest)
-        report->newest = cell->changes->last_at;
+    wall_ms last = last_of(cell);
+    report->newest = last > report->newest ? last : report->newest;
+}
+
+static void count_samples(const struct journal_group *group, const struct catalog_series *series,
+                          uint64_t samples, wall_ms last_at)
+{
+    struct census *census = catalog_census(group->catalog);
+
+    if (series->place.metric == 0)
+        return;
+    census_count(census, series->place.metric, samples, last_at);
+    if (series->place.is_other)
+        census_count_other(census, series->place.metric, samples);
 }
 
 static void collect_cell(const struct journal_group *group, const struct delta_cell *cell,
@@ -202,8 +218,7 @@ static void collect_cell(const struct journal_group *group, const struct delta_c
     }
     if (has_changes(cell))
         gauges_expect(group->gauges, series->id);
-    if (series->over != 0)
-        census_count_other(catalog_census(group->catalog), series->over, samples_of(cell));
+    count_samples(group, series, samples_of(cell), last_of(cell));
     note_times(cell, report);
     add_entry(all, series->id, cell);
 }
@@ -230,7 +245,7 @@ static void collect_refused_point(const struct journal_group *group, const struc
         tally_cell(sent->tally, sent->at, sent->arrival, &out->cell);
     else
         aggregate_add(&out->cell.aggregate, sent->value, WEIGHT_ONE, sent->at, sent->arrival);
-    census_count_other(catalog_census(group->catalog), series->over, 1);
+    count_samples(group, series, 1, sent->at);
     note_times(out, report);
     add_entry(all, series->id, out);
 }
@@ -247,6 +262,7 @@ static void collect_point(const struct journal_group *group, const struct delta_
     }
     if (sent->at > report->newest)
         report->newest = sent->at;
+    count_samples(group, series, 1, sent->at);
     all->points.items[all->points.count++] =
         (struct point){.id = series->id,
                        .key = part->delta->series[sent->series].key,

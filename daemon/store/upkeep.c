@@ -63,7 +63,8 @@ struct upkeep *upkeep_new(struct store *store, const struct upkeep_options *opti
     upkeep->identities_seen = INT64_MIN;
     upkeep->annotations_seen = INT64_MIN;
     upkeep->churn_day = INT64_MIN;
-    upkeep->fold_again = true; /* who knows what the last process has left */
+    upkeep->has_unwanted = true; /* the same */
+    upkeep->fold_again = true;   /* who knows what the last process has left */
     forget_seen(upkeep);
     return upkeep;
 }

@@ -21,7 +21,7 @@
  *           (store/kept.h); partitions of which nobody keeps anything are taken off the list, and
  *           series of metrics that are kept for less are taken out of theirs
  * churn     once a day: series that came no more for `churn_after` join the `__other__` of their
- *           metric, and their ids go
+ *           metric, and their ids go; whenever there are some, those that somebody wants to be gone
  * collect   deletes garbage
  * index     catalogue (store/index.h); identities that are too old (store/identity.h) */
 #pragma once
@@ -50,8 +50,14 @@ void upkeep_set_options(struct upkeep *upkeep, const struct upkeep_options *opti
 struct catalog;
 void upkeep_set_catalog(struct upkeep *upkeep, struct catalog *catalog);
 
-/* After a step that has taken series away for good: whoever remembers something of them by their ids
- * forgets it. On the thread that calls the steps. */
+/* Series whose cells are to join `__other__` as soon as none of them is in a run any more: after
+ * the quarter of an hour of their last sample was folded. In any transaction of the thread that
+ * calls the steps. */
+bool upkeep_want_gone(struct upkeep *upkeep, struct write_txn *txn, const uint32_t *ids,
+                      size_t count, wall_ms now, struct error *err);
+
+/* After a step that has taken series away for good: whoever remembers something of them by their
+ * ids forgets it. On the thread that calls the steps. */
 typedef void (*upkeep_removed_fn)(const uint32_t *ids, size_t count, void *arg);
 void upkeep_on_removed(struct upkeep *upkeep, upkeep_removed_fn on_removed, void *arg);
 

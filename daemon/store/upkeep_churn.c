@@ -25,7 +25,10 @@ enum {
     REMOVE_BYTES = 256,
     LIST_POINTS = 4, /* and to list a partition */
     LIST_BYTES = 128,
-    DAY_SLACK_MINUTES = 14 * 60, /* how long after UTC's a civil day may end */
+    DAY_SLACK_MINUTES = 14 * 60,   /* how long after UTC's a civil day may end */
+    UNWANTED_AGAIN_MS = 60 * 1000, /* until those that still have samples are looked at again */
+    UNWANTED_KEPT_MS = 24 * 60 * 60 * 1000,
+    UNWANTED_EXPIRED_AT_ONCE = 1000,
 };
 
 /* --- life --- */
@@ -38,6 +41,7 @@ void churn_job_free(struct churn_job *job)
     table_fini(&job->by_key);
     free(job->seen);
     free(job->moved);
+    free(job->wanted);
     free(job->parts);
     free(job->runs);
     arena_fini(&job->arena);
@@ -354,13 +358,16 @@ static void end_choice(struct churn_job *job)
     job->is_chosen = true;
 }
 
-static bool is_old(const struct upkeep_step *step, const struct series_cursor *series)
+static bool is_to_go(const struct upkeep_step *step, const struct series_cursor *series)
 {
     const struct upkeep_options *options = step->upkeep->options;
     const struct churn_job *job = step->upkeep->churn;
 
-    return series->key.len > 0 && series->first_seen < job->cut * MS_PER_MINUTE &&
-           !churn_bit(job, job->seen, series->id) &&
+    if (series->key.len == 0 || churn_bit(job, job->seen, series->id))
+        return false;
+    if (job->wanted != NULL)
+        return churn_bit(job, job->wanted, series->id);
+    return series->first_seen < job->cut * MS_PER_MINUTE &&
            (options->is_named == NULL ||
             !options->is_named(series_key_metric(series->key), options->is_named_arg));
 }
@@ -375,7 +382,7 @@ static bool choose_series(struct upkeep_step *step, struct error *err)
               series_cursor_seek(&series, job->next_series, err);
     while (ok && series.has && series.id <= job->last_id && job->series_count < SERIES_AT_ONCE &&
            !step->is_over) {
-        if (is_old(step, &series))
+        if (is_to_go(step, &series))
             choose(job, series.id, series.key, &scratch);
         job->next_series = series.id + 1;
         ok = series_cursor_next(&series, err);
@@ -515,11 +522,19 @@ static bool switch_parts(struct upkeep_step *step, struct error *err)
 static bool remove_rows(struct write_txn *txn, uint32_t id, struct error *err)
 {
     struct schema_key key = schema_id_key(id);
-    return store_remove(txn, DATABASE_GAUGES, store_key(&key), err);
+    return store_remove(txn, DATABASE_UNWANTED, store_key(&key), err) &&
+           store_remove(txn, DATABASE_GAUGES, store_key(&key), err);
 }
 
 static void finish(struct upkeep *upkeep)
 {
+    if (upkeep->churn->wanted != NULL) {
+        bool is_all = upkeep->churn->next_series == 0 && !upkeep->unwanted_came;
+        upkeep->unwanted_seen = is_all ? upkeep->changes : 0;
+        upkeep->unwanted_after = is_all ? clock_mono() + UNWANTED_AGAIN_MS : 0;
+        upkeep->churn->is_done = true;
+        return;
+    }
     upkeep->churn_next = upkeep->churn->next_series;
     if (upkeep->churn_next == 0)
         upkeep->churn_day = upkeep->churn_today;
@@ -656,19 +671,38 @@ static bool advance(struct upkeep_step *step, struct error *err)
     return job->is_switched ? remove_some(step, err) : switch_parts(step, err);
 }
 
+#define ALL_IS_BEFORE (INT64_C(1) << 40) /* minute */
+
+static bool may_begin(const struct upkeep_step *step)
+{
+    const struct upkeep *upkeep = step->upkeep;
+    struct error why;
+
+    return upkeep->catalog != NULL && upkeep->fold == NULL && upkeep->build == NULL &&
+           step->clock->keep_mark != WALL_NONE && !guard_is_suspect(step->clock, &why);
+}
+
 /* The cut as a minute; INT64_MIN: nothing is to be done now. */
 static int64_t cut_now(const struct upkeep_step *step)
 {
     const struct upkeep *upkeep = step->upkeep;
     wall_ms cut = 0;
-    struct error why;
 
-    if (upkeep->catalog == NULL || upkeep->options->churn_after <= 0 || upkeep->fold != NULL ||
-        upkeep->build != NULL || step->clock->keep_mark == WALL_NONE ||
-        guard_is_suspect(step->clock, &why) ||
+    if (upkeep->options->churn_after <= 0 || !may_begin(step) ||
         __builtin_sub_overflow(step->clock->keep_mark, upkeep->options->churn_after, &cut))
         return INT64_MIN;
     return minute_of(cut);
+}
+
+static struct churn_job *new_job(int64_t cut, uint32_t last)
+{
+    struct churn_job *job = memory_zero(1, sizeof *job);
+
+    job->cut = cut;
+    job->last_id = last;
+    job->seen = memory_zero((size_t)last / 8 + 1, 1);
+    job->moved = memory_zero((size_t)last / 8 + 1, 1);
+    return job;
 }
 
 /* Once a day, if there is a series that is old enough: earlier ones have lower ids. */
@@ -691,14 +725,107 @@ static bool begin_job(struct upkeep_step *step, int64_t cut, struct error *err)
         upkeep->churn_day = upkeep->churn_today;
         return true;
     }
-    struct churn_job *job = memory_zero(1, sizeof *job);
-    job->cut = cut;
-    job->last_id = last;
-    job->seen = memory_zero((size_t)last / 8 + 1, 1);
-    job->moved = memory_zero((size_t)last / 8 + 1, 1);
-    job->next_series = upkeep->churn_next;
-    upkeep->churn = job;
+    upkeep->churn = new_job(cut, last);
+    upkeep->churn->next_series = upkeep->churn_next;
     return true;
+}
+
+/* --- series that somebody wants to be gone --- */
+
+bool upkeep_want_gone(struct upkeep *upkeep, struct write_txn *txn, const uint32_t *ids,
+                      size_t count, wall_ms now, struct error *err)
+{
+    struct buf row = BUF_EMPTY;
+    bool ok = true;
+
+    buf_i64(&row, now);
+    for (size_t i = 0; i < count && ok; i++) {
+        struct schema_key key = schema_id_key(ids[i]);
+        ok = store_put(txn, DATABASE_UNWANTED, store_key(&key), buf_view(&row), 0, err);
+    }
+    buf_fini(&row);
+    upkeep->has_unwanted = true;
+    upkeep->unwanted_came = true;
+    upkeep->unwanted_seen = 0;
+    upkeep->unwanted_after = 0;
+    return ok;
+}
+
+/* Those that still came a day later stay. */
+static bool is_given_up(struct upkeep_step *step, const MDB_val *value)
+{
+    struct reader reader = reader_of(store_bytes(value));
+    wall_ms asked = read_i64(&reader);
+
+    return !reader.ok || step->clock->keep_mark - asked > UNWANTED_KEPT_MS;
+}
+
+/* Sets the bits of those that are wanted to be gone; the ids of those that are given up go to
+ * `out`. */
+static bool read_unwanted(struct upkeep_step *step, struct churn_job *job, uint32_t *out,
+                          size_t *given_up, size_t *count, struct error *err)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    const struct read_txn *txn = step->source;
+
+    int rc = mdb_cursor_open(txn->txn, txn->store->databases[DATABASE_UNWANTED], &cursor);
+    if (rc == 0)
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    for (; rc == 0; rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+        uint32_t id = schema_id_of(store_bytes(&key));
+        if (!is_given_up(step, &value)) {
+            churn_set_bit(job, job->wanted, id);
+            (*count)++;
+        } else if (*given_up < UNWANTED_EXPIRED_AT_ONCE) {
+            out[(*given_up)++] = id;
+        }
+    }
+    if (cursor != NULL)
+        mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ||
+           store_error(err, rc, "cannot read data directory '%s'", txn->store->path);
+}
+
+static bool last_series(struct upkeep_step *step, uint32_t *out, struct error *err)
+{
+    struct series_cursor series;
+
+    bool ok = series_cursor_init(&series, step->source, err) && series_cursor_last(&series, err);
+    *out = ok && series.has ? series.id : 0;
+    series_cursor_fini(&series);
+    return ok;
+}
+
+static bool begin_unwanted(struct upkeep_step *step, struct error *err)
+{
+    struct upkeep *upkeep = step->upkeep;
+    uint32_t given_up[UNWANTED_EXPIRED_AT_ONCE];
+    size_t given_up_count = 0;
+    size_t count = 0;
+    uint32_t last = 0;
+
+    if (!upkeep->has_unwanted || upkeep->unwanted_seen == upkeep->changes ||
+        clock_mono() < upkeep->unwanted_after || !may_begin(step))
+        return true;
+    if (!last_series(step, &last, err))
+        return false;
+    struct churn_job *job = new_job(ALL_IS_BEFORE, last);
+    upkeep->unwanted_came = false;
+    job->wanted = memory_zero((size_t)last / 8 + 1, 1);
+    bool ok = read_unwanted(step, job, given_up, &given_up_count, &count, err);
+    for (size_t i = 0; i < given_up_count && ok; i++) {
+        struct schema_key key = schema_id_key(given_up[i]);
+        ok = store_remove(step->txn, DATABASE_UNWANTED, store_key(&key), err);
+    }
+    if (ok && count > 0) {
+        upkeep->churn = job;
+        return true;
+    }
+    upkeep->has_unwanted = given_up_count > 0 || !ok;
+    churn_job_free(job);
+    return ok;
 }
 
 bool upkeep_churn(struct upkeep_step *step, bool *did, struct error *err)
@@ -707,11 +834,13 @@ bool upkeep_churn(struct upkeep_step *step, bool *did, struct error *err)
     int64_t cut = cut_now(step);
     bool ok = true;
 
-    if (cut == INT64_MIN)
+    if (!may_begin(step))
         return true;
+    if (upkeep->churn == NULL)
+        ok = begin_unwanted(step, err);
     upkeep->churn_today =
         floor_to(step->clock->keep_mark, (int64_t)MS_PER_DAY) / (int64_t)MS_PER_DAY;
-    if (upkeep->churn == NULL && upkeep->churn_day != upkeep->churn_today)
+    if (ok && upkeep->churn == NULL && cut != INT64_MIN && upkeep->churn_day != upkeep->churn_today)
         ok = begin_job(step, cut, err);
     struct churn_job *job = upkeep->churn;
     if (ok && job != NULL) {

@@ -51,7 +51,8 @@ struct churn_move {
 
 struct churn_job {
     struct arena arena;
-    int64_t cut; /* minute */
+    int64_t cut;           /* minute */
+    unsigned char *wanted; /* a bit an id: it goes, whenever it came last; NULL: by the cut */
     uint32_t last_id;
     bool is_chosen;   /* the series are known */
     bool has_room;    /* it was looked whether there is */

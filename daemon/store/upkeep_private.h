@@ -256,7 +256,7 @@ struct upkeep {
     struct fold_job *fold;
     struct build_job *build;
     struct churn_job *churn;
-    struct catalog *catalog;  /* the writer's; NULL: series are never removed */
+    struct catalog *catalog;      /* the writer's; NULL: series are never removed */
     upkeep_removed_fn on_removed; /* NULL: nobody remembers them */
     void *on_removed_arg;
     struct upkeep_kept *kept; /* NULL: not read yet */
@@ -278,7 +278,11 @@ struct upkeep {
     int64_t cleared_day;
     int64_t churn_day; /* of the guarded clock, when all series were looked at last */
     int64_t churn_today;
-    uint32_t churn_next; /* where the next job looks on; 0: from the first series on */
+    bool unwanted_came;     /* since the job under way began */
+    bool has_unwanted;      /* there may be series that somebody wants to be gone */
+    uint64_t unwanted_seen; /* `changes` when they were looked at last */
+    mono_ms unwanted_after; /* not before */
+    uint32_t churn_next;    /* where the next job looks on; 0: from the first series on */
 
     struct upkeep_counts counts;
 };

@@ -889,3 +889,16 @@ void writer_set_limits(struct writer *writer, const struct series_limits *limits
 {
     census_set_limits(catalog_census(writer->catalog), limits);
 }
+
+void writer_activity(const struct writer *writer, struct metric_activity *out)
+{
+    census_activity(catalog_census(writer->catalog), clock_wall(), out);
+}
+
+bool writer_drop_series(struct writer *writer, struct write_txn *txn, const uint32_t *ids,
+                        size_t count, struct error *err)
+{
+    if (writer->upkeep == NULL)
+        return error_set(err, ERROR_UNAVAILABLE, "nothing is kept up yet");
+    return upkeep_want_gone(writer->upkeep, txn, ids, count, clock_wall(), err);
+}

@@ -18,6 +18,7 @@
 #pragma once
 
 #include "series/delta.h"
+#include "store/activity.h"
 #include "store/series_limits.h"
 #include "store/store.h"
 
@@ -76,6 +77,15 @@ void writer_set_upkeep(struct writer *writer, const struct upkeep_options *optio
 
 /* The same: other limits of series. */
 void writer_set_limits(struct writer *writer, const struct series_limits *limits);
+
+/* What comes in of each metric; on the writer's thread, as in a job. */
+void writer_activity(const struct writer *writer, struct metric_activity *out);
+
+/* Series that somebody wants to be rid of: as soon as nothing of theirs is in the runs any more,
+ * what they counted joins the `__other__` of their metric, and they go (store/upkeep.h). One that
+ * still has samples a day later stays. In a job. */
+bool writer_drop_series(struct writer *writer, struct write_txn *txn, const uint32_t *ids,
+                        size_t count, struct error *err);
 
 /* The delta is the writer's from here on, which takes no ledger without a listener's name. One that
  * is waited for is refused (false, and stays the caller's) when too much waits; another is always

@@ -130,6 +130,15 @@ static bool post(struct rows *rows, struct push *push)
 
 /* --- parts --- */
 
+static struct str next_line(struct str *rest)
+{
+    struct str line = str_split(rest, '\n');
+
+    if (line.len > 0 && line.text[line.len - 1] == '\r')
+        line.len--;
+    return str_trim(line);
+}
+
 static void take_row(struct rows *rows, const struct push_terms *terms, struct str line)
 {
     struct error why = ERROR_EMPTY;
@@ -154,10 +163,11 @@ static bool take_part(struct rows *rows, struct error *err)
     if (txn == NULL)
         return false;
     push_terms_read(rows->web, txn, &terms);
+    rows->web->last_arrival = terms.arrival - 1;
     rows->under_way_count = 0;
     atomic_store(&rows->waiting, 1);
     for (size_t i = 0; i < ROWS_AT_ONCE && rows->rest.len > 0 && !rows->is_refused; i++) {
-        struct str line = str_trim(str_split(&rows->rest, '\n'));
+        struct str line = next_line(&rows->rest);
         if (line.len > 0)
             take_row(rows, &terms, line);
     }
@@ -227,7 +237,7 @@ bool api_rows(struct web *web, struct http_request *request, struct error *err)
     if (!http_request_read_query(request, known, err))
         return false;
     for (struct str rest = body; rest.len > 0;)
-        lines += str_trim(str_split(&rest, '\n')).len > 0;
+        lines += next_line(&rest).len > 0;
     if (lines == 0 || lines > ROWS_MAX)
         return error_set(err, ERROR_INVALID, "a request has 1 to %d rows, not %zu", ROWS_MAX,
                          lines);

@@ -56,6 +56,10 @@ bool api_status(struct web *web, struct http_request *request, struct error *err
 bool api_kpi(struct web *web, struct http_request *request, struct error *err);
 bool api_query(struct web *web, struct http_request *request, struct error *err);
 bool api_ingest(struct web *web, struct http_request *request, struct error *err);
+bool api_metric_list(struct web *web, struct http_request *request, struct error *err);
+bool api_metric_top(struct web *web, struct http_request *request, struct error *err);
+bool api_metric_series(struct web *web, struct http_request *request, struct error *err);
+bool api_metric_drop(struct web *web, struct http_request *request, struct error *err);
 bool api_ingest_tail(struct web *web, struct http_request *request, struct error *err);
 bool api_annotations(struct web *web, struct http_request *request, struct error *err);
 bool api_annotate(struct web *web, struct http_request *request, struct error *err);

@@ -247,15 +247,32 @@ def test_a_file_of_tokens_is_read_by_a_reload_and_refused_when_others_can_read_i
     assert write(port, *bearer("kpid_fromafile"))[0] == 401
 
 
+NATIVE = 'ingest:\n  - { protocol: native, listen: "tcp:127.0.0.1:0", tokens: true }\n'
+
+
+def say_hello(daemon, name, timeout=PATIENCE):
+    token = add_token(daemon, name, "ingest")
+    return native_client.Connection(daemon.port("tcp"), name.encode() * 8, 1, token, timeout)
+
+
 def test_samples_of_native_batches_are_counted_for_their_token(kpid):
-    daemon = kpid('ingest:\n  - { protocol: native, listen: "tcp:127.0.0.1:0", tokens: true }\n')
-    token = add_token(daemon, "web", "ingest")
-    connection = native_client.Connection(daemon.port("tcp"), b"p" * 16, 1, token)
+    daemon = kpid(NATIVE)
+    connection = say_hello(daemon, "we")
     for sequence in (1, 2):
-        connection.send_frame(native_client.Batch(sequence).add("hits", 1.0).add("hits", 2.0).frame())
-        assert connection.read_frame()
+        assert connection.ask(native_client.Batch(sequence).add("hits", 1.0).add("hits", 2.0)).stored == 2
     [usage] = daemon.ask("ingest")["tokens"]
-    assert (usage["name"], usage["samples"]) == ("web", 4)
+    assert (usage["name"], usage["samples"]) == ("we", 4)
+
+
+def test_a_revoked_token_ends_its_native_connections(kpid):
+    daemon = kpid(NATIVE)
+    revoked, other = say_hello(daemon, "go", timeout=10), say_hello(daemon, "by")
+    assert revoked.ask(native_client.Batch(1).add("hits", 1.0)).is_ack
+    daemon.kpictl("token", "revoke", "go")
+    answer = revoked.answer()
+    assert (answer.is_ack, answer.sequence, answer.code) == (False, 0, native_client.DENIED)
+    assert revoked.socket.recv(1) == b""
+    assert other.ask(native_client.Batch(1).add("hits", 1.0)).is_ack
 
 
 # --- TLS -----------------------------------------------------------------------------------------

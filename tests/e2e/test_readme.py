@@ -123,14 +123,18 @@ def start_with(running, *listeners):
     return folder
 
 
+def is_complete(command):
+    """Of a here-document without its end bash says something, and takes it."""
+    done = subprocess.run(["bash", "-n", "-c", command], capture_output=True, check=False)
+    return done.returncode == 0 and not done.stderr
+
+
 def commands_of(block):
     """[(command, what it prints)] of a block with prompts. A command ends where bash takes it for complete."""
     found = []
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
         lines = part.splitlines()
-        complete = next(count for count in range(1, len(lines) + 1)
-                        if subprocess.run(["bash", "-n", "-c", "\n".join(lines[:count])], capture_output=True,
-                                          check=False).returncode == 0)
+        complete = next(count for count in range(1, len(lines) + 1) if is_complete("\n".join(lines[:count])))
         found.append(("\n".join(lines[:complete]), "\n".join(lines[complete:])))
     return found
 
@@ -145,7 +149,7 @@ def run_block(block, folder):
 
 def figure(folder, expression):
     """Over all days that a recipe may have meant."""
-    begin = datetime.date.today() - datetime.timedelta(days=3)
+    begin = min(datetime.date(2026, 11, 1), datetime.date.today())
     end = datetime.date.today() + datetime.timedelta(days=2)
     asked = f"kpictl --socket kpid.sock query '{expression}' --from {begin} --to {end} --json"
     return json.loads(shell(asked, folder))["points"][0]["value"]
@@ -158,7 +162,9 @@ RECIPES = {  # the word that finds its block: (listeners, figures)
                                 {"sum(shop.orders)": 5, "sum(shop_orders)": 1, "sum(shop_amount)": 49.9}),
     "kpiload -t unix -a ingest.sock": ([], {"sum(bench_api_cnt)": 36761}),
     "_e{9,7}": ([("dogstatsd", "udp")], {'sum(signup{plan="pro"})': 1, "last(service_check.db.up)": 2}),
+    "--csv leads.csv": ([], {"sum(leads)": 19}),
     "/push": ([("json", "http")], {"sum(leads)": 12, "last(cash)": 81250.5}),
+    "--csv leads.csv": ([], {"sum(leads)": 19, 'sum(leads{source="web"})': 7}),
 }
 
 

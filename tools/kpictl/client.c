@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "command.h"
@@ -153,11 +153,12 @@ static bool add_token(const struct client *client, struct curl_slist **headers)
 static CURLcode perform(const struct client *client, CURL *curl, struct client_answer *out,
                         long *status)
 {
+    const struct timespec pause = {.tv_sec = 1};
     CURLcode code = CURLE_OK;
 
     for (unsigned tries = 0; tries <= client->busy_tries; tries++) {
         if (tries > 0) {
-            (void)sleep(1);
+            (void)nanosleep(&pause, NULL);
             buf_clear(&out->body);
         }
         code = curl_easy_perform(curl);

@@ -144,6 +144,10 @@ static enum exit_code run_import(const struct invocation *invocation)
 {
     if (option(invocation, "csv") != NULL)
         return import_csv(invocation);
+    for (size_t i = 0; i < OPTIONS_MAX; i++) /* all are of rows */
+        if (invocation->values[i] != NULL)
+            return usage_error(invocation, "'--%s' needs '--csv FILE'",
+                               COMMAND_IMPORT.options[i].name);
     if (invocation->operand_count == 0)
         return usage_error(invocation, "'import' needs FILE, or '--metric M --csv FILE'");
     const char *file = invocation->operands[0];
@@ -201,16 +205,18 @@ const struct command COMMAND_IMPORT = {
     .operands = "[FILE]",
     .help = "stores the raw cells that 'export' has printed, or the rows of a CSV file",
     .more =
-        "Cells are added to what is there; '-' is the standard input. What comes again within seven days, line for line, "
-        "counts once.\nDays need a calendar with their zone, and that their metric has no hours "
+        "Cells are added to what is there; '-' is the standard input. What comes again "
+        "within seven days,\nline for line, counts once. Days need a calendar with their zone, and that their metric has no hours "
         "of that time here.\nRows: 'kpictl import --metric M --csv FILE' stores a sample for each "
         "row below a row of names. A file\nthat comes again, or has grown, counts each row once.",
     .operands_max = 1,
     .options = {{"metric", 0, OPTION_TEXT, "M", "the rows are samples of it"},
                 {"csv", 0, OPTION_TEXT, "FILE", "comma-separated values"},
-                {"time", 0, OPTION_TEXT, "COLUMN", "ISO 8601 or Unix seconds (time, date, timestamp)"},
+                {"time", 0, OPTION_TEXT, "COLUMN",
+                 "ISO 8601 or Unix seconds (time, date, timestamp)"},
                 {"value", 0, OPTION_TEXT, "COLUMN", "decimal numbers (value)"},
-                {"label", 0, OPTION_MANY, "C[=NAME]", "a label of it; may be repeated; 'all': the rest"},
+                {"label", 0, OPTION_MANY, "C[=NAME]",
+                 "a label of it; may be repeated; 'all': the rest"},
                 {"id", 0, OPTION_TEXT, "COLUMN", "what makes a row one (id; else its content)"},
                 {"type", 0, OPTION_TEXT, "TYPE", "the metric's, when it is not declared"},
                 {"tz", 0, OPTION_TEXT, "ZONE", "of times without offset (the server's calendar)"},

@@ -9,10 +9,11 @@
 static const char DEFAULT_SOCKET[] = "/run/kpid/kpid.sock";
 
 static const struct command *const COMMANDS[] = {
-    &COMMAND_STATUS,      &COMMAND_SHOW,     &COMMAND_QUERY,   &COMMAND_INGEST, &COMMAND_PUSH,
-    &COMMAND_ANNOTATIONS, &COMMAND_ANNOTATE, &COMMAND_ALERTS,  &COMMAND_HOOKS,  &COMMAND_CRON,
-    &COMMAND_CALENDAR,    &COMMAND_BACKUP,   &COMMAND_RESTORE, &COMMAND_EXPORT, &COMMAND_IMPORT,
-    &COMMAND_COMPACT,     &COMMAND_VERIFY,   &COMMAND_CLOCK,   &COMMAND_TOKEN,  &COMMAND_VERSION,
+    &COMMAND_STATUS,  &COMMAND_SHOW,        &COMMAND_QUERY,    &COMMAND_INGEST,  &COMMAND_METRICS,
+    &COMMAND_PUSH,    &COMMAND_ANNOTATIONS, &COMMAND_ANNOTATE, &COMMAND_ALERTS,  &COMMAND_HOOKS,
+    &COMMAND_CRON,    &COMMAND_CALENDAR,    &COMMAND_BACKUP,   &COMMAND_RESTORE, &COMMAND_EXPORT,
+    &COMMAND_IMPORT,  &COMMAND_COMPACT,     &COMMAND_VERIFY,   &COMMAND_CLOCK,   &COMMAND_TOKEN,
+    &COMMAND_VERSION,
 };
 
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
@@ -145,7 +146,7 @@ static bool take_value(const struct invocation *invocation, const struct command
         return false;
     }
     if (is_text || (option->value == OPTION_MAYBE && next != NULL &&
-                                         str_parse_double(str_of(next), &number))) {
+                    str_parse_double(str_of(next), &number))) {
         *value = next;
         arguments->at++;
     } else {

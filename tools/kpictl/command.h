@@ -61,6 +61,7 @@ extern const struct command COMMAND_STATUS;
 extern const struct command COMMAND_SHOW;
 extern const struct command COMMAND_QUERY;
 extern const struct command COMMAND_INGEST;
+extern const struct command COMMAND_METRICS;
 extern const struct command COMMAND_PUSH;
 extern const struct command COMMAND_ANNOTATIONS;
 extern const struct command COMMAND_ANNOTATE;

@@ -4,6 +4,7 @@
 #include "base/counters.h"
 #include "base/memory.h"
 #include "collector.h"
+#include "ingest/native.h"
 #include "ingest/native_connection.h"
 #include "native_message.h"
 
@@ -726,8 +727,7 @@ static void what_is_shown_of_rejected_samples_is_charged(void **state)
     put_frame(&out, buf_view(&batch));
     say_buf(fd, &out);
     wait_posted(1);
-    assert_true(COUNTER_GET(ingest_body_bytes) >=
-                NATIVE_EXAMPLES * sizeof(struct native_example));
+    assert_true(COUNTER_GET(ingest_body_bytes) >= NATIVE_EXAMPLES * sizeof(struct native_example));
     release_all(STORE);
     expect_ack(fd, 1, 0);
     (void)close(fd);

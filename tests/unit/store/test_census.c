@@ -118,7 +118,7 @@ static void assert_other(struct world *world, struct catalog_series out, const c
     (void)snprintf(name, sizeof name, "%s{__other__=\"true\"}", metric);
     assert_int_equal(out.refusal, CATALOG_TAKEN);
     assert_true(out.is_refused);
-    assert_true(out.over != 0);
+    assert_true(out.place.is_other);
     assert_string_equal(name_of(world, out.id), name);
 }
 
@@ -368,7 +368,7 @@ static void the_worst_offenders_are_shown_first(void **state)
         (void)send(world, metric, "plan=a");
         begin(&world->fixture);
         struct catalog_series out = admit(world, metric, "plan=b", true);
-        census_count_other(census_of(world), out.over, i + 1);
+        census_count_other(census_of(world), out.place.metric, i + 1);
         assert_int_equal(census_group(census_of(world))->samples, i + 1);
         (void)catalog_end_group(world->fixture.catalog);
         commit(&world->fixture);

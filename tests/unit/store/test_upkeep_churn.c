@@ -635,12 +635,91 @@ static void a_commit_that_fails_is_as_if_nothing_had_been(void **state)
     city_close(&city);
 }
 
+/* --- series that somebody wants to be gone --- */
+
+static void want_gone(struct city *city, const uint32_t *ids, size_t count)
+{
+    struct error err = ERROR_EMPTY;
+    struct write_txn txn;
+
+    assert_true(write_txn_begin(city->world.fixture.store, NULL, &txn, &err));
+    assert_true(
+        upkeep_want_gone(city->world.upkeep, &txn, ids, count, city->world.clock.keep_mark, &err));
+    number_commit(&txn);
+}
+
+/* Looks again although no minute has passed. */
+static void settle_unwanted(struct city *city)
+{
+    city->world.upkeep->unwanted_after = 0;
+    (void)settle(&city->world);
+}
+
+static void who_is_not_wanted_is_found_in_other_once_folded(void **state)
+{
+    struct city city;
+    struct bag cells = {0};
+    uint32_t last = 0;
+    (void)state;
+
+    city_open(&city, 21);
+    city.world.options.churn_after = 0; /* it is not about age */
+    live(&city, 0, 12);
+    pass_time(&city.world, MS_PER_HOUR);
+    (void)settle(&city.world);
+    uint32_t ids[2] = {resolve(&city, 0, "host=h0"), resolve(&city, 3, "host=h1")};
+    add_city_cell(&city, &cells, 0, 0, minute_now(&city.world));
+    write_run(&city.world, &cells);
+    size_t before = select_series(&city, 0, &last);
+    want_gone(&city, ids, 2);
+    settle_unwanted(&city);
+    assert_true(has_series(&city, ids[0])); /* its last sample is of an open quarter */
+    assert_false(has_series(&city, ids[1]));
+    assert_int_equal(entries_of(&city.world, DATABASE_UNWANTED), 1);
+    check_city(&city);
+    pass_time(&city.world, 2 * QUARTER_MS);
+    (void)settle(&city.world);
+    settle_unwanted(&city);
+    assert_false(has_series(&city, ids[0]));
+    assert_int_equal(select_series(&city, 0, &last), before); /* with __other__ */
+    assert_int_equal(entries_of(&city.world, DATABASE_UNWANTED), 0);
+    check_city(&city);
+    expect_verified(&city);
+    city_close(&city);
+}
+
+static void who_comes_on_and_on_stays_though_not_wanted(void **state)
+{
+    struct city city;
+    (void)state;
+
+    city_open(&city, 22);
+    live(&city, 0, 3);
+    uint32_t id = resolve(&city, 0, "host=h0");
+    want_gone(&city, &id, 1);
+    for (int i = 0; i < 30; i++) {
+        struct bag cells = {0};
+        pass_time(&city.world, MS_PER_HOUR);
+        add_city_cell(&city, &cells, 0, 0, minute_now(&city.world));
+        write_run(&city.world, &cells);
+        settle_unwanted(&city);
+        assert_true(has_series(&city, id));
+        if (i % 10 == 9)
+            restart_upkeep(&city);
+    }
+    assert_int_equal(entries_of(&city.world, DATABASE_UNWANTED), 0);
+    check_city(&city);
+    city_close(&city);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(sums_stay_whatever_comes_in_between),
     cmocka_unit_test(who_came_no_more_is_found_in_other),
     cmocka_unit_test(who_comes_back_is_a_new_series),
     cmocka_unit_test(a_job_that_is_cut_short_leaves_nothing_behind),
     cmocka_unit_test(who_comes_back_meanwhile_stays),
+    cmocka_unit_test(who_is_not_wanted_is_found_in_other_once_folded),
+    cmocka_unit_test(who_comes_on_and_on_stays_though_not_wanted),
     cmocka_unit_test(nothing_goes_while_the_clock_is_suspect_or_it_is_not_asked_for),
     cmocka_unit_test(an_other_without_cells_goes),
     cmocka_unit_test(a_commit_that_fails_is_as_if_nothing_had_been),

@@ -1,0 +1,96 @@
+"""`kpictl metrics`: what comes in, of whom, and series that somebody wants to be rid of."""
+
+from conftest import wait_until
+from test_limits import LISTENERS, send, settled
+
+
+def filled(kpid):
+    made = kpid(LISTENERS)
+    lines = [f"orders:{i}|c|#plan:pro,shop:{i}" for i in range(5)] + ["orders:9|g|#plan:free"]
+    lines += ["visits:1|c"] * 30 + ["users:ann|s"]
+    send(made, lines)
+    settled(made, len(lines))
+    return made
+
+
+def test_list_says_what_there_is(kpid):
+    made = filled(kpid)
+    answer = made.ask("metrics", "list")
+    by_name = {one["metric"]: one for one in answer["metrics"]}
+    assert list(by_name) == ["orders", "users", "visits"]
+    orders = by_name["orders"]
+    assert (orders["kinds"], orders["series"], orders["active_series"]) == (["counter", "gauge"], 6, 6)
+    assert (orders["samples"], orders["labels"]) == (6, ["plan", "shop"])
+    assert orders["last"].endswith("Z")
+    assert by_name["visits"]["samples"] == 30
+    assert not answer["more"] and answer["unwanted_series"] == 0
+    assert [one["metric"] for one in made.ask("metrics", "list", "--prefix", "u")["metrics"]] == ["users"]
+    assert made.ask("metrics", "list", "--limit", "2")["more"]
+    text = made.kpictl("metrics", "list").stdout
+    assert "METRIC" in text and "plan shop" in text and "counter gauge" in text
+
+
+def test_top_by_samples_and_by_series(kpid):
+    made = filled(kpid)
+    top = made.ask("metrics", "top")["metrics"]
+    assert [(one["metric"], one["samples"]) for one in top] == [("visits", 30), ("orders", 6), ("users", 1)]
+    top = made.ask("metrics", "top", "--by", "series", "-n", "2")["metrics"]
+    assert [(one["metric"], one["active_series"]) for one in top][0] == ("orders", 6)
+    assert len(top) == 2
+    assert "visits" in made.kpictl("metrics", "top").stdout
+
+
+def test_series_with_their_last_samples(kpid):
+    made = filled(kpid)
+    answer = made.ask("metrics", "series", 'orders{plan="pro"}')
+    assert answer["count"] == 5 and not answer["more"]
+    assert [(one["labels"]["shop"], one["value"]) for one in answer["series"]] == [(str(i), i) for i in range(5)]
+    assert answer["series"][0]["series"] == 'orders{plan="pro",shop="0"}'
+    assert all(one["last"].endswith("Z") and one["kind"] == "counter" for one in answer["series"])
+    answer = made.ask("metrics", "series", "orders", "-n", "4")
+    assert answer["count"] == 6 and answer["more"] and len(answer["series"]) == 4
+    assert made.ask("metrics", "series", "nothing")["series"] == []
+    text = made.kpictl("metrics", "series", "orders", "-n", "1").stdout
+    assert "1 of 6 series" in text
+
+
+def test_drop_series_asks_and_counts(kpid):
+    made = filled(kpid)
+    assert made.ask("metrics", "drop-series", "orders", "--dry-run") == {"series": 6, "dry_run": True}
+    done = made.kpictl("metrics", "drop-series", 'orders{shop="3"}', text="n\n", check=False)
+    assert done.returncode == 1 and "1 series go" in done.stderr and "nothing was changed" in done.stderr
+    assert made.ask("metrics", "list")["unwanted_series"] == 0
+    assert "1 series join __other__" in made.kpictl("metrics", "drop-series", 'orders{shop="3"}', text="y\n").stdout
+    assert made.ask("metrics", "drop-series", "orders", "--yes") == {"series": 6, "dry_run": False}
+    assert made.ask("metrics", "list")["unwanted_series"] == 6
+    # It is remembered over a crash, and nothing of what was counted is lost.
+    made.kill()
+    made.start()
+    assert made.ask("metrics", "list")["unwanted_series"] == 6
+    assert made.value("sum(visits)") == 30
+
+
+def test_dropped_series_of_a_past_quarter_are_gone_soon(kpid):
+    made = kpid("ingest:\n  - { protocol: graphite, listen: tcp:127.0.0.1:0 }\nmetrics: { orders: { type: counter } }\n")
+    import time
+    past = int(time.time()) - 7200
+    send(made, [f"orders;n={i} {i} {past}" for i in range(10)])
+    settled(made, 10)
+    made.kpictl("metrics", "drop-series", "orders", "--yes")
+
+    def is_gone():
+        names = {one["series"] for one in made.ask("metrics", "series", "orders")["series"]}
+        return names == {'orders{__other__="true"}'}
+
+    wait_until(is_gone, "the series to join __other__", timeout=240)
+    assert made.value("sum(orders)") == 45
+    assert made.ask("metrics", "list")["unwanted_series"] == 0
+    assert made.kpictl("verify").returncode == 0
+
+
+def test_wrong_usage_is_said(kpid):
+    made = kpid(LISTENERS)
+    for arguments in (["head"], ["series"], ["list", "x"], ["drop-series"]):
+        assert made.kpictl("metrics", *arguments, check=False).returncode == 2, arguments
+    for arguments in (["top", "--by", "size"], ["list", "--limit", "x"], ["series", "a{b=}"]):
+        assert made.kpictl("metrics", *arguments, check=False).returncode in (2, 4), arguments
