@@ -333,7 +333,7 @@ void reject_examples_merge(struct reject_examples *into, const struct reject_exa
     for (int i = 0; i < REJECT_REASON_COUNT; i++) {
         memcpy(both, into->of[i], sizeof into->of[i]);
         memcpy(&both[TAIL_EXAMPLES], from->of[i], sizeof from->of[i]);
-        qsort(both, 2 * TAIL_EXAMPLES, sizeof both[0], compare_examples);
+        qsort(both, sizeof both / sizeof both[0], sizeof both[0], compare_examples);
         memcpy(into->of[i], both, sizeof into->of[i]);
     }
 }

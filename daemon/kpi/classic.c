@@ -63,21 +63,6 @@ static bool on_sum(size_t series, wall_ms step_from, const struct cell *cell, vo
     return true;
 }
 
-/* What the counters of one bound have counted together. */
-static bool read_sum(struct read_txn *txn, const struct classic *classic,
-                     const struct query_series *series, size_t count, double *out,
-                     struct coverage *coverage, struct error *err)
-{
-    const struct query query = {.series = series,
-                                .series_count = count,
-                                .from = classic->from,
-                                .to = classic->to,
-                                .merge_series = true};
-
-    *out = 0;
-    return query_cells(txn, &query, on_sum, out, coverage, err);
-}
-
 /* Bounds, and how many values were counted up to each. */
 struct bounds {
     double *bounds;
@@ -100,8 +85,13 @@ static bool read_bounds(struct read_txn *txn, const struct classic *classic, str
         double bound = buckets[i].bound;
         for (; i < count && buckets[i].bound == bound; i++)
             alike[same++] = buckets[i].series;
+        const struct query query = {.series = alike,
+                                    .series_count = same,
+                                    .from = classic->from,
+                                    .to = classic->to,
+                                    .merge_series = true};
         out->bounds[out->count] = bound;
-        if (!read_sum(txn, classic, alike, same, &out->up_to[out->count], coverage, err))
+        if (!query_cells(txn, &query, on_sum, &out->up_to[out->count], coverage, err))
             return false;
         out->count++;
     }

@@ -107,10 +107,10 @@ enum reject_reason batch_add_to(struct batch *batch, struct batch_memo *memo,
  * negative (REJECT_bad_number). Buckets that contradict themselves, or are to be a counter and have
  * no sum, are REJECT_bad_histogram (series/tally.h).
  *
- * Over series_max, and where there is no room, an increment or level is a sample of __other__, where a resend counts again. What
- * is cumulative is REJECT_series_limit: in __other__ it would be one of many under one tracker.
- * When there is room again its next point counts all that came meanwhile, if it counts at all
- * (FIG-23).
+ * Over series_max, and where there is no room, an increment or level is a sample of __other__,
+ * where a resend counts again. What is cumulative is REJECT_series_limit: in __other__ it would be
+ * one of many under one tracker. When there is room again its next point counts all that came
+ * meanwhile, if it counts at all (FIG-23).
  */
 enum reject_reason batch_add_point(struct batch *batch, const struct batch_point *point,
                                    wall_ms now, uint64_t arrival);

@@ -346,18 +346,25 @@ struct resolving {
 static bool refuse(struct catalog *catalog, struct write_txn *txn, const struct resolving *all,
                    const struct census_refusal *refusal, size_t i, struct error *err);
 
-/* Whether there is room for series `i`, whose key this is; else its `__other__` takes its place. */
-static bool ask(struct catalog *catalog, struct write_txn *txn, const struct resolving *all,
-                size_t i, struct str key, bool *has_room, struct error *err)
-{
-    struct census_refusal refusal = {.metric = series_key_metric(key)};
+/* A series that is not active. */
+struct asked {
+    size_t i;
+    struct str key;
+    bool has_room;
+};
 
-    refusal.limit = census_ask(catalog->census, &txn->reader, key, &refusal.label);
-    *has_room = refusal.limit == ROOM_LIMIT_NONE;
-    if (*has_room)
+/* Whether there is room for it; else its `__other__` takes its place. */
+static bool ask(struct catalog *catalog, struct write_txn *txn, const struct resolving *all,
+                struct asked *asked, struct error *err)
+{
+    struct census_refusal refusal = {.metric = series_key_metric(asked->key)};
+
+    refusal.limit = census_ask(catalog->census, &txn->reader, asked->key, &refusal.label);
+    asked->has_room = refusal.limit == ROOM_LIMIT_NONE;
+    if (asked->has_room)
         return true;
-    all->out[i].kind = series_key_kind(key);
-    return refuse(catalog, txn, all, &refusal, i, err);
+    all->out[asked->i].kind = series_key_kind(asked->key);
+    return refuse(catalog, txn, all, &refusal, asked->i, err);
 }
 
 static void enter(struct catalog *catalog, uint32_t id, struct series_hash hash, struct str key,
@@ -392,7 +399,6 @@ static bool admit_known(struct catalog *catalog, struct write_txn *txn, const st
     const struct delta_series *series = &all->batch->series[i];
     struct catalog_series *out = &all->out[i];
     struct str key = series->key;
-    bool has_room = false;
 
     if (!all->has_limits || out->refusal != CATALOG_TAKEN ||
         census_touch(catalog->census, out->id, all->hour, &out->place))
@@ -404,9 +410,10 @@ static bool admit_known(struct catalog *catalog, struct write_txn *txn, const st
         return true;
     }
     uint32_t id = out->id;
-    if (!ask(catalog, txn, all, i, key, &has_room, err))
+    struct asked asked = {i, key, false};
+    if (!ask(catalog, txn, all, &asked, err))
         return false;
-    if (has_room)
+    if (asked.has_room)
         enter(catalog, id, series->hash, key, all->hour, &out->place);
     return true;
 }
@@ -417,16 +424,16 @@ static bool make(struct catalog *catalog, struct write_txn *txn, const struct re
 {
     const struct delta_series *series = &all->batch->series[i];
     struct catalog_series *out = &all->out[i];
-    bool has_room = true;
+    struct asked asked = {i, series->key, true};
 
     if (!series_key_is_valid(series->key)) {
         *out = (struct catalog_series){.refusal = CATALOG_UNKNOWN};
         return true;
     }
     bool is_limited = all->has_limits && !is_other(catalog, series->key);
-    if (is_limited && !ask(catalog, txn, all, i, series->key, &has_room, err))
+    if (is_limited && !ask(catalog, txn, all, &asked, err))
         return false;
-    if (!has_room)
+    if (!asked.has_room)
         return true;
     if (!create(catalog, txn, all->batch->now, series, out, err))
         return false;

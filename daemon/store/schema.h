@@ -78,10 +78,9 @@
  * seen        u32 id / 8192                           -> 8192 times u16, in the order of the ids:
  *             the hour of the last sample, 1 + hours since 1970 modulo 65,535; 0: over a day ago
  *             (store/census.h). It may lack the last hour, and all of it may be absent
- * unwanted    u32 id                                  -> i64 wall_ms when somebody wanted the series
- *             to be gone (store/upkeep.h)
- * index_runs  u64 number                              -> u64 entries, u64 bytes
- * index       u64 number, 16 bytes hash, text, u8 0, u32 id
+ * unwanted    u32 id                                  -> i64 wall_ms when somebody wanted the
+ * series to be gone (store/upkeep.h) index_runs  u64 number                              -> u64
+ * entries, u64 bytes index       u64 number, 16 bytes hash, text, u8 0, u32 id
  *                                                     -> chunk: sorted (key, id), where key is a
  *             hash and a text and names a series, a metric or a value of a label (store/index.h);
  *             key and id are those of its first entry. u8 2, u32 checksum of what follows (the low

@@ -293,15 +293,6 @@ static bool save_guard(struct writer *writer, struct write_txn *txn, const struc
     return guard_save(&writer->guard, txn, err);
 }
 
-/* And so do the hours in which series were seen last. */
-static bool save_census(struct writer *writer, struct write_txn *txn, const struct group *group,
-                        struct error *err)
-{
-    if (!txn->wrote && !group->is_last)
-        return true;
-    return census_save(catalog_census(writer->catalog), txn, clock_wall(), group->is_last, err);
-}
-
 /* Writes all but the commit itself. */
 static bool fill(struct writer *writer, struct write_txn *txn, const struct group *group,
                  uint64_t *number, struct error *err)
@@ -312,8 +303,11 @@ static bool fill(struct writer *writer, struct write_txn *txn, const struct grou
         if (!apply_deltas(writer, txn, group, *number, err))
             return false;
     }
-    if (!run_jobs(writer, txn, err) || !save_guard(writer, txn, group, err) ||
-        !save_census(writer, txn, group, err))
+    if (!run_jobs(writer, txn, err) || !save_guard(writer, txn, group, err))
+        return false;
+    struct census *census = catalog_census(writer->catalog);
+    if ((txn->wrote || group->is_last) &&
+        !census_save(census, txn, clock_wall(), group->is_last, err))
         return false;
     return !txn->wrote || meta_put(txn, "commit", *number, err);
 }

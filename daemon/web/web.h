@@ -1,12 +1,13 @@
 /* The control interface: HTTP over a Unix socket, for kpictl and probes.
  *
- * GET /healthz /readyz /metrics, /api/v1/status kpis/ID query ingest ingest/tail metrics metrics/top metrics/series annotations alerts hooks
- * store/task store/export store/clock; POST /api/v1/push metrics/drop annotations store/backup store/verify
- * store/import store/clock. Figures are computed when asked, from the newest commit. An optional
- * address serves the same to those whose token may (ingest/token.h); reading needs none unless the
- * configuration says so. GET, POST /api/v1/tokens and POST /api/v1/tokens/revoke: tokens. Every
- * error is {"error":{"kind","message","hint"}}. To add a call: a line in router.c's table and its
- * handler in an api_*.c. */
+ * GET /healthz /readyz /metrics, /api/v1/status kpis/ID query ingest ingest/tail metrics
+ * metrics/top metrics/series annotations alerts hooks store/task store/export store/clock; POST
+ * /api/v1/push metrics/drop annotations store/backup store/verify store/import store/clock. Figures
+ * are computed when asked, from the newest commit. An optional address serves the same to those
+ * whose token may (ingest/token.h); reading needs none unless the configuration says so. GET, POST
+ * /api/v1/tokens and POST /api/v1/tokens/revoke: tokens. Every error is
+ * {"error":{"kind","message","hint"}}. To add a call: a line in router.c's table and its handler in
+ * an api_*.c. */
 #pragma once
 
 #include "alert/alert_engine.h"

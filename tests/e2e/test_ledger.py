@@ -242,7 +242,7 @@ def add_up(listeners, before):
         before[key] = listener["received"]
 
 
-def flood_all(made, folder):
+def flood_all(made):
     def target(protocol, transport, listen):
         if transport in ("unix", "unixgram"):
             return listen.partition(":")[2]
@@ -279,7 +279,7 @@ def start(kpid, folder):
 def test_every_listener_balances_while_all_are_flooded(kpid, tmp_path):
     made = start(kpid, tmp_path)
     before = {}
-    floods = flood_all(made, tmp_path)
+    floods = flood_all(made)
     watch(made, before, 4)
     for flood in floods:
         flood.stop()
@@ -308,7 +308,7 @@ def test_the_ledger_balances_over_kill_9(kpid, tmp_path):
     before = {}
     answered = {}
     for _ in range(3):
-        floods = flood_all(made, tmp_path)
+        floods = flood_all(made)
         watch(made, before, 1)
         made.kill()
         for flood in floods:

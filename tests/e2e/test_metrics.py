@@ -1,6 +1,5 @@
 """`kpictl metrics`: what comes in, of whom, and series that somebody wants to be rid of."""
 
-from conftest import wait_until
 from test_limits import LISTENERS, send, settled
 
 
@@ -68,24 +67,6 @@ def test_drop_series_asks_and_counts(kpid):
     made.start()
     assert made.ask("metrics", "list")["unwanted_series"] == 6
     assert made.value("sum(visits)") == 30
-
-
-def test_dropped_series_of_a_past_quarter_are_gone_soon(kpid):
-    made = kpid("ingest:\n  - { protocol: graphite, listen: tcp:127.0.0.1:0 }\nmetrics: { orders: { type: counter } }\n")
-    import time
-    past = int(time.time()) - 7200
-    send(made, [f"orders;n={i} {i} {past}" for i in range(10)])
-    settled(made, 10)
-    made.kpictl("metrics", "drop-series", "orders", "--yes")
-
-    def is_gone():
-        names = {one["series"] for one in made.ask("metrics", "series", "orders")["series"]}
-        return names == {'orders{__other__="true"}'}
-
-    wait_until(is_gone, "the series to join __other__", timeout=240)
-    assert made.value("sum(orders)") == 45
-    assert made.ask("metrics", "list")["unwanted_series"] == 0
-    assert made.kpictl("verify").returncode == 0
 
 
 def test_wrong_usage_is_said(kpid):

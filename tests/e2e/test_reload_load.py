@@ -10,7 +10,7 @@ import pytest
 from conftest import load, wait_until
 from influx_rounds import Writer, finish, free_port
 
-RELOADS = 8
+RELOADS = 6
 
 
 class Load(threading.Thread):
@@ -98,11 +98,12 @@ def test_what_streams_http_and_native_sent_is_stored_to_the_sample(kpid, tmp_pat
     stays = first_lines(ports, tmp_path)
     daemon = kpid(stays + extra.lines(0))
     counters = ("-m", "100,0,0", "-s", 500)
+    lines = ("-n", 20000, "-R", 5, "-w", 60, *counters)  # waits until all was read: no queue of connections grows
     loads = [
-        Load("lines", "-t", "tcp", "-a", f"127.0.0.1:{ports[0]}", "-n", 50000, "-R", 4, "-c", 2, *counters),
-        Load("local", "-t", "unix", "-a", tmp_path / "stays.sock", "-n", 50000, "-R", 4, *counters),
-        Load("posted", "-t", "http", "-p", "influx", "-a", f"127.0.0.1:{ports[1]}", "-n", 20000, "-c", 3, *counters),
-        Load("batched", "-t", "tcp", "-p", "native", "-a", f"127.0.0.1:{ports[2]}", "-n", 20000, *counters),
+        Load("lines", "-t", "tcp", "-a", f"127.0.0.1:{ports[0]}", "-c", 2, *lines),
+        Load("local", "-t", "unix", "-a", tmp_path / "stays.sock", *lines),
+        Load("posted", "-t", "http", "-p", "influx", "-a", f"127.0.0.1:{ports[1]}", "-n", 4000, "-c", 3, *counters),
+        Load("batched", "-t", "tcp", "-p", "native", "-a", f"127.0.0.1:{ports[2]}", "-n", 10000, *counters),
         Load("datagrams", "-a", f"127.0.0.1:{ports[3]}", "-n", 2000, "-r", 10000, *counters),
     ]
     for number in range(RELOADS):

@@ -3,13 +3,11 @@
 import json
 import subprocess
 import threading
+import urllib.error
 import urllib.request
 
 from conftest import BUILD, PATIENCE, TICK
 from test_limits import LISTENERS, limited, send
-
-NATIVE = LISTENERS + "  - { protocol: native, listen: tcp:127.0.0.1:0 }\n"
-
 
 def tail(made, *arguments, send_it):
     """What the tail shows while `send_it` is called again and again."""

@@ -12,7 +12,7 @@ struct client {
     const char *url;        /* NULL: over the socket */
     const char *token_file; /* NULL: none is shown */
     const char *ca_file;    /* NULL: the system's authorities */
-    unsigned busy_tries; /* again each second while kpid answers 503 */
+    unsigned busy_tries;    /* again each second while kpid answers 503 */
 };
 
 struct client_answer {

@@ -41,7 +41,7 @@ struct invocation {
     bool json;
     bool help;
     const char *values[OPTIONS_MAX]; /* of the command's options, in their order; "" for a flag */
-    const char *many[MANY_MAX]; /* of the command's option that may stand more than once */
+    const char *many[MANY_MAX];      /* of the command's option that may stand more than once */
     size_t many_count;
     const char *operands[OPERANDS_MAX];
     size_t operand_count;
