@@ -326,6 +326,35 @@ static void hand_over_all(struct ingest_worker *worker)
         (void)hand_over_some(worker);
 }
 
+/* A shard's limits are its own for life: other limits make another shard, which begins where the
+ * last one handed over. */
+static void renew_shard(struct ingest_worker *worker)
+{
+    const struct room *room = worker->settings.shard_limits.room;
+
+    if (worker->shard != NULL) {
+        hand_over_all(worker);
+        shard_free(worker->shard);
+    }
+    worker->shard =
+        shard_new(&worker->settings.shard_limits, worker->settings.metrics, worker->seed);
+    worker->intake.shard = worker->shard;
+    worker->shard_began = clock_mono();
+    worker->room_epoch = room == NULL ? 0 : room_epoch(room);
+}
+
+/* A shard remembers every series it saw, and what it sent to `__other__`. So another one begins
+ * once a day, and when there is room again where there was none. After a hand-over little is in it.
+ */
+static void renew_shard_if_due(struct ingest_worker *worker)
+{
+    const struct room *room = worker->settings.shard_limits.room;
+
+    if ((room != NULL && room_epoch(room) != worker->room_epoch) ||
+        clock_mono() - worker->shard_began > SHARD_LIFE_MS)
+        renew_shard(worker);
+}
+
 /* A step, if so much may be on the way; the timer goes on with the rest. */
 static void hand_over(struct ingest_worker *worker)
 {
@@ -335,8 +364,10 @@ static void hand_over(struct ingest_worker *worker)
     span_ms wait = has_room ? PART_WAIT_MS : PART_LONG_WAIT_MS;
 
     if (has_room && may_begin) {
-        if (hand_over_some(worker))
+        if (hand_over_some(worker)) {
+            renew_shard_if_due(worker);
             return;
+        }
         wait = 0;
     }
     const struct timeval delay = {.tv_usec = wait * 1000};
@@ -746,19 +777,6 @@ void worker_free(struct ingest_worker *worker)
     event_free(worker->part_timer);
     thread_free(worker->thread);
     free(worker);
-}
-
-/* A shard's limits are its own for life: other limits make another shard, which begins where the
- * last one handed over. */
-static void renew_shard(struct ingest_worker *worker)
-{
-    if (worker->shard != NULL) {
-        hand_over_all(worker);
-        shard_free(worker->shard);
-    }
-    worker->shard =
-        shard_new(&worker->settings.shard_limits, worker->settings.metrics, worker->seed);
-    worker->intake.shard = worker->shard;
 }
 
 static bool same_limits(const struct shard_limits *a, const struct shard_limits *b)

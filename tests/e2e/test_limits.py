@@ -3,6 +3,8 @@
 import socket
 import urllib.request
 
+import pytest
+
 from conftest import wait_until
 
 LISTENERS = """ingest:
@@ -120,3 +122,56 @@ def test_a_restart_knows_which_series_were_active(kpid):
     assert made.value('sum(orders{n="0"})') == 2
     assert made.value('sum(orders{__other__="true"})') == 1
     assert made.value("sum(orders)") == 7
+
+
+# --- connections ---
+
+
+def own_address():
+    """An address of this machine that is not loopback; none is asked for anything."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        address = probe.getsockname()[0]
+    return None if address.startswith("127.") else address
+
+
+def test_one_peer_has_so_many_connections_and_this_machine_any(kpid):
+    address = own_address()
+    if address is None:
+        pytest.skip("no address but loopback")
+    remote = f"  - {{ protocol: statsd, listen: tcp:{address}:0, allow: [{address}] }}\n"
+    made = limited(kpid(LISTENERS + remote, start=False, threads=2), connections_per_peer=3)
+    port = made.port("tcp", address)
+
+    def opened(host, number):
+        connection = socket.create_connection((host, number), 30, source_address=(host, 0))
+        connection.settimeout(30)
+        return connection
+
+    kept = [opened(address, port) for _ in range(3)]
+    refused = opened(address, port)
+    assert refused.recv(1) == b""  # closed at once
+    refused.close()
+    wait_until(lambda: "limit=server.limits.connections_per_peer" in made.log(), "a line in the log")
+    local = [opened("127.0.0.1", made.port("tcp")) for _ in range(6)]
+    for connection in kept + local:
+        connection.sendall(b"orders:1|c\n")
+    settled(made, 9)
+    kept.pop().close()
+
+    def has_room():
+        connection = opened(address, port)
+        connection.settimeout(0.5)
+        try:
+            is_closed = connection.recv(1) == b""
+        except TimeoutError:
+            is_closed = False
+        connection.close()
+        return not is_closed
+
+    wait_until(has_room, "room for another one")
+    for connection in kept + local:
+        connection.close()

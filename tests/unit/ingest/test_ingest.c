@@ -492,6 +492,41 @@ static void a_reload_brings_new_types(void **state)
     collector_free(collector);
 }
 
+/* FIG-35: what was sent to __other__ for want of room gets its series when there is room. */
+static void room_that_is_there_again_is_taken(void **state)
+{
+    (void)state;
+    const struct listener_config listener = tcp_listener();
+    struct ingest_config config = config_for(&listener, 1);
+    struct room *room = room_new(1000);
+    config.shard_limits.room = room;
+    struct collector *collector = collector_new();
+    struct ingest *ingest = must_start(collector, 1, &config);
+
+    room_begin_series(room);
+    room_end_series(room);
+    room_set_full(room, true);
+    int fd = dial(facts_of(ingest, 0).listen);
+    say(fd, "queue:1|c|#a:b\n");
+    collector_wait(collector, 1);
+    say(fd, "queue:1|c|#a:b\n");
+    collector_wait(collector, 2);
+    assert_int_equal(collector->series_count, 1); /* __other__ */
+    room_set_full(room, false);
+    room_next_epoch(room);
+    uint64_t sent = 2;
+    while (collector->series_count < 2) { /* with the hand-over after the next one at the latest */
+        say(fd, "queue:1|c|#a:b\n");
+        collector_wait(collector, ++sent);
+        assert_true(sent < 10);
+    }
+    assert_int_equal(collector_total(collector).stored, sent);
+    (void)close(fd);
+    ingest_free(ingest);
+    collector_free(collector);
+    room_free(room);
+}
+
 /* --- stop --------------------------------------------------------------------------------------
  */
 
@@ -607,6 +642,7 @@ int main(void)
         cmocka_unit_test(reloads_while_samples_flow_lose_none),
         cmocka_unit_test(a_removed_datagram_listener_is_read_to_its_end),
         cmocka_unit_test(a_reload_brings_new_types),
+        cmocka_unit_test(room_that_is_there_again_is_taken),
         cmocka_unit_test(stop_takes_what_was_sent_before_it),
         cmocka_unit_test(stop_ends_in_time_while_somebody_sends_for_ever),
         cmocka_unit_test(stopping_twice_and_freeing_nothing_is_fine),
