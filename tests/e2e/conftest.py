@@ -4,6 +4,7 @@ KPID_BUILD names the build folder whose programs are tested (default build/asan)
 conditions; nothing is right because some time has passed."""
 
 import base64
+import fcntl
 import hashlib
 import hmac
 import http.server
@@ -13,6 +14,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -106,6 +108,33 @@ def signature_is_valid(headers, body, secret=SECRET):
     return wanted in header(headers, "webhook-signature").split(" ")
 
 
+class DefaultPort:
+    """Without a section `ingest` kpid has the port 8125, which one test at a time can have: others may run
+    beside it."""
+
+    def __init__(self):
+        self.lock = None
+
+    def take(self):
+        if self.lock is None:
+            self.lock = open(pathlib.Path(tempfile.gettempdir()) / "kpid-port-8125.lock", "w", encoding="ascii")
+            fcntl.flock(self.lock, fcntl.LOCK_EX)
+
+    def give_back(self):
+        if self.lock is not None:
+            self.lock.close()
+            self.lock = None
+
+
+DEFAULT_PORT = DefaultPort()
+
+
+@pytest.fixture(autouse=True)
+def default_port():
+    yield
+    DEFAULT_PORT.give_back()
+
+
 class Kpid:
     """One kpid on one folder; it can be ended in any way and started again."""
 
@@ -128,6 +157,8 @@ class Kpid:
         self.config_path.write_text(head + body)
 
     def spawn(self, *arguments):
+        if self.config_path.exists() and "ingest:" not in self.config_path.read_text():
+            DEFAULT_PORT.take()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [BUILD / "kpid", "-c", self.config_path, *arguments],
@@ -256,8 +287,9 @@ def receiver():
 
 
 @pytest.fixture
-def kpid(tmp_path):
+def kpid(tmp_path, default_port):
     """kpid(BODY) makes one that is started; all are stopped at the end, and none may have crashed."""
+    assert default_port is None  # it is given back after this has ended
     made = []
 
     def make(body, start=True, folder=None, **options):
