@@ -56,7 +56,7 @@ static size_t read_all(struct str text, size_t piece, struct buf *out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct str text = {(const char *)data, size};
+    struct str text = size == 0 ? STR("") : (struct str){(const char *)data, size};
     struct buf whole = BUF_EMPTY;
     struct buf pieces = BUF_EMPTY;
     struct buf again = BUF_EMPTY;
