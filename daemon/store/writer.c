@@ -27,7 +27,6 @@ enum {
     STOP_DEADLINE_MS = 3000,
     STOP_RETRY_NS = 100 * 1000 * 1000,
     TICK_MS = 1000,
-    LET_GO_TICKS = 10, /* pages of the map that were read */
     SCRATCH_KEPT_BYTES = 1 << 20,
     /* Shards hand over so often that the writer stays under a tenth of a core. */
     FLUSH_MIN_MS = 1000,
@@ -653,8 +652,7 @@ static void on_tick(evutil_socket_t fd, short events, void *arg)
     writer_log_tick(&writer->log, now);
     if (writer->has_clock && writer->guard.keep_mark != WALL_NONE)
         census_tick(catalog_census(writer->catalog), writer->guard.keep_mark, now);
-    if (++writer->ticks % LET_GO_TICKS == 0)
-        store_let_go_of_pages(writer->store);
+    store_let_go_of_pages(writer->store);
     work_soon(writer);
 }
 
