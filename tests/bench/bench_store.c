@@ -3,10 +3,10 @@
  *
  *   bench_store [ROW...] [--path DIRECTORY] [--minutes N] [--keep]
  *
- * rows: commit late steady close new restart (all without one). `--minutes` is how long `steady`,
- * `close` and `restart` simulate (60, 30 and 100 without). `--keep` leaves the store of `restart`
- * in DIRECTORY itself. CPU is that of the thread; what a call takes beyond it is blocked time.
- * Samples are made outside of what is measured. */
+ * rows: commit late new new-names steady close restart (all without one). `--minutes` is how long
+ * `steady`, `close` and `restart` simulate (60, 30 and 100 without). `--keep` leaves the store of
+ * `restart` in DIRECTORY itself. CPU is that of the thread; what a call takes beyond it is blocked
+ * time. Samples are made outside of what is measured. */
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,6 +37,7 @@ enum {
 static char base_path[PATH_BYTES] = "/tmp";
 static int64_t minutes_wanted; /* 0: each row's own */
 static bool keeps;
+static bool scatters; /* names */
 static wall_ms begin; /* of the simulated time; so early that it ends before now */
 
 /* --- clocks and rows --- */
@@ -163,15 +164,26 @@ static double written_mb(const char *name)
 
 /* --- deltas --- */
 
-/* "bench.counter.name.000000012345": 32 bytes. */
+/* What is said of one name is all over the order of names. */
+static uint64_t scattered(uint32_t number)
+{
+    return number * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* Names of 32 bytes, each a metric of its own: "bench.counter.name.00000000012345"; or scattered,
+ * "0123456789abcdef.counter.0012345". */
 static void add_key(struct delta *delta, uint32_t number, bool with_key)
 {
     char name[40];
     struct buf key = BUF_EMPTY;
     enum metric_kind kind = number % GAUGE_EVERY == 0 ? METRIC_GAUGE : METRIC_COUNTER;
 
-    (void)snprintf(name, sizeof name, "bench.%s.name.%014u",
-                   kind == METRIC_GAUGE ? "gauges." : "counter", number);
+    const char *words = kind == METRIC_GAUGE ? "gauges." : "counter";
+    if (scatters)
+        (void)snprintf(name, sizeof name, "%016llx.%s.%07u", (unsigned long long)scattered(number),
+                       words, number);
+    else
+        (void)snprintf(name, sizeof name, "bench.%s.name.%014u", words, number);
     series_key_write(&key, kind, str_of(name), NULL, 0);
     (void)delta_add_series(delta, series_key_hash(buf_view(&key)),
                            with_key ? buf_view(&key) : STR_EMPTY);
@@ -553,12 +565,13 @@ struct burst {
     struct cost total;
     double slowest_ms; /* CPU of a transaction */
     double limit_ms;   /* LMDB alone */
+    double written_mb;
 };
 
 static struct burst make_series(struct engine *engine)
 {
     const uint32_t part = PART / 4;
-    struct burst burst = {.slowest_ms = 0};
+    struct burst burst = {.written_mb = -written_mb("wchar")};
 
     for (uint32_t from = 0; from < MILLION; from += part) {
         const struct shape shape = {.from = from,
@@ -569,6 +582,7 @@ static struct burst make_series(struct engine *engine)
         add_cost(&burst.total, cost);
         burst.slowest_ms = fmax(burst.slowest_ms, cost.cpu_ms);
     }
+    burst.written_mb += written_mb("wchar");
     burst.limit_ms = append_limit(engine, (uint64_t)MILLION * 50).wall_ms;
     return burst;
 }
@@ -632,9 +646,10 @@ static void find_series(struct engine *engine)
     arena_fini(&arena);
 }
 
-static void bench_new(void)
+static void bench_burst(const char *names)
 {
     char path[PATH_BYTES + 64];
+    char what[80];
     struct engine engine;
     struct upkeep_options options = {0};
     char beside[160];
@@ -643,25 +658,44 @@ static void bench_new(void)
     const struct burst burst = kill_after_a_burst(path);
     (void)snprintf(
         beside, sizeof beside,
-        "cpu %.0f ms; slowest transaction %.1f ms cpu; LMDB appends 50 B each in %.0f ms",
-        burst.total.cpu_ms, burst.slowest_ms, burst.limit_ms);
-    bench_row("10^6 new series durable, writer time", burst.total.wall_ms / 1e3, "s", 3, beside);
-    bench_row("new series: slowest transaction, CPU", burst.slowest_ms, "ms", 20, "");
+        "cpu %.0f ms; slowest transaction %.1f ms cpu; %.0f MB written; LMDB appends 50 B "
+        "each in %.0f ms",
+        burst.total.cpu_ms, burst.slowest_ms, burst.written_mb, burst.limit_ms);
+    (void)snprintf(what, sizeof what, "10^6 %s durable, writer time", names);
+    bench_row(what, burst.total.wall_ms / 1e3, "s", 3, beside);
+    (void)snprintf(what, sizeof what, "%s: slowest transaction, CPU", names);
+    bench_row(what, burst.slowest_ms, "ms", 20, "");
     engine_open(&engine, path, MAX_SIZE, &options);
     engine_set_clock(&engine, begin);
+    double written = written_mb("wchar");
     struct cost start = now_cost();
     (void)engine_upkeep(&engine, 1000000);
     struct cost index = since(start);
     struct upkeep_counts counts;
     upkeep_counts(engine.upkeep, &counts);
     (void)snprintf(beside, sizeof beside,
-                   "cpu %.1f s in %llu steps, slowest %.1f ms; all found after a kill -9",
+                   "cpu %.1f s in %llu steps, slowest %.1f ms; %.0f MB written; all found after a "
+                   "kill -9",
                    index.cpu_ms / 1e3, (unsigned long long)counts.steps,
-                   (double)counts.slowest_step_us / 1e3);
+                   (double)counts.slowest_step_us / 1e3, written_mb("wchar") - written);
     find_series(&engine);
-    bench_row("new series: indexed", index.wall_ms / 1e3, "s", 30, beside);
+    (void)snprintf(what, sizeof what, "%s: indexed", names);
+    bench_row(what, index.wall_ms / 1e3, "s", 30, beside);
     engine_close(&engine);
     remove_path(path);
+}
+
+static void bench_new(void)
+{
+    bench_burst("new series");
+}
+
+/* As those of StatsD are: no two series have the metric in common, and no order. */
+static void bench_new_names(void)
+{
+    scatters = true;
+    bench_burst("new names");
+    scatters = false;
 }
 
 struct bench {
@@ -679,9 +713,10 @@ static void bench_late(void)
     bench_commit(60, "the same, cells 2 to 60 minutes old", 50);
 }
 
-static const struct bench BENCHES[] = {{"commit", bench_now},  {"late", bench_late},
-                                       {"new", bench_new},     {"steady", bench_steady},
-                                       {"close", bench_close}, {"restart", bench_restart}};
+static const struct bench BENCHES[] = {{"commit", bench_now},     {"late", bench_late},
+                                       {"new", bench_new},        {"new-names", bench_new_names},
+                                       {"steady", bench_steady},  {"close", bench_close},
+                                       {"restart", bench_restart}};
 
 enum { BENCH_COUNT = sizeof BENCHES / sizeof *BENCHES };
 

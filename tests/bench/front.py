@@ -7,14 +7,15 @@ import contextlib
 import shutil
 import statistics
 import subprocess
+import sys
 import time
+from typing import NamedTuple
 
 from common import Kpid, Program, Row, VictoriaMetrics, free_port, has_victoria_metrics, load, say, scratch, wait_until
 
 RECEIVER, SENDER = 0, 1  # cores
 GAUGES = "86,0,14"
 TIMERS = "56,30,14"
-DAY = 86400
 
 
 def rounds(bench):
@@ -139,7 +140,7 @@ STATSD = """ingest:
 
 @contextlib.contextmanager
 def kpid_of(bench, folder, body):
-    kpid = Kpid(bench, folder, body, limits="series: 3000000, body: 64M", cpu=RECEIVER)
+    kpid = Kpid(bench, folder, body, limits="series: 3000000, series_per_metric: 3000000, label_values: 3000000, body: 64M", cpu=RECEIVER)
     try:
         kpid.wait_ready()
         yield kpid
@@ -205,6 +206,30 @@ def streams(bench):
 # --- UDP ------------------------------------------------------------------------------------------
 
 
+class Datagrams(NamedTuple):
+    """A way to send datagrams: what kpiload is told, what the bare drain is, samples a second that anybody takes."""
+
+    name: str
+    shape: tuple
+    sink: str
+    rate: int
+    with_line: bool  # the limit knows what to do with a line, not only how to fetch it
+    bar: float
+
+
+DATAGRAMS = (
+    Datagrams("packed", ("-b", 1400, "-m", GAUGES), "udp", 3000000, True, 0.6),
+    Datagrams("one a datagram", ("-m", "100,0,0"), "udp", 400000, False, 0.8),
+    # Not a bar: the kernel keeps what the sender gave it in one piece (UDP_GRO).
+    Datagrams("one a datagram, in runs", ("-g", "-m", "100,0,0"), "udp-gro", 1000000, True, 0),
+)
+
+
+def udp_load(bench, port, rate, shape, seconds=1.2):
+    return load(bench, "-t", "udp", "-a", f"127.0.0.1:{port}", "-n", int(max(100000, rate * seconds)), "-r", rate, "-s", 10000,
+                *shape, cpu=SENDER)
+
+
 def lossless(trial, start):
     """The highest rate without loss: doubled until it fails twice, then halved in five steps."""
     good, rate = 0, start
@@ -213,61 +238,169 @@ def lossless(trial, start):
     low, high = good, rate
     for _ in range(5):
         middle = (low + high) / 2
-        low, high = (middle, high) if trial(middle) else (low, middle)
+        low, high = (middle, high) if trial(middle) or trial(middle) else (low, middle)
     return low
 
 
-def udp_load(bench, port, rate, shape):
-    return load(bench, "-t", "udp", "-a", f"127.0.0.1:{port}", "-n", int(max(100000, rate * 1.2)), "-r", rate, "-s", 10000,
-                *shape, cpu=SENDER)
+def datagrams_taken(kpid):
+    """(received, dropped by the kernel)"""
+    listener = next(l for l in kpid.ask("/api/v1/ingest")["listeners"] if l["listen"].startswith("udp"))
+    return listener["received"], listener["kernel_drops"]
 
 
-def rate_of_sink(bench, folder, shape):
-    port = free_port()
-    sink = Sink(bench, folder, "udp", port)
-    try:
-        def trial(rate):
-            sent = {}
-            _, drops = sink.cost(lambda: sent.update(udp_load(bench, port, rate, shape)))
-            return drops == 0 and sent["rate"] > rate * 0.95
-        return lossless(trial, 250000)
-    finally:
-        sink.stop()
-
-
-def rate_of_kpid(bench, kpid, shape):
+def cost_of_datagrams(bench, kpid, kind):
+    """ns of CPU a sample of what arrived."""
     port = kpid.port("statsd", "udp")
+    before, cpu = datagrams_taken(kpid)[0], settled_cpu(kpid)
+    udp_load(bench, port, kind.rate, kind.shape, 3)
+    used = settled_cpu(kpid) - cpu
+    time.sleep(1.5)
+    return nanoseconds(used, datagrams_taken(kpid)[0] - before)
 
-    def state():
-        listener = next(l for l in kpid.ask("/api/v1/ingest")["listeners"] if l["listen"].startswith("udp"))
-        return listener["kernel_drops"], listener["received"]
 
+def rate_of_sink(bench, sink, port, kind):
     def trial(rate):
-        drops, _ = state()
-        sent = udp_load(bench, port, rate, shape)
-        time.sleep(1.5)
-        return state()[0] == drops and sent["rate"] > rate * 0.95
+        sent = {}
+        _, drops = sink.cost(lambda: sent.update(udp_load(bench, port, rate, kind.shape)))
+        return drops == 0 and sent["rate"] > rate * 0.95
     return lossless(trial, 250000)
 
 
+def rate_of_kpid(bench, kpid, kind):
+    port = kpid.port("statsd", "udp")
+
+    def trial(rate):
+        drops = datagrams_taken(kpid)[1]
+        sent = udp_load(bench, port, rate, kind.shape)
+        time.sleep(1.5)
+        return datagrams_taken(kpid)[1] == drops and sent["rate"] > rate * 0.95
+    return lossless(trial, 250000)
+
+
+def measure_datagrams(bench, kind):
+    found = {"line": [], "drain": [], "kpid": [], "drain rate": [], "kpid rate": []}
+    with scratch(bench, "udp") as folder, kpid_of(bench, folder, STATSD.format(folder=folder)) as kpid:
+        port = free_port()
+        sink = Sink(bench, folder, kind.sink, port)
+        try:
+            for number in range(rounds(bench)):
+                found["line"].append(line_limit(bench, 10000, GAUGES))
+                found["drain"].append(sink.cost(lambda: udp_load(bench, port, kind.rate, kind.shape, 3))[0])
+                found["kpid"].append(cost_of_datagrams(bench, kpid, kind))
+                if number < 3:
+                    found["drain rate"].append(rate_of_sink(bench, sink, port, kind))
+                    found["kpid rate"].append(rate_of_kpid(bench, kpid, kind))
+        finally:
+            sink.stop()
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
 def udp(bench):
-    shapes = {"packed": ("-b", 1400, "-m", GAUGES), "one a datagram": ("-g", "-m", "100,0,0")}
-    for name, shape in shapes.items():
-        say(f"front: UDP, {name}")
-        with scratch(bench, "udp") as folder, kpid_of(bench, folder, STATSD.format(folder=folder)) as kpid:
-            sinks, rates = [], []
-            for _ in range(1 if bench.quick else 3):
-                sinks.append(rate_of_sink(bench, folder, shape))
-                rates.append(rate_of_kpid(bench, kpid, shape))
-        bare, rate = statistics.median(sinks), statistics.median(rates)
-        if name == "packed":
-            line = line_limit(bench, 10000, GAUGES)
-            combined = 1e9 / (1e9 / bare + line)
-            yield Row("udp, packed: the limit's rate, times kpid's", combined / rate, "x", 1 / 0.6,
-                      f"kpid {rate / 1e6:.2f} M/s lossless, bare drain {bare / 1e6:.2f}, line {line:.0f} ns")
-        else:
-            yield Row("udp, one a datagram: the drain's rate, times kpid's", bare / rate, "x", 1 / 0.8,
-                      f"kpid {rate / 1e6:.2f} M/s lossless, bare drain {bare / 1e6:.2f}")
+    for kind in DATAGRAMS:
+        say(f"front: UDP, {kind.name}")
+        found = measure_datagrams(bench, kind)
+        line = found["line"] if kind.with_line else 0
+        limit = found["drain"] + line
+        bare = 1e9 / (1e9 / found["drain rate"] + line)
+        bar = 1 / kind.bar if kind.bar else None
+        yield Row(f"udp, {kind.name}: CPU, times the limit", found["kpid"] / limit, "x", bar,
+                  f"kpid {found['kpid']:.0f} ns a sample; drain {found['drain']:.0f}"
+                  + (f" + line {line:.0f}" if kind.with_line else ""))
+        yield Row(f"udp, {kind.name}: the limit's lossless rate, times kpid's", bare / found["kpid rate"], "x", bar,
+                  f"kpid {found['kpid rate'] / 1e6:.2f} M/s without loss, bare drain {found['drain rate'] / 1e6:.2f}")
+
+
+# --- TLS ------------------------------------------------------------------------------------------
+
+TLS = """ingest:
+  - {{ protocol: statsd, listen: "tcp:127.0.0.1:0" }}
+  - {{ protocol: statsd, listen: "tcp:127.0.0.2:0", tls: {{ cert: {folder}/cert.pem, key: {folder}/key.pem }} }}
+"""
+TLS_PEERS = {"plain": "127.0.0.1", "tls": "127.0.0.2"}
+SENDER_OF_BYTES = """
+import os, socket, ssl, sys
+host, port, is_tls, repeat = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "tls", int(sys.argv[4])
+block = open(sys.argv[5], "rb").read()
+connection = socket.create_connection((host, port))
+if is_tls:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    connection = context.wrap_socket(connection)
+for _ in range(repeat):
+    for at in range(0, len(block), 65536):
+        connection.sendall(block[at:at + 65536])
+if is_tls:
+    connection = connection.unwrap()
+connection.close()
+"""
+
+
+def tls(bench):
+    """The same bytes to a plain and to a TLS listener of one kpid, from one sender."""
+    say("front: lines over TLS")
+    lines, repeat = 100000, samples(bench) // 500000
+    with scratch(bench, "tls") as folder:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+                        "/CN=localhost", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"], check=True,
+                       capture_output=True)
+        block = folder / "lines"
+        block.write_text("".join(f"bench.dc1.host{i % 1000:03}.api.cnt{i % 10000:07}:{i % 10}|c\n" for i in range(lines)))
+        figures = {"plain": [], "tls": []}
+        with kpid_of(bench, folder, TLS.format(folder=folder)) as kpid:
+            for number in range(rounds(bench) + 1):
+                for name, costs in figures.items():
+                    stored, before, host = kpid.stored(), settled_cpu(kpid), TLS_PEERS[name]
+                    subprocess.run(["taskset", "-c", str(SENDER), sys.executable, "-c", SENDER_OF_BYTES, host,
+                                    str(kpid.port("statsd", f"tcp:{host}")), name, str(repeat), str(block)], check=True)
+                    wait_until(lambda: kpid.stored() == stored + lines * repeat, "every line to be stored")
+                    if number > 0:  # the first one makes the series
+                        costs.append(nanoseconds(settled_cpu(kpid) - before, lines * repeat))
+        plain, encrypted = (statistics.median(figures[name]) for name in ("plain", "tls"))
+        yield Row("tls, 10000 series: CPU, times plain TCP's", encrypted / plain, "x", 2,
+                  f"TLS {encrypted:.0f} ns a sample, plain {plain:.0f}")
+
+
+# --- native ---------------------------------------------------------------------------------------
+
+NATIVE = """ingest:
+  - { protocol: native, listen: "tcp:127.0.0.1:0" }
+"""
+
+
+def native_load(bench, kpid, series, count, *more):
+    return load(bench, "-t", "tcp", "-a", f"127.0.0.1:{kpid.port('native')}", "-p", "native", "-s", series, "-m", GAUGES,
+                "-n", count, *more, cpu=SENDER)
+
+
+def native(bench):
+    """Every batch is acknowledged when it is on the disk."""
+    say("front: the native protocol")
+    with scratch(bench, "native") as folder, kpid_of(bench, folder, NATIVE) as kpid:
+        native_load(bench, kpid, 1000, 100000)
+        light = [native_load(bench, kpid, 1000, 20000, "-r", 10000) for _ in range(rounds(bench))]
+        yield Row("native, 10 batches of 1,000 a second: time to the answer, median",
+                  statistics.median(r["p50_ms"] for r in light), "ms", 5,
+                  f"99 of 100 within {statistics.median(r['p99_ms'] for r in light):.1f} ms")
+        for series in (10000, 100000):
+            once = max(1000000, series)
+            native_load(bench, kpid, series, once)
+            rates = [native_load(bench, kpid, series, once, "-R", 3) for _ in range(rounds(bench))]
+            rate = statistics.median(r["drained_rate"] for r in rates)
+            yield Row(f"native, {series} series: ns of wall time an acknowledged sample", 1e9 / rate, "ns", 1000,
+                      f"{rate / 1e6:.2f} M/s in batches of 1,000, half of them answered within "
+                      f"{statistics.median(r['p50_ms'] for r in rates):.0f} ms; kpid and its disk on one core")
+
+
+# --- memory of a shard ----------------------------------------------------------------------------
+
+
+def shard(bench):
+    say("front: memory of a shard")
+    done = subprocess.run([bench.build / "bench_shard"], capture_output=True, text=True, check=True)
+    for line in done.stdout.splitlines()[1:]:
+        series, values, *_, size = line.split()
+        yield Row(f"shard, {series} series, {values} values: allocated a series", float(size), "bytes", 134, "")
 
 
 # --- stores ---------------------------------------------------------------------------------------
@@ -300,15 +433,15 @@ class Prometheus(Program):
 
 
 class Turn:
-    """Every load has times of its own, so that none is a duplicate."""
+    """Every load has times of its own, so that none is a duplicate: of now, as those of agents are."""
 
     def __init__(self):
-        self.at = int(time.time()) - DAY // 2
+        self.at = int(time.time()) - 30
 
     def next(self, steps):
         begin = self.at
-        self.at += steps * 5
-        return f"{begin}:5"
+        self.at += steps
+        return f"{begin}:1"
 
 
 def store_cost(bench, program, transport, address, protocol, series, turn):
