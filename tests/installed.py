@@ -13,6 +13,7 @@ EXPECTED = [
     "usr/local/bin/kpictl",
     "usr/local/bin/kpiload",
     "usr/local/lib/systemd/system/kpid.service",
+    "usr/local/lib/systemd/system/kpid.socket",
     "usr/local/lib/sysusers.d/kpid.conf",
     "usr/local/share/man/man8/kpid.8",
     "usr/local/share/man/man1/kpictl.1",
@@ -58,13 +59,14 @@ def main():
         lint = subprocess.run(["mandoc", "-Tlint", "-W", "warning", page], capture_output=True, text=True, check=False)
         if lint.returncode:
             wrong.append(lint.stdout + lint.stderr)
-    unit = root / "usr/local/lib/systemd/system/kpid.service"
-    if "@CMAKE" in unit.read_text():
-        wrong.append(f"{unit}: a name was not filled in")
-    verify = subprocess.run(["systemd-analyze", "verify", "--root", root, unit], capture_output=True, text=True,
-                            check=False)
-    mistakes = ("Unknown", "Failed to parse", "Invalid", "ignoring")
-    wrong += [line for line in verify.stderr.splitlines() if any(word in line for word in mistakes)]
+    for name in ("kpid.service", "kpid.socket"):
+        unit = root / "usr/local/lib/systemd/system" / name
+        if "@CMAKE" in unit.read_text():
+            wrong.append(f"{unit}: a name was not filled in")
+        verify = subprocess.run(["systemd-analyze", "verify", "--root", root, unit], capture_output=True, text=True,
+                                check=False)
+        mistakes = ("Unknown", "Failed to parse", "Invalid", "ignoring", "not loaded")
+        wrong += [line for line in verify.stderr.splitlines() if any(word in line for word in mistakes)]
     print("\n".join(wrong) if wrong else f"{len(EXPECTED)} files are in their places")
     return 1 if wrong else 0
 

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -307,8 +308,25 @@ static bool open_unix(struct listener_sockets *sockets, const union address *add
     return true;
 }
 
+/* Who may write to a socket's file may connect to it, unix(7). */
+static bool check_mode(const char *path, unsigned mode, struct error *err)
+{
+    struct stat file;
+
+    if (stat(path, &file) != 0)
+        return error_set_errno(err, "cannot look at '%s'", path);
+    if ((file.st_mode & 0222 & ~mode) == 0)
+        return true;
+    (void)error_set(err, ERROR_DENIED,
+                    "the socket '%s' was opened with the mode %04o, more than %04o", path,
+                    file.st_mode & 07777, mode);
+    return error_hint(err, "set SocketMode=%04o in its unit, or the listener's mode", mode);
+}
+
 bool listener_set_mode(const struct listener_sockets *sockets, unsigned mode, struct error *err)
 {
+    if (sockets->is_inherited && transport_is_unix(sockets->transport))
+        return check_mode(strchr(sockets->listen, ':') + 1, mode == 0 ? DEFAULT_MODE : mode, err);
     if (sockets->path[0] == '\0')
         return true;
     if (chmod(sockets->path, mode == 0 ? DEFAULT_MODE : mode) != 0)
@@ -346,6 +364,41 @@ bool listener_open(struct listener_sockets *out, const struct listener_config *c
     if (out->transport == TRANSPORT_UDP)
         out->receive_buffer_bytes = granted_buffer(out->fds[0]);
     return true;
+}
+
+bool listener_take(struct listener_sockets *out, const struct listener_config *config,
+                   struct inherited *inherited)
+{
+    union address address = {.any.sa_family = AF_UNSPEC};
+    struct error ignored = ERROR_EMPTY; /* listener_open says it */
+    enum transport transport = config->transport;
+
+    if (inherited == NULL)
+        return false;
+    *out = (struct listener_sockets){.transport = transport, .is_inherited = true, .count = 1};
+    if (transport_is_unix(transport) ? !parse_path(config->address, &address, &ignored)
+                                     : !parse_host_port(config->address, &address, &ignored))
+        return false;
+    out->fds[0] = inherited_take(inherited, &address.any,
+                                 transport_is_stream(transport) ? SOCK_STREAM : SOCK_DGRAM);
+    if (out->fds[0] < 0)
+        return false;
+    format_listen(out, &address);
+    if (transport == TRANSPORT_UDP)
+        out->receive_buffer_bytes = granted_buffer(out->fds[0]);
+    out->drops_before = listener_drops(out->fds[0]);
+    return true;
+}
+
+uint32_t listener_drops(int fd)
+{
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof info;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len) != 0 ||
+        len < (SK_MEMINFO_DROPS + 1) * sizeof info[0])
+        return 0;
+    return info[SK_MEMINFO_DROPS];
 }
 
 bool listener_open_beside(struct listener_sockets *out, const struct listener_config *config,

@@ -1,19 +1,23 @@
 /* Opens the sockets of a listener.
  *
  * TCP and UDP have one socket a thread, which the kernel shares the load out to (SO_REUSEPORT); a
- * Unix socket is one for all. Everything here is for the main thread. */
+ * Unix socket, and one that was inherited, is one for all. Everything here is for the main thread.
+ */
 #pragma once
 
+#include "base/inherited.h"
 #include "ingest/ingest.h"
 
 enum { INGEST_THREADS_MAX = 64 };
 
 struct listener_sockets {
     enum transport transport;
-    unsigned count; /* 1 for a Unix socket, else one a thread */
+    bool is_inherited; /* opened by whoever started kpid; its file, if any, is not ours */
+    unsigned count;    /* 1 for a Unix socket and an inherited one, else one a thread */
     int fds[INGEST_THREADS_MAX];
     char listen[200];              /* "udp:127.0.0.1:8125" with the real port */
     unsigned receive_buffer_bytes; /* of a UDP socket, as granted; else 0 */
+    uint32_t drops_before;         /* datagrams the kernel dropped before it was ours */
     /* of a Unix socket's file, so that only our own is removed */
     char path[108]; /* where it is now */
     uint64_t device;
@@ -30,8 +34,14 @@ enum { RECEIVE_BUFFER_BYTES = 8 << 20 };
 bool listener_open(struct listener_sockets *out, const struct listener_config *config,
                    unsigned threads, struct error *err);
 
-/* The same for a Unix socket whose path another listener of ours still has: its file is made beside
- * it, as PATH.new, until listener_swap. */
+/* Takes the inherited socket that is bound to the address, as it is: its buffer and, of an IPv6
+ * address, whether it takes IPv4 too are for whoever opened it to say. False: there is none, or no
+ * such address. `inherited` may be NULL. The mode of its file is for listener_set_mode. */
+bool listener_take(struct listener_sockets *out, const struct listener_config *config,
+                   struct inherited *inherited);
+
+/* The same as listener_open for a Unix socket whose path another listener of ours still has: its
+ * file is made beside it, as PATH.new, until listener_swap. */
 bool listener_open_beside(struct listener_sockets *out, const struct listener_config *config,
                           struct error *err);
 
@@ -39,11 +49,16 @@ bool listener_open_beside(struct listener_sockets *out, const struct listener_co
  * same call undoes it. */
 bool listener_swap(struct listener_sockets *one, struct listener_sockets *other, struct error *err);
 
-/* Sets the mode of a Unix socket's file; other sockets have none. */
+/* Sets the mode of a Unix socket's file; other sockets have none. The file of an inherited one
+ * stays as it is: an error if it lets more people in than the mode would. */
 bool listener_set_mode(const struct listener_sockets *sockets, unsigned mode, struct error *err);
 
 /* Closes them all and removes the Unix socket's file if it is still the one that was made. */
 void listener_close(struct listener_sockets *sockets);
+
+/* Datagrams the kernel has dropped since the socket was made (SO_MEMINFO); the count wraps around.
+ */
+uint32_t listener_drops(int fd);
 
 bool transport_is_stream(enum transport transport);
 bool transport_is_unix(enum transport transport);

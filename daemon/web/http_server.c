@@ -360,9 +360,10 @@ struct http_server *http_server_open(struct event_base *base,
     server->accepting = true;
     server->sockets[0].fd = -1;
     server->sockets[1].fd = -1;
-    if (!http_socket_open_unix(&server->sockets[0], options->control_path, err) ||
-        (options->listen != NULL &&
-         !http_socket_open_address(&server->sockets[1], options->listen, err))) {
+    if (!http_socket_open_unix(&server->sockets[0], options->control_path, options->inherited,
+                               err) ||
+        (options->listen != NULL && !http_socket_open_address(&server->sockets[1], options->listen,
+                                                              options->inherited, err))) {
         http_socket_close(&server->sockets[0]);
         free(server);
         return NULL;

@@ -31,7 +31,8 @@ struct http_access {
 
 struct http_server_options {
     const char *control_path;
-    const char *listen; /* "127.0.0.1:8640" or "[::1]:0"; NULL: none */
+    const char *listen;          /* "127.0.0.1:8640" or "[::1]:0"; NULL: none */
+    struct inherited *inherited; /* has the sockets that are open already; NULL: none */
     struct http_access access;
     http_request_fn on_request;
     void *arg;

@@ -74,13 +74,41 @@ static bool refuse_path(const char *path, struct error *err)
     return false;
 }
 
-bool http_socket_open_unix(struct http_socket *out, const char *path, struct error *err)
+/* Whoever may open the control socket may do all that kpid does, so an inherited one must not be
+ * open to more people than our own is. */
+static bool is_closed_to_others(const char *path, struct error *err)
+{
+    struct stat file;
+
+    if (stat(path, &file) != 0)
+        return error_set_errno(err, "cannot look at '%s'", path);
+    if ((file.st_mode & 0222 & ~(unsigned)SOCKET_MODE) == 0)
+        return true;
+    (void)error_set(err, ERROR_DENIED, "the control socket '%s' was opened with the mode %04o",
+                    path, file.st_mode & 07777);
+    return error_hint(err, "everybody could control kpid; set SocketMode=%04o in its unit",
+                      (unsigned)SOCKET_MODE);
+}
+
+bool http_socket_open_unix(struct http_socket *out, const char *path, struct inherited *inherited,
+                           struct error *err)
 {
     struct sockaddr_un address;
     struct stat file;
 
     *out = (struct http_socket){.fd = -1};
-    if (!unix_address(path, &address, err) || !remove_stale(&address, err))
+    if (!unix_address(path, &address, err))
+        return false;
+    (void)snprintf(out->name, sizeof out->name, "%s", path);
+    out->fd = inherited_take(inherited, (const struct sockaddr *)&address, SOCK_STREAM);
+    if (out->fd >= 0 && !is_closed_to_others(path, err)) {
+        (void)close(out->fd);
+        out->fd = -1;
+        return false;
+    }
+    if (out->fd >= 0)
+        return true;
+    if (!remove_stale(&address, err))
         return false;
     make_folder(path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -102,7 +130,6 @@ bool http_socket_open_unix(struct http_socket *out, const char *path, struct err
     out->fd = fd;
     out->device = file.st_dev;
     out->inode = file.st_ino;
-    (void)snprintf(out->name, sizeof out->name, "%s", path);
     return true;
 }
 
@@ -159,7 +186,8 @@ static void describe(int fd, char *out, size_t size)
     (void)snprintf(out, size, "[%s]:%u", host, ntohs(six.sin6_port));
 }
 
-bool http_socket_open_address(struct http_socket *out, const char *address, struct error *err)
+bool http_socket_open_address(struct http_socket *out, const char *address,
+                              struct inherited *inherited, struct error *err)
 {
     const int yes = 1;
     struct sockaddr_storage parsed;
@@ -168,6 +196,11 @@ bool http_socket_open_address(struct http_socket *out, const char *address, stru
     *out = (struct http_socket){.fd = -1};
     if (!parse_address(address, &parsed, &len))
         return error_set(err, ERROR_INVALID, "not an address with a port: '%s'", address);
+    out->fd = inherited_take(inherited, (const struct sockaddr *)&parsed, SOCK_STREAM);
+    if (out->fd >= 0) {
+        describe(out->fd, out->name, sizeof out->name);
+        return true;
+    }
     int fd = socket(parsed.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return error_set_errno(err, "cannot open a socket");
