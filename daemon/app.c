@@ -13,6 +13,7 @@
 #include "alert/alert_engine.h"
 #include "alert/dispatcher.h"
 #include "base/counters.h"
+#include "base/inherited.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/thread.h"
@@ -44,7 +45,8 @@ struct app {
     struct evaluator *evaluator;
     struct ingest *ingest;
     struct web *web;
-    struct room *room; /* the writer tells ingest where no further series are made */
+    struct room *room;           /* the writer tells ingest where no further series are made */
+    struct inherited *inherited; /* sockets that kpid was started with; NULL once it runs */
 
     struct config *config;            /* main thread only */
     struct alert_config alert_config; /* writer's thread only, once it runs */
@@ -101,6 +103,7 @@ static size_t list_listeners(struct web_listener *out, size_t max, void *arg)
         (void)snprintf(out[i].name, sizeof out[i].name, "%s", facts[i].name);
         (void)snprintf(out[i].listen, sizeof out[i].listen, "%s", facts[i].listen);
         out[i].protocol = facts[i].protocol;
+        out[i].is_inherited = facts[i].is_inherited;
         out[i].pending = facts[i].received - facts[i].handed_over;
         out[i].kernel_drops = facts[i].kernel_drops;
         out[i].connections_denied = facts[i].connections_denied;
@@ -196,6 +199,8 @@ static struct web_config web_config_of(const struct config *config)
                                                .base_url = config->http.base_url},
                                .tokens = config->tokens,
                                .token_count = config->token_count,
+                               .certificates = config->tls,
+                               .certificate_count = config->tls_count,
                                .max_future = config->ingest.shard_limits.max_future,
                                .max_past = config->ingest.shard_limits.max_past};
 }
@@ -263,6 +268,7 @@ static bool start_judging(struct app *app, struct error *err)
 static bool start_ingest(struct app *app, struct error *err)
 {
     struct ingest_options options = {.threads = app->config->threads,
+                                     .inherited = app->inherited,
                                      .sink = {sink_has_room, sink_post, app, sink_flush_interval}};
 
     if (getrandom(&options.seed, sizeof options.seed, 0) != (ssize_t)sizeof options.seed)
@@ -286,12 +292,33 @@ static bool start_web(struct app *app, struct error *err)
                                   .rejected = list_rejected,
                                   .tail = read_tail,
                                   .set_tokens = set_tokens,
+                                  .inherited = app->inherited,
                                   .is_ready = is_ready,
                                   .arg = app};
     struct web_config web = web_config_of(app->config);
 
     app->web = web_start(&options, &web, err);
     return app->web != NULL;
+}
+
+/* Says what became of the sockets that kpid was started with, and closes those that nobody took. */
+static void end_inheritance(struct app *app, bool started)
+{
+    const char *unwanted = started ? "nothing in the configuration listens there"
+                                   : "nobody had taken it when the start failed";
+
+    for (size_t i = 0; app->inherited != NULL && i < app->inherited->count; i++) {
+        const struct inherited_socket *socket = &app->inherited->sockets[i];
+        if (socket->fd < 0)
+            log_info("socket_inherited", "descriptor=%d name=\"%s\" address=\"%s\"", socket->number,
+                     socket->name, socket->shown);
+        else
+            log_warn("socket_closed", "descriptor=%d name=\"%s\" address=\"%s\" reason=\"%s\"",
+                     socket->number, socket->name, socket->shown,
+                     socket->unfit != NULL ? socket->unfit : unwanted);
+    }
+    inherited_free(app->inherited);
+    app->inherited = NULL;
 }
 
 /* The store first, then who reads it, then who fills it; people are let in last. */
@@ -557,14 +584,20 @@ static void serve(struct app *app)
 
 bool app_run(struct config *config, struct error *err)
 {
-    struct app app = {.config = config};
+    /* First, before a descriptor of kpid's own could be taken for one of them. */
+    struct app app = {.config = config, .inherited = inherited_open(err)};
 
+    if (app.inherited == NULL) {
+        config_free(config);
+        return false;
+    }
     (void)umask(027);
     (void)signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
     event_set_log_callback(on_libevent_message);
     app.base = event_base_new();
     if (app.base == NULL) {
+        inherited_free(app.inherited);
         config_free(config);
         return error_set_errno(err, "cannot make an event loop");
     }
@@ -572,6 +605,7 @@ bool app_run(struct config *config, struct error *err)
     explain_bus_errors(config->store.path);
     watch_signals(&app); /* first: one that comes early must not end kpid half-way */
     bool started = start_parts(&app, err);
+    end_inheritance(&app, started);
     if (started)
         serve(&app);
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {

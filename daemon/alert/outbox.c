@@ -80,7 +80,7 @@ static void encode_entry(const struct outbox_entry *entry, struct buf *out)
     buf_fini(&event);
 }
 
-static bool decode_entry(struct str key, struct str value, struct outbox_entry *out)
+bool outbox_entry_decode(struct str key, struct str value, struct outbox_entry *out)
 {
     struct reader reader = reader_of(value);
 
@@ -128,6 +128,16 @@ static bool decode_hook(struct str value, struct hook_record *out)
     if (why.len > 0)
         memcpy(out->facts.last_error, why.text, why.len);
     out->facts.last_error[why.len] = '\0';
+    return true;
+}
+
+bool outbox_facts_decode(struct str value, struct outbox_facts *out)
+{
+    struct hook_record record = {0};
+
+    if (!decode_hook(value, &record))
+        return false;
+    *out = record.facts;
     return true;
 }
 
@@ -217,7 +227,7 @@ static bool visit_dead(struct str key, struct str value, void *arg)
     struct dead_scan *scan = arg;
     struct outbox_entry entry;
 
-    if (!decode_entry(key, value, &entry) || entry.state != OUTBOX_DEAD)
+    if (!outbox_entry_decode(key, value, &entry) || entry.state != OUTBOX_DEAD)
         return true;
     scan->oldest = entry_key(entry.hook, entry.sequence);
     return false;
@@ -258,6 +268,22 @@ static bool queue_for_hook(struct write_txn *txn, struct str hook, struct outbox
             return false;
     }
     return put_entry(txn, entry, err) && store_hook(txn, hook, &record, err);
+}
+
+bool outbox_event_sequence(struct str key, uint64_t *out)
+{
+    if (key.len != SEQUENCE_BYTES)
+        return false;
+    *out = read_sequence(key.text);
+    return *out > 0;
+}
+
+bool outbox_event_get(struct read_txn *txn, uint64_t sequence, struct str *value)
+{
+    struct outbox_key key = {.len = 0};
+
+    append_sequence(&key, sequence);
+    return record_get(txn, RECORD_EVENT, key_view(&key), value);
 }
 
 /* The number of the next event. The history always keeps the newest one, so it has the last. */
@@ -344,7 +370,7 @@ static bool visit_front(struct str key, struct str value, void *arg)
     struct front_scan *scan = arg;
     struct outbox_entry entry;
 
-    if (!decode_entry(key, value, &entry) || entry.state != OUTBOX_QUEUED)
+    if (!outbox_entry_decode(key, value, &entry) || entry.state != OUTBOX_QUEUED)
         return true;
     struct str line = entry.event.rule.len > 0 ? entry.event.rule : entry.event.kpi;
     if (!table_add(&scan->rules, line, &seen))
@@ -372,7 +398,8 @@ static void copy_entry(const struct outbox_entry *entry, struct arena *arena,
     struct outbox_key key = entry_key(entry->hook, entry->sequence);
 
     encode_entry(entry, &value);
-    (void)decode_entry(arena_str(arena, key_view(&key)), arena_str(arena, buf_view(&value)), out);
+    (void)outbox_entry_decode(arena_str(arena, key_view(&key)), arena_str(arena, buf_view(&value)),
+                              out);
     buf_fini(&value);
 }
 
@@ -464,7 +491,7 @@ static bool find_queued(struct write_txn *txn, struct str hook, uint64_t sequenc
     struct str value;
 
     if (!record_get(write_txn_reader(txn), RECORD_OUTBOX, key_view(&key), &value) ||
-        !decode_entry(key_view(&key), value, &entry) || entry.state != OUTBOX_QUEUED)
+        !outbox_entry_decode(key_view(&key), value, &entry) || entry.state != OUTBOX_QUEUED)
         return false;
     copy_entry(&entry, arena, out);
     return true;

@@ -32,6 +32,15 @@ struct outbox_entry {
     struct event event;
 };
 
+/* Texts point into `key` and `value`. False: they are no entry, to the last byte. */
+bool outbox_entry_decode(struct str key, struct str value, struct outbox_entry *out);
+
+/* The number of an event in the history; false: the key is none. */
+bool outbox_event_sequence(struct str key, uint64_t *out);
+
+/* What the history has under a number; false when it has nothing. */
+bool outbox_event_get(struct read_txn *txn, uint64_t sequence, struct str *value);
+
 /* Queues the event for each hook, and adds it to the history (RECORD_EVENT, the newest
  * OUTBOX_HISTORY_MAX are kept). `event->id` is filled if it is empty. A hook for which
  * OUTBOX_PENDING_MAX messages wait gets no more of them: the event is a dead entry at once, with
@@ -87,3 +96,6 @@ struct outbox_facts {
     char last_error[256]; /* empty when the last attempt went well */
 };
 void outbox_facts(struct read_txn *txn, struct str hook, struct outbox_facts *out);
+
+/* False: it is no value of RECORD_HOOK. */
+bool outbox_facts_decode(struct str value, struct outbox_facts *out);

@@ -26,6 +26,8 @@ struct buf;
     X(COUNTER, evaluations, "KPIs evaluated")                                                      \
     X(COUNTER, evaluation_errors, "Evaluations that could not read the store")                     \
     X(COUNTER, periods_restated, "Closed periods that late samples have changed")                  \
+    X(COUNTER, period_looks,                                                                       \
+      "Looks for late samples at the closed periods of a KPI that have ended")                     \
     X(COUNTER, alerts_fired, "Alerts that began to fire")                                          \
     X(COUNTER, messages_sent, "Messages accepted by a hook")                                       \
     X(COUNTER, messages_failed, "Attempts to deliver a message that failed")                       \

@@ -144,5 +144,27 @@ static inline double wire_double(uint64_t bits)
 /* Passes over the value of the field that wire_next began, a whole group too. */
 void wire_skip(struct wire *wire);
 
+/* A whole inner message of two texts, fields 1 and 2: a label. One that is not there is empty;
+ * false when the message cannot be read, and then both are what came before that. */
+static inline bool wire_read_pair(struct str bytes, struct str *first, struct str *second)
+{
+    struct wire wire = wire_of(bytes);
+
+    *first = *second = STR_EMPTY;
+    while (wire_next(&wire)) {
+        switch (wire.tag) {
+        case WIRE_TAG(1, WIRE_BYTES):
+            *first = wire_bytes(&wire);
+            break;
+        case WIRE_TAG(2, WIRE_BYTES):
+            *second = wire_bytes(&wire);
+            break;
+        default:
+            wire_skip(&wire);
+        }
+    }
+    return wire.ok;
+}
+
 /* How many varints a packed field holds (if its last byte ends one). */
 size_t wire_count_varints(struct str packed);

@@ -37,6 +37,28 @@ static const char *file_of(const struct loader *loader, const struct object *tls
     return object_copy(tls, key, loader->arena);
 }
 
+/* A certificate that ends soon is used all the same, and nobody should hear of it from clients. */
+static void check_end(const struct loader *loader, const struct yaml_node *node,
+                      const struct tls *tls)
+{
+    wall_ms now = clock_wall();
+    wall_ms end = tls_expires_at(tls);
+    char utc[CLOCK_TEXT_SIZE];
+
+    if (!tls_is_expiring(tls, now))
+        return;
+    long long days = (end - now) / MS_PER_DAY + 1;
+    (void)clock_format_utc(end, utc);
+    if (end <= now)
+        (void)finding_warning_key(loader->findings, node, "certificate '%s' has expired, on %s",
+                                  tls_certificate(tls), utc);
+    else
+        (void)finding_warning_key(loader->findings, node,
+                                  "certificate '%s' expires in less than %lld days, on %s",
+                                  tls_certificate(tls), days, utc);
+    (void)finding_hint(loader->findings, "renew it, then reload: systemctl reload kpid");
+}
+
 static bool load_tls(const struct loader *loader, const struct object *object,
                      struct loaded_access *out)
 {
@@ -59,6 +81,7 @@ static bool load_tls(const struct loader *loader, const struct object *object,
         (void)finding_error_key(loader->findings, node, "%s", err.text);
         return err.hint[0] != '\0' && finding_hint(loader->findings, "%s", err.hint);
     }
+    check_end(loader, node, out->tls);
     out->has_client_ca = files.client_ca != NULL;
     config->tls = arena_grow(loader->arena, config->tls, config->tls_count, &config->tls_capacity,
                              sizeof(struct tls *));

@@ -3,27 +3,6 @@
 
 #include "config/config_private.h"
 
-/* "not built yet: reset cumulative of metric 'api.requests'", for a metric of the formula whose
- * samples this version would add up wrongly; NULL when there is none. */
-static const char *metric_reason(const struct loader *loader, const struct formula_node *node)
-{
-    if (node == NULL)
-        return NULL;
-    const char *reason = metric_reason(loader, node->left);
-    if (reason == NULL)
-        reason = metric_reason(loader, node->right);
-    if (reason != NULL || node->op != FORMULA_CALL)
-        return reason;
-    const struct yaml_node *metric =
-        yaml_find(yaml_get(loader->root, "metrics"), node->selector.metric);
-    if (metric == NULL || metric->kind != YAML_KIND_MAP)
-        return NULL;
-    reason = check_draft_reason(metric, object_schema("metrics"), loader->arena);
-    return reason == NULL ? NULL
-                          : arena_printf(loader->arena, "%s of metric '%.*s'", reason,
-                                         STR_ARGS(node->selector.metric));
-}
-
 static span_ms longest_late(const struct formula_node *node)
 {
     if (node == NULL)
@@ -97,7 +76,6 @@ static const char *draft_reason(const struct loader *loader, const struct object
     const struct yaml_node *value = object_find(object, "value");
     const struct yaml_node *period = object_find(object, "period");
     const char *reason = check_draft_reason(object->node, object->schema, loader->arena);
-    const char *of_metric = metric_reason(loader, kpi->formula.root);
 
     if (kpi->formula.not_built != NULL) {
         (void)finding_warning(loader->findings, value, "%s is not built yet: this KPI is a draft",
@@ -107,7 +85,7 @@ static const char *draft_reason(const struct loader *loader, const struct object
     }
     if (reason == NULL && period != NULL && period->is_later) /* of defaults.kpi */
         reason = arena_printf(loader->arena, "not built yet: period %.*s", STR_ARGS(period->text));
-    return reason != NULL ? reason : of_metric;
+    return reason;
 }
 
 static void load_state(const struct loader *loader, const struct object *object, struct kpi *kpi)

@@ -17,6 +17,37 @@ static void load_range(const struct loader *loader, const struct object *object,
     metric->range_high = range->items[1]->whole;
 }
 
+enum { SERIES_MOST = 100000000 }; /* as of server.limits.series */
+
+static void load_max_series(const struct loader *loader, const struct object *object,
+                            struct metric_definition *metric)
+{
+    struct yaml_node *most = object_find(object, "max_series");
+
+    if (most == NULL)
+        return;
+    if (most->whole < 1 || most->whole > SERIES_MOST) {
+        (void)finding_error(loader->findings, most, "max_series is from 1 to %d", SERIES_MOST);
+        return;
+    }
+    metric->max_series = (uint64_t)most->whole;
+}
+
+static void load_reset(const struct loader *loader, const struct object *object,
+                       struct metric_definition *metric)
+{
+    enum { RESET_CUMULATIVE = 1 }; /* the choice's second word */
+    struct yaml_node *reset = object_find(object, "reset");
+
+    if (reset == NULL || reset->whole != RESET_CUMULATIVE)
+        return;
+    if (metric->kind != METRIC_COUNTER)
+        (void)finding_error(loader->findings, reset,
+                            "only a counter is cumulative, and the type is %s",
+                            metric_kind_name(metric->kind));
+    metric->counts_up = metric->kind == METRIC_COUNTER;
+}
+
 /* A metric that is kept for another time than the rest: a rule. */
 static void load_metric_keep(struct loader *loader, const struct object *object, const char *name)
 {
@@ -50,6 +81,8 @@ static void load_metric(struct loader *loader, struct yaml_node *node)
     metric->late = object_span(&object, "late");
     if (over_labels != NULL)
         metric->over_labels = (enum over_labels)(OVER_LABELS_SUM + over_labels->whole);
+    load_reset(loader, &object, metric);
+    load_max_series(loader, &object, metric);
     load_range(loader, &object, metric);
     load_metric_keep(loader, &object, metric->name);
     (void)table_add(&loader->config->metrics.by_name, node->key->text, metric);

@@ -130,6 +130,7 @@ static void load_limits(const struct loader *loader, const struct object *server
         .series = ingest->shard_limits.series,
         .per_metric = (uint64_t)object_whole(&limits, "series_per_metric"),
         .label_values = (uint64_t)object_whole(&limits, "label_values"),
+        .metrics = &loader->config->metrics,
     };
     /* A few spellings of each series, then each line is normalised. */
     ingest->shard_limits.raw_keys = 2 * ingest->shard_limits.series;

@@ -324,7 +324,10 @@ static const struct schema_entry METRIC_KEYS[] = {
         ONE_OF("counter", "gauge", "distribution", "unique", "score", "untyped")),
     KEY("unit", TEXT, "of its values: h, ms, EUR, GiB, %, or a noun as customers"),
     KEY("labels", TEXT, "labels it has", LIST, KEPT),
-    KEY("max_series", COUNT, "active series of this metric", LATER),
+    KEY("max_series", COUNT,
+        "series of this metric that had a sample in the last 24 hours; beyond it samples of further "
+        "ones join __other__ of the metric",
+        WORDS("server.limits.series_per_metric")),
     KEY("over_labels", CHOICE, "how a gauge's series are combined",
         ONE_OF("sum", "avg", "min", "max"), WORDS("sum; avg for %, points and time")),
     KEY("over_time", CHOICE, "how a gauge is combined over time", LATER,
@@ -333,8 +336,9 @@ static const struct schema_entry METRIC_KEYS[] = {
     KEY("stale_after", SPAN, "its longest normal silence; later its KPIs have no data",
         WORDS("1.5 times every")),
     KEY("late", SPAN, "how late samples may arrive: what it belongs to settles so long"),
-    KEY("reset", CHOICE, "whether samples are increments or a running total", DEFAULT("delta"),
-        ONE_OF("delta", "cumulative"), SOME("cumulative")),
+    KEY("reset", CHOICE,
+        "of a counter: its samples are increments, or a running total of which differences count",
+        DEFAULT("delta"), ONE_OF("delta", "cumulative")),
     KEY("range", WHOLE, "of a score: the lowest and the highest value", LIST),
     KEY("keep", NONE, "how long its data is kept", OBJECT(&METRIC_KEEP_OBJECT)),
     KEY("ask", NONE, "who types the value in", OBJECT(&ASK_OBJECT), LATER),
@@ -344,7 +348,6 @@ static const struct schema_object METRIC_OBJECT = {
     .help = "What is ingested. A metric that is not declared works too; declared ones are checked "
             "and are 0, not unknown, while nothing comes.",
     KEYS(METRIC_KEYS),
-    .consequence = "KPIs of this metric are drafts",
 };
 
 /* --- KPIs and targets --------------------------------------------------------------------------

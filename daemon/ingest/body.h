@@ -12,6 +12,9 @@
 
 enum { BODY_EXAMPLES = 16, BODY_WORDS_SIZE = 160 };
 
+/* What is held is looked at after so many points; a histogram is worth many. */
+enum { BODY_LOOK_POINTS = 512, BODY_LOOK_HISTOGRAM = 16 };
+
 struct calendar; /* base/calendar.h */
 
 struct body_request {
@@ -47,7 +50,8 @@ struct body {
     struct ledger counts;
     uint64_t variant; /* what else than the bytes makes it another batch: a precision */
     enum reject_reason refused_for; /* when it is refused as a whole; REJECT_NONE: by the error */
-    struct str id; /* what the body itself says to be counted once; empty without */
+    struct str id;  /* what the body itself says to be counted once; empty without */
+    int until_look; /* points; see body_is_within */
     struct body_example examples[BODY_EXAMPLES];
     size_t example_count;
 };
@@ -82,8 +86,32 @@ void body_fini(struct body *body);
 void body_reject(struct body *body, enum reject_reason reason, uint64_t place, struct str example,
                  const char *words);
 
+/* The same; the example is the series of the point, of which nothing else counts. */
+void body_reject_point(struct body *body, enum reject_reason reason, uint64_t place,
+                       const struct batch_point *point, const char *words);
+
+/* What batch_add_point found wrong, where a format has no words of its own for it. */
+const char *body_words_of(enum reject_reason reason);
+
 /* The example alone, for what is counted elsewhere. */
 void body_show(struct body *body, enum reject_reason reason, uint64_t place, struct str example,
                const char *words);
 
 uint64_t body_rejected(const struct body *body); /* of all reasons */
+
+/* For the verdict: "2 of 5 data points rejected (bad_histogram 2), the others are taken; point 3,
+ * '...': why". One at least was rejected. */
+struct body_tally {
+    uint64_t rejected, received;
+    const char *many, *one; /* "data points", "point" */
+};
+void body_word_mistakes(const struct body *body, const struct body_tally *tally, struct buf *out);
+
+bool body_looks_within(struct body *body, size_t held_max, struct error *err);
+
+/* A few bytes may stand for many. A format of which this is so takes what it adds off `until_look`
+ * and asks on its way; false, ERROR_FULL, when more is held. */
+static inline bool body_is_within(struct body *body, size_t held_max, struct error *err)
+{
+    return body->until_look > 0 || body_looks_within(body, held_max, err);
+}

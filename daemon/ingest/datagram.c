@@ -1,7 +1,7 @@
 #include "ingest/datagram.h"
 
-#include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,10 +21,16 @@ union peer {
     struct sockaddr_in6 v6;
 };
 
+union control {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(int))]; /* the size of the datagrams in the slot */
+};
+
 struct datagram_slots {
     struct mmsghdr headers[DATAGRAMS_PER_BATCH];
     struct iovec pieces[DATAGRAMS_PER_BATCH];
     union peer peers[DATAGRAMS_PER_BATCH];
+    union control controls[DATAGRAMS_PER_BATCH];
     char *bytes; /* touched, so in memory, only as far as datagrams reach */
 };
 
@@ -50,6 +56,35 @@ void datagram_slots_free(struct datagram_slots *slots)
     free(slots);
 }
 
+void datagram_prepare(const struct listener_part *part)
+{
+    const int yes = 1;
+    if (part->listener->sockets.transport == TRANSPORT_UDP)
+        (void)setsockopt(part->fd, SOL_UDP, UDP_GRO, &yes,
+                         sizeof yes); /* older kernels: one each */
+}
+
+/* The size of each datagram in a slot but the last, which may be shorter. */
+static size_t size_of_each(const struct mmsghdr *header)
+{
+    const struct cmsghdr *control = CMSG_FIRSTHDR(&header->msg_hdr);
+    int size = 0;
+
+    if (control != NULL && control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_GRO)
+        memcpy(&size, CMSG_DATA(control), sizeof size);
+    return size > 0 ? (size_t)size : SLOT_BYTES;
+}
+
+static void take_all(struct intake *intake, const struct mmsghdr *header)
+{
+    struct str left = {header->msg_hdr.msg_iov->iov_base, header->msg_len};
+    const size_t each = size_of_each(header);
+
+    for (; left.len > each; left = (struct str){left.text + each, left.len - each})
+        intake_packet(intake, (struct str){left.text, each});
+    intake_packet(intake, left);
+}
+
 /* Of a datagram that was cut (S16) the last line is rejected, whatever of it arrived. */
 static void take_datagram(struct intake *intake, const struct mmsghdr *header)
 {
@@ -57,7 +92,7 @@ static void take_datagram(struct intake *intake, const struct mmsghdr *header)
 
     intake->peer = header->msg_hdr.msg_namelen == 0 ? NULL : header->msg_hdr.msg_name;
     if ((header->msg_hdr.msg_flags & MSG_TRUNC) == 0) {
-        intake_packet(intake, bytes);
+        take_all(intake, header);
         return;
     }
     const char *newline = bytes.len == 0 ? NULL : memrchr(bytes.text, '\n', bytes.len);
@@ -71,11 +106,12 @@ static bool is_allowed(const struct listener_part *part, const struct mmsghdr *h
     return header->msg_hdr.msg_namelen > 0 && part_lets_speak(part, -1, header->msg_hdr.msg_name);
 }
 
-/* One sample received and rejected, whatever is in it: nobody has looked. */
+/* One sample a datagram received and rejected, whatever is in it: nobody has looked. */
 static void deny_datagram(struct intake *intake, const struct mmsghdr *header)
 {
     intake->peer = header->msg_hdr.msg_namelen == 0 ? NULL : header->msg_hdr.msg_name;
-    intake_reject(intake, REJECT_denied, STR_EMPTY);
+    for (size_t at = 0; at == 0 || at < header->msg_len; at += size_of_each(header))
+        intake_reject(intake, REJECT_denied, STR_EMPTY);
 }
 
 bool datagram_read_batch(struct listener_part *part)
@@ -87,6 +123,8 @@ bool datagram_read_batch(struct listener_part *part)
         struct msghdr *header = &slots->headers[i].msg_hdr;
         header->msg_name = asks_who ? &slots->peers[i] : NULL;
         header->msg_namelen = asks_who ? sizeof slots->peers[i] : 0;
+        header->msg_control = slots->controls[i].bytes;
+        header->msg_controllen = sizeof slots->controls[i].bytes;
     }
     int received = recvmmsg(part->fd, slots->headers, DATAGRAMS_PER_BATCH, MSG_DONTWAIT, NULL);
     if (received <= 0)
@@ -117,14 +155,10 @@ void datagram_on_readable(evutil_socket_t fd, short events, void *arg)
 
 void datagram_count_drops(struct listener_part *part)
 {
-    uint32_t info[SK_MEMINFO_VARS] = {0};
-    socklen_t len = sizeof info;
+    uint32_t drops = listener_drops(part->fd);
+    uint32_t more = drops - part->kernel_drops_seen; /* it wraps around */
 
-    if (getsockopt(part->fd, SOL_SOCKET, SO_MEMINFO, info, &len) != 0 ||
-        len < (SK_MEMINFO_DROPS + 1) * sizeof info[0])
-        return;
-    uint32_t more = info[SK_MEMINFO_DROPS] - part->kernel_drops_seen; /* it wraps around */
-    part->kernel_drops_seen = info[SK_MEMINFO_DROPS];
+    part->kernel_drops_seen = drops;
     if (more > 0)
         (void)atomic_fetch_add_explicit(&part->counts->kernel_drops, more, memory_order_relaxed);
 }

@@ -10,6 +10,11 @@ struct datagram_slots;
 struct datagram_slots *datagram_slots_new(void);
 void datagram_slots_free(struct datagram_slots *slots); /* NULL is fine */
 
+/* Lets the kernel hand over what it got as one piece as one piece, if it can (UDP_GRO, udp(7)):
+ * runs of datagrams of one size and one sender, which a relay or a network card made. They are cut
+ * apart here. Before the part's socket is read. */
+void datagram_prepare(const struct listener_part *part);
+
 /* libevent's callback: a bounded number of batches of the part `arg`. */
 void datagram_on_readable(evutil_socket_t fd, short events, void *arg);
 

@@ -382,8 +382,7 @@ static void log_rejected(const struct http_write *write)
 
     for (size_t i = 0; i < write->body->example_count; i++) {
         const struct body_example *example = &write->body->examples[i];
-        const struct tail_rejected rejected = {example->reason, str_of(example->example),
-                                               write->peer, 1};
+        const struct tail_rejected rejected = {example->reason, example->example, write->peer, 1};
         worker_show_rejected(part, &rejected);
     }
     if (write->body->example_count > 0)

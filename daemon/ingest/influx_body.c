@@ -89,18 +89,7 @@ static size_t influx_size_bytes(const struct body *body)
 
 static const char *words_of(enum reject_reason reason)
 {
-    switch (reason) {
-    case REJECT_bad_name:
-        return "the metric's name is too long or has control characters";
-    case REJECT_bad_number:
-        return "the value is no number";
-    case REJECT_bad_time:
-        return "the time is too far in the future or the past";
-    case REJECT_out_of_range:
-        return "the score is outside its range or not a whole number";
-    default:
-        return "too many series";
-    }
+    return reason == REJECT_bad_number ? "the value is no number" : body_words_of(reason);
 }
 
 static void show(struct influx_body *influx, const struct influx_mistake *mistake, struct str line)

@@ -15,8 +15,9 @@ struct ingest {
 
     /* main thread only */
     struct listener_list
-        listeners;   /* in the order of the configuration, then those that are gone */
-    unsigned opened; /* listeners so far: spreads the Unix datagram sockets */
+        listeners;               /* in the order of the configuration, then those that are gone */
+    unsigned opened;             /* listeners so far: spreads what one thread alone reads */
+    struct inherited *inherited; /* while it starts, else NULL */
     bool stopped;
 
     /* shared */
@@ -70,9 +71,15 @@ static struct listener *open_listener(struct ingest *ingest, const struct listen
 {
     struct listener_sockets sockets;
 
-    if (replaced == NULL ? !listener_open(&sockets, config, ingest->threads, err)
-                         : !listener_open_beside(&sockets, config, err))
+    if (listener_take(&sockets, config, ingest->inherited)) {
+        if (!listener_set_mode(&sockets, config->mode, err)) {
+            listener_close(&sockets);
+            return NULL;
+        }
+    } else if (replaced == NULL ? !listener_open(&sockets, config, ingest->threads, err)
+                                : !listener_open_beside(&sockets, config, err)) {
         return NULL;
+    }
     struct listener *listener = memory_zero(1, sizeof *listener);
     listener->protocol = config->protocol;
     listener->address = memory_copy(config->address, strlen(config->address));
@@ -84,10 +91,23 @@ static struct listener *open_listener(struct ingest *ingest, const struct listen
 static void log_opened(const struct listener *listener)
 {
     const struct listener_sockets *sockets = &listener->sockets;
+    bool is_small =
+        sockets->transport == TRANSPORT_UDP && sockets->receive_buffer_bytes < RECEIVE_BUFFER_BYTES;
 
-    log_info("listening", "protocol=%s address=%s sockets=%u", protocol_name(listener->protocol),
-             sockets->listen, sockets->count);
-    if (sockets->transport == TRANSPORT_UDP && sockets->receive_buffer_bytes < RECEIVE_BUFFER_BYTES)
+    log_info("listening", "protocol=%s address=%s sockets=%u%s", protocol_name(listener->protocol),
+             sockets->listen, sockets->count, sockets->is_inherited ? " inherited=yes" : "");
+    if (sockets->drops_before > 0)
+        log_warn("datagrams_dropped_before",
+                 "address=%s count=%u hint=\"since the socket was opened; its queue was full while "
+                 "nobody read it, or in an earlier run\"",
+                 sockets->listen, sockets->drops_before);
+    if (is_small && sockets->is_inherited)
+        log_warn(
+            "small_receive_buffer",
+            "address=%s granted_bytes=%u hint=\"a burst, or what comes during a restart, may be "
+            "dropped; set ReceiveBuffer=%dM in the unit of the socket\"",
+            sockets->listen, sockets->receive_buffer_bytes, RECEIVE_BUFFER_BYTES >> 20);
+    else if (is_small)
         log_warn("small_receive_buffer",
                  "address=%s asked_bytes=%d granted_bytes=%u hint=\"a burst may be dropped; raise "
                  "it with sysctl net.core.rmem_max=%d\"",
@@ -315,9 +335,11 @@ struct ingest *ingest_start(const struct ingest_options *options,
     assert(options->threads >= 1 && options->threads <= INGEST_THREADS_MAX);
     TAILQ_INIT(&ingest->listeners);
     ingest->threads = options->threads;
+    ingest->inherited = options->inherited;
     ingest->counted.peers.seed = options->seed;
     atomic_init(&ingest->counted.tail_numbers, 1); /* 0 is no entry's, nor the end of a call's */
     bool ok = plan_open(ingest, &plan, err);
+    ingest->inherited = NULL;
     if (ok) {
         for (unsigned i = 0; i < ingest->threads; i++)
             ingest->workers[i] = worker_new(i, options, &settings, &ingest->counted);
@@ -403,7 +425,8 @@ static void fill_facts(const struct ingest *ingest, const struct listener_part *
     const struct listener *listener = part->listener;
 
     *out = (struct listener_facts){.protocol = protocol_name(listener->protocol),
-                                   .receive_buffer_bytes = listener->sockets.receive_buffer_bytes};
+                                   .receive_buffer_bytes = listener->sockets.receive_buffer_bytes,
+                                   .is_inherited = listener->sockets.is_inherited};
     (void)snprintf(out->name, sizeof out->name, "%s", part->name);
     (void)snprintf(out->listen, sizeof out->listen, "%s", listener->sockets.listen);
     for (unsigned i = 0; i < ingest->threads; i++) {

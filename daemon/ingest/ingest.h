@@ -20,6 +20,7 @@
 #include "series/shard.h"
 
 struct ingest;
+struct inherited; /* base/inherited.h */
 
 enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_HTTP, TRANSPORT_UNIX, TRANSPORT_UNIXGRAM };
 
@@ -107,6 +108,8 @@ struct ingest_options {
     size_t body_budget;
     struct delta_sink sink;
     struct token_table *tokens; /* until ingest_set_tokens; NULL: there are none */
+    /* Listeners take theirs out of it at the start, but not at a reload; NULL: there are none. */
+    struct inherited *inherited;
 };
 
 /* Opens every listener, then starts the threads. On failure nothing stays open: a port in use, a
@@ -143,6 +146,7 @@ struct listener_facts {
     uint64_t connections;          /* open now */
     uint64_t connections_denied;   /* closed at once since start: who sent them may not speak */
     unsigned receive_buffer_bytes; /* as granted */
+    bool is_inherited;             /* the socket was opened by whoever started kpid */
 };
 
 /* Up to `max` into `out`; returns how many listeners there are. */

@@ -69,6 +69,8 @@ static void start_reading(struct listener_part *part)
     struct event_base *base = thread_base(part->worker->thread);
     bool is_stream = transport_is_stream(part->listener->sockets.transport);
 
+    if (!is_stream)
+        datagram_prepare(part);
     part->readable = event_new(base, part->fd, EV_READ | EV_PERSIST,
                                is_stream ? stream_on_acceptable : datagram_on_readable, part);
     part->accept_again = evtimer_new(base, stream_on_accept_again, part);
@@ -132,14 +134,16 @@ void worker_add_listener(struct ingest_worker *worker, struct listener *listener
     part->listener = listener;
     part->counts = &listener->counts[worker->index];
     part->fd = sockets->fds[sockets->count == 1 ? 0 : worker->index];
+    part->kernel_drops_seen = sockets->drops_before;
     part_set(part, config);
     TAILQ_INSERT_TAIL(&worker->parts, part, link);
     (void)atomic_fetch_add(&listener->users, 1);
     if (!transport_is_stream(sockets->transport) && worker->datagram_slots == NULL)
         worker->datagram_slots = datagram_slots_new();
-    /* One thread reads a Unix datagram socket: of two, one could overtake the other, and a gauge
-     * would take "+5" before the "10" that was sent first (S7). */
-    if (sockets->transport != TRANSPORT_UNIXGRAM || listener->reader == worker->index)
+    /* One thread reads a datagram socket that all have: of two, one could overtake the other, and a
+     * gauge would take "+5" before the "10" that was sent first (S7). */
+    if (transport_is_stream(sockets->transport) || sockets->count > 1 ||
+        listener->reader == worker->index)
         start_reading(part);
 }
 
@@ -298,6 +302,11 @@ static void begin_part(struct ingest_worker *worker)
     }
 }
 
+static size_t part_size(const struct delta *part)
+{
+    return part->cell_count + part->point_count;
+}
+
 /* Hands over some of what the shard holds: so little at a time that datagrams do not wait for long.
  * False when there is more of it. */
 static bool hand_over_some(struct ingest_worker *worker)
@@ -308,7 +317,7 @@ static bool hand_over_some(struct ingest_worker *worker)
         begin_part(worker);
     struct delta *into = worker->part == NULL ? worker->last_part : worker->part;
     bool was_last = shard_hand_over(worker->shard, into->cell_count + STEP_CELLS, into);
-    if (worker->part != NULL && (was_last || worker->part->cell_count >= PART_CELLS)) {
+    if (worker->part != NULL && (was_last || part_size(worker->part) >= PART_CELLS)) {
         post(worker, worker->part);
         worker->part = NULL;
     }
@@ -501,10 +510,8 @@ void worker_show_batch(struct listener_part *part, const struct delta *delta)
 void worker_show_rejected(struct listener_part *part, const struct tail_rejected *rejected)
 {
     const struct tail_rules rules = tail_rules_of(part);
-    char text[STR_QUOTED_SIZE];
 
-    reject_examples_add(&part->rejected, rejected->reason, str_quoted(rejected->example, text),
-                        rejected->peer);
+    reject_examples_add(&part->rejected, rejected->reason, rejected->example, rejected->peer);
     if (part->worker->intake.tail != NULL)
         tail_reject(part->worker->intake.tail, &rules, rejected);
 }

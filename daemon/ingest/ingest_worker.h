@@ -47,7 +47,7 @@ struct listener {
     enum protocol protocol;
     char *address; /* as configured */
     struct listener_sockets sockets;
-    unsigned reader; /* unixgram: the worker that reads it */
+    unsigned reader; /* of datagrams from one socket: the worker that reads it */
 
     /* shared */
     _Atomic unsigned users;          /* workers that have a part of it, and deltas under way */
@@ -223,7 +223,8 @@ void worker_connection_forget(struct ingest_worker *worker, int fd); /* one let 
 bool part_lets_speak(const struct listener_part *part, int fd, const struct sockaddr *peer);
 
 /* Whether who shows this token (empty: none) may send samples to the listener; `*out` is the token,
- * NULL where none is asked for. What is denied is counted and logged, but not in the ledger. */
+ * NULL where none is asked for. What is denied is counted and logged, but not in the ledger: that
+ * is the caller's. */
 enum access_verdict part_check_token(struct listener_part *part, struct str token,
                                      const struct sockaddr *peer, const struct token **out);
 

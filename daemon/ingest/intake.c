@@ -43,7 +43,9 @@ static void tell_rejected(const struct intake *intake, uint64_t count, enum reje
 {
     const struct tail_rules rules = tail_rules_of(intake);
     char text[PEER_TEXT_SIZE];
-    const struct tail_rejected rejected = {why, example, peer_format(peer, text), count};
+    char quoted[STR_QUOTED_SIZE];
+    const struct tail_rejected rejected = {why, str_quoted(example, quoted),
+                                           peer_format(peer, text), count};
 
     tail_reject(intake->tail, &rules, &rejected);
 }

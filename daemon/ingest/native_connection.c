@@ -381,20 +381,18 @@ static void log_rejected(struct native_connection *connection, const struct nati
 {
     const struct native_example *first = &batch->examples[0];
     struct listener_part *part = connection->part;
-    char text[STR_QUOTED_SIZE];
 
     for (size_t i = 0; i < batch->example_count; i++) {
         const struct native_example *example = &batch->examples[i];
-        const struct tail_rejected rejected = {example->reason, str_of(example->message),
-                                               connection->peer, 1};
+        const struct tail_rejected rejected = {example->reason, example->message, connection->peer,
+                                               1};
         worker_show_rejected(part, &rejected);
     }
     if (batch->example_count > 0)
         log_repeated(&part->rejected_log, clock_mono(), "lines_rejected",
                      rejected_of(&batch->counts), "listener=\"%s\" reason=%s%s%s example=\"%s\"",
                      part->name, reject_reason_name(first->reason),
-                     connection->peer[0] == '\0' ? "" : " peer=", connection->peer,
-                     str_quoted(str_of(first->message), text));
+                     connection->peer[0] == '\0' ? "" : " peer=", connection->peer, first->message);
 }
 
 static void take_batch(struct native_connection *connection, struct str bytes)
@@ -463,6 +461,7 @@ static void take_hello(struct native_connection *connection, struct str bytes)
         return;
     }
     if (!native_may_speak(connection, &hello, &error)) {
+        count_refused(connection, REJECT_denied);
         end_with(connection, &error);
         return;
     }
@@ -801,6 +800,8 @@ void native_check_tokens(struct ingest_worker *worker)
         if (c->state != NATIVE_OPEN || c->usage == NULL || is_known(worker->tokens, c->usage))
             continue;
         (void)native_refuse(&error, 0, NATIVE_DENIED, "the token is not known any more");
+        if (c->in.len > 0) /* of a batch that nobody takes now */
+            count_refused(c, REJECT_denied);
         end_with(c, &error);
         go_on(c);
     }

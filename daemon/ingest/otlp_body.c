@@ -9,9 +9,6 @@
 #include "ingest/otlp_json.h"
 #include "ingest/otlp_points.h"
 
-/* What is held is looked at after so many points; others weigh more than a number. */
-enum { LOOK_POINTS = 512, LOOK_HISTOGRAM = 16 };
-
 /* O8: what a resource says of itself that becomes labels. */
 static const char *const RESOURCE_LABELS[] = {
     "service.name",           "service.namespace",           "service.instance.id",
@@ -58,7 +55,6 @@ struct otlp_body {
     struct otlp_parts *parts;    /* made when the first histogram or summary comes */
     uint64_t place;              /* points so far */
     uint64_t points_rejected;
-    int until_look; /* at what is held */
     struct metric metric;
     struct otlp_labels resource;
     struct otlp_labels scope;  /* with the resource's */
@@ -125,34 +121,21 @@ static const char *words_of(enum reject_reason reason)
         return "the metric's name is empty, too long or has control characters";
     case REJECT_bad_number:
         return "what only counts up is negative";
-    case REJECT_bad_time:
-        return "the time is too far in the future or the past";
-    case REJECT_out_of_range:
-        return "the score is outside its range or not a whole number";
     case REJECT_bad_histogram:
         return "the histogram's bounds, counts, sum or extremes contradict each other, or lie "
                "outside of what can be counted";
-    case REJECT_unsupported:
-        return "the metric is declared to be of a kind that takes no histogram";
     default:
-        return "too many series";
+        return body_words_of(reason);
     }
 }
 
 static bool reject(struct otlp_body *body, struct str name, enum reject_reason reason,
                    const char *words)
 {
-    const struct otlp_labels *labels = &body->labels;
-    struct buf key = BUF_EMPTY;
-    struct buf text = BUF_EMPTY;
+    const struct batch_point point = {
+        .name = name, .labels = body->labels.labels, .label_count = body->labels.count};
 
-    if (body->body.example_count < BODY_EXAMPLES) {
-        series_key_write(&key, METRIC_UNTYPED, name, labels->labels, labels->count);
-        series_key_format(&text, buf_view(&key));
-    }
-    body_reject(&body->body, reason, body->place, buf_view(&text), words);
-    buf_fini(&key);
-    buf_fini(&text);
+    body_reject_point(&body->body, reason, body->place, &point, words);
     return false;
 }
 
@@ -173,7 +156,7 @@ static bool add(struct otlp_body *body, struct batch_point *point)
         return drop(body, DROP_not_finite);
     enum reject_reason reason =
         batch_add_point(body->body.batch, point, body->now, ++*body->last_arrival);
-    body->until_look -= point->buckets == NULL ? 1 : LOOK_HISTOGRAM;
+    body->body.until_look -= point->buckets == NULL ? 1 : BODY_LOOK_HISTOGRAM;
     if (reason != REJECT_NONE)
         return reject(body, point->name, reason, words_of(reason));
     body->body.counts.received++;
@@ -330,17 +313,6 @@ static bool set_broken(const struct otlp_body *body, struct error *err)
                      (unsigned long long)body->place);
 }
 
-/* A few bytes may stand for many. */
-static bool is_within_limits(struct otlp_body *body, struct error *err)
-{
-    if (body->until_look > 0)
-        return true;
-    body->until_look = LOOK_POINTS;
-    return otlp_size_bytes(&body->body) <= body->held_max ||
-           error_set(err, ERROR_FULL,
-                     "the body has too many series and times for one request; send less");
-}
-
 static bool take_point(struct otlp_body *body, struct str bytes, struct error *err)
 {
     struct otlp_point point;
@@ -352,7 +324,7 @@ static bool take_point(struct otlp_body *body, struct str bytes, struct error *e
     otlp_labels_join(&body->labels, &body->scope);
     if (!add_point(body, &point))
         body->points_rejected++;
-    return is_within_limits(body, err);
+    return body_is_within(&body->body, body->held_max, err);
 }
 
 /* --- metrics ---------------------------------------------------------------------------------- */
@@ -492,28 +464,16 @@ static bool take_resource(struct otlp_body *body, struct str bytes, struct error
 /* The names are those that OpenTelemetry has for what says no scope. */
 static bool take_scope_head(struct otlp_body *body, struct str bytes, struct error *err)
 {
-    struct wire wire = wire_of(bytes);
-    struct str name = STR_EMPTY;
-    struct str version = STR_EMPTY;
+    struct str name;
+    struct str version;
 
-    while (wire_next(&wire)) {
-        switch (wire.tag) {
-        case WIRE_TAG(1, WIRE_BYTES):
-            name = wire_bytes(&wire);
-            break;
-        case WIRE_TAG(2, WIRE_BYTES):
-            version = wire_bytes(&wire);
-            break;
-        default:
-            wire_skip(&wire);
-        }
-    }
+    bool ok = wire_read_pair(bytes, &name, &version);
     otlp_labels_begin(&body->scope);
     if (is_listed(body, STR("otel.scope.name")))
         otlp_labels_add(&body->scope, STR("otel.scope.name"), name);
     if (is_listed(body, STR("otel.scope.version")))
         otlp_labels_add(&body->scope, STR("otel.scope.version"), version);
-    return wire.ok || set_broken(body, err);
+    return ok || set_broken(body, err);
 }
 
 static bool take_scope(struct otlp_body *body, struct str bytes, struct error *err)
@@ -554,7 +514,6 @@ static bool otlp_end(struct body *base, struct error *err)
             return false;
         buf_fini(&body->bytes);
     }
-    body->until_look = LOOK_POINTS;
     bool ok =
         take_each(body, buf_view(request), WIRE_TAG(1, WIRE_BYTES), take_resource_metrics, err);
     buf_fini(request);
@@ -563,35 +522,20 @@ static bool otlp_end(struct body *base, struct error *err)
 
 /* --- the verdict ------------------------------------------------------------------------------ */
 
-/* O4: "2 of 5 data points rejected (bad_histogram 2), the others are taken; point 3, '...': why".
- */
-static void word_mistakes(const struct otlp_body *body, struct buf *out)
-{
-    const struct body_example *first = &body->body.examples[0];
-    const char *before = " (";
-
-    buf_printf(out, "%llu of %llu data points rejected", (unsigned long long)body->points_rejected,
-               (unsigned long long)body->place);
-    for (int i = 0; i < REJECT_REASON_COUNT; i++) {
-        if (body->body.counts.rejected[i] == 0)
-            continue;
-        buf_printf(out, "%s%s %llu", before, reject_reason_name((enum reject_reason)i),
-                   (unsigned long long)body->body.counts.rejected[i]);
-        before = ", ";
-    }
-    buf_printf(out, "), the others are taken; point %llu, '%s': %s",
-               (unsigned long long)first->place, first->example, first->words);
-}
-
+/* O4. */
 static void otlp_verdict(const struct body *base, struct http_answer *answer)
 {
     const struct otlp_body *body = (const struct otlp_body *)base;
+    const struct body_tally tally = {.rejected = body->points_rejected,
+                                     .received = body->place,
+                                     .many = "data points",
+                                     .one = "point"};
     struct buf words = BUF_EMPTY;
 
     answer->counts =
         (struct http_counts){.samples = base->counts.stored, .rejected = body->points_rejected};
     if (body->points_rejected > 0)
-        word_mistakes(body, &words);
+        body_word_mistakes(base, &tally, &words);
     http_answer_stored(answer, buf_view(&words));
     buf_fini(&words);
 }

@@ -73,31 +73,11 @@ static bool read_value(struct str bytes, struct value *out)
     return wire.ok;
 }
 
-static bool read_key_value(struct str bytes, struct str *key, struct str *value)
-{
-    struct wire wire = wire_of(bytes);
-
-    *key = *value = STR_EMPTY;
-    while (wire_next(&wire)) {
-        switch (wire.tag) {
-        case WIRE_TAG(1, WIRE_BYTES):
-            *key = wire_bytes(&wire);
-            break;
-        case WIRE_TAG(2, WIRE_BYTES):
-            *value = wire_bytes(&wire);
-            break;
-        default:
-            wire_skip(&wire);
-        }
-    }
-    return wire.ok;
-}
-
 struct str otlp_labels_key_of(struct str key_value)
 {
     struct str key = STR_EMPTY;
     struct str value = STR_EMPTY;
-    return read_key_value(key_value, &key, &value) ? key : STR_EMPTY;
+    return wire_read_pair(key_value, &key, &value) ? key : STR_EMPTY;
 }
 
 /* --- values as text --------------------------------------------------------------------------- */
@@ -164,7 +144,7 @@ static void write_list(struct writing *writing, struct str bytes, bool is_map, u
         }
         struct str value = wire_bytes(&wire);
         if (is_map) {
-            writing->is_broken |= !read_key_value(value, &key, &value);
+            writing->is_broken |= !wire_read_pair(value, &key, &value);
             if (goes_on(writing, key.len))
                 json_key_str(&writing->json, key);
         }
@@ -286,7 +266,7 @@ bool otlp_labels_take(struct otlp_labels *labels, struct str key_value)
     struct str bytes = STR_EMPTY;
     struct value value;
 
-    if (!read_key_value(key_value, &name, &bytes) || !read_value(bytes, &value))
+    if (!wire_read_pair(key_value, &name, &bytes) || !read_value(bytes, &value))
         return false;
     if (value.kind != VALUE_TEXT && value.kind != VALUE_NONE && labels->wrong == REJECT_NONE)
         return add_json(labels, name, &value, bytes);

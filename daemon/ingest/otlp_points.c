@@ -44,6 +44,30 @@ static double read_double_field(struct wire *wire, bool *has)
     return wire_double(wire_fixed64(wire));
 }
 
+/* Whether the field is one that histograms and summaries have; then it is read. */
+static inline bool read_total(struct wire *wire, struct otlp_point *point)
+{
+    if (wire->tag == WIRE_TAG(4, WIRE_FIXED64))
+        point->count = wire_fixed64(wire);
+    else if (wire->tag == WIRE_TAG(5, WIRE_FIXED64))
+        point->sum = read_double_field(wire, &point->has_sum);
+    else
+        return false;
+    return true;
+}
+
+/* The same of all histograms; the greatest has the number after the least. */
+static inline bool read_extreme(struct wire *wire, struct otlp_point *point, unsigned least)
+{
+    if (wire->tag == WIRE_TAG(least, WIRE_FIXED64))
+        point->min = read_double_field(wire, &point->has_min);
+    else if (wire->tag == WIRE_TAG(least + 1, WIRE_FIXED64))
+        point->max = read_double_field(wire, &point->has_max);
+    else
+        return false;
+    return true;
+}
+
 /* --- numbers ---------------------------------------------------------------------------------- */
 
 bool otlp_point_read_number(struct str bytes, struct otlp_point *point, struct otlp_labels *labels)
@@ -113,12 +137,6 @@ bool otlp_point_read_histogram(struct str bytes, struct otlp_point *point,
         if (read_common(&wire, point, labels, 9, 10))
             continue;
         switch (wire.tag) {
-        case WIRE_TAG(4, WIRE_FIXED64):
-            point->count = wire_fixed64(&wire);
-            break;
-        case WIRE_TAG(5, WIRE_FIXED64):
-            point->sum = read_double_field(&wire, &point->has_sum);
-            break;
         case WIRE_TAG(6, WIRE_BYTES):
             read_packed(&wire, parts, add_count);
             break;
@@ -131,14 +149,9 @@ bool otlp_point_read_histogram(struct str bytes, struct otlp_point *point,
         case WIRE_TAG(7, WIRE_FIXED64):
             add_bound(parts, wire_fixed64(&wire));
             break;
-        case WIRE_TAG(11, WIRE_FIXED64):
-            point->min = read_double_field(&wire, &point->has_min);
-            break;
-        case WIRE_TAG(12, WIRE_FIXED64):
-            point->max = read_double_field(&wire, &point->has_max);
-            break;
         default:
-            wire_skip(&wire);
+            if (!read_total(&wire, point) && !read_extreme(&wire, point, 11))
+                wire_skip(&wire);
         }
     }
     return wire.ok;
@@ -200,12 +213,6 @@ bool otlp_point_read_exponential(struct str bytes, struct otlp_point *point,
         if (read_common(&wire, point, labels, 1, 10))
             continue;
         switch (wire.tag) {
-        case WIRE_TAG(4, WIRE_FIXED64):
-            point->count = wire_fixed64(&wire);
-            break;
-        case WIRE_TAG(5, WIRE_FIXED64):
-            point->sum = read_double_field(&wire, &point->has_sum);
-            break;
         case WIRE_TAG(6, WIRE_VARINT):
             point->scale = read_sint32(&wire);
             break;
@@ -218,14 +225,9 @@ bool otlp_point_read_exponential(struct str bytes, struct otlp_point *point,
         case WIRE_TAG(9, WIRE_BYTES):
             ok = read_side(parts, &parts->negative, wire_bytes(&wire));
             break;
-        case WIRE_TAG(12, WIRE_FIXED64):
-            point->min = read_double_field(&wire, &point->has_min);
-            break;
-        case WIRE_TAG(13, WIRE_FIXED64):
-            point->max = read_double_field(&wire, &point->has_max);
-            break;
         default:
-            wire_skip(&wire);
+            if (!read_total(&wire, point) && !read_extreme(&wire, point, 12))
+                wire_skip(&wire);
         }
     }
     return ok && wire.ok;
@@ -271,19 +273,10 @@ bool otlp_point_read_summary(struct str bytes, struct otlp_point *point, struct 
     while (ok && wire_next(&wire)) {
         if (read_common(&wire, point, labels, 7, 8))
             continue;
-        switch (wire.tag) {
-        case WIRE_TAG(4, WIRE_FIXED64):
-            point->count = wire_fixed64(&wire);
-            break;
-        case WIRE_TAG(5, WIRE_FIXED64):
-            point->sum = read_double_field(&wire, &point->has_sum);
-            break;
-        case WIRE_TAG(6, WIRE_BYTES):
+        if (wire.tag == WIRE_TAG(6, WIRE_BYTES))
             ok = read_quantile(parts, wire_bytes(&wire));
-            break;
-        default:
+        else if (!read_total(&wire, point))
             wire_skip(&wire);
-        }
     }
     return ok && wire.ok;
 }

@@ -10,9 +10,8 @@
 #include "ingest/remote_labels.h"
 #include "ingest/remote_types.h"
 
-/* How many points are taken before what is held is looked at again (a histogram is worth many), and
- * how much that may be, in bodies of the largest size. */
-enum { LOOK_POINTS = 512, LOOK_HISTOGRAM = 16, HELD_BODIES = 4 };
+/* How much may be held, in bodies of the largest size. */
+enum { HELD_BODIES = 4 };
 
 /* P11: the end of a series, told by its bits, for as a double it may become an ordinary NaN. */
 static const uint64_t STALE_BITS = UINT64_C(0x7ff0000000000002);
@@ -30,14 +29,13 @@ struct remote_body {
     const struct batch_rules *rules;
     uint64_t *last_arrival;
     wall_ms now;
-    size_t body_bytes_max;
+    size_t held_max;
 
     /* of the request */
     struct remote_symbol *symbols;
     size_t symbol_count, symbol_capacity;
     struct remote_histogram *histogram; /* made when the first one comes */
     uint64_t place;                     /* samples and histograms so far */
-    unsigned until_look;                /* at what is held */
     uint64_t samples_written;           /* stored, or dropped as P10 says */
     uint64_t histograms_written;
 
@@ -111,7 +109,9 @@ static struct body *remote_open(const struct body_request *request, struct http_
     body->rules = request->rules;
     body->last_arrival = request->last_arrival;
     body->now = request->now_us / 1000;
-    body->body_bytes_max = request->body_bytes_max;
+    body->held_max = request->body_bytes_max > SIZE_MAX / HELD_BODIES
+                         ? SIZE_MAX
+                         : request->body_bytes_max * HELD_BODIES;
     return &body->body;
 }
 
@@ -139,36 +139,22 @@ static size_t remote_size_bytes(const struct body *base)
 static const char *words_of(enum reject_reason reason)
 {
     switch (reason) {
-    case REJECT_bad_name:
-        return "the metric's name is too long or has control characters";
     case REJECT_bad_number:
         return "a counter is negative; declare the metric if it is none";
-    case REJECT_bad_time:
-        return "the time is too far in the future or the past";
-    case REJECT_out_of_range:
-        return "the score is outside its range or not a whole number";
     case REJECT_bad_histogram:
         return "the histogram cannot be stored";
-    case REJECT_unsupported:
-        return "the metric is declared to be of a kind that takes no histogram";
     default:
-        return "too many series";
+        return body_words_of(reason);
     }
 }
 
 static void reject(struct remote_body *body, enum reject_reason reason, const char *words)
 {
-    const struct remote_labels *labels = &body->labels;
-    struct buf key = BUF_EMPTY;
-    struct buf text = BUF_EMPTY;
+    const struct batch_point point = {.name = body->labels.name,
+                                      .labels = body->labels.labels,
+                                      .label_count = body->labels.count};
 
-    if (body->body.example_count < BODY_EXAMPLES) {
-        series_key_write(&key, METRIC_UNTYPED, labels->name, labels->labels, labels->count);
-        series_key_format(&text, buf_view(&key));
-    }
-    body_reject(&body->body, reason, body->place, buf_view(&text), words);
-    buf_fini(&key);
-    buf_fini(&text);
+    body_reject_point(&body->body, reason, body->place, &point, words);
 }
 
 /* Whether the value is dropped, and counted so. */
@@ -194,7 +180,7 @@ static bool add(struct remote_body *body, struct batch_point *point)
         reject(body, reason, words_of(reason));
         return false;
     }
-    body->until_look -= point->buckets == NULL ? 1 : LOOK_HISTOGRAM;
+    body->body.until_look -= point->buckets == NULL ? 1 : BODY_LOOK_HISTOGRAM;
     body->body.counts.received++;
     body->body.counts.stored++;
     return true;
@@ -291,24 +277,12 @@ static void take_label(struct remote_body *body, struct str name, struct str val
 /* 1.0: a Label. */
 static bool read_label(struct remote_body *body, struct str bytes)
 {
-    struct wire wire = wire_of(bytes);
-    struct str name = STR_EMPTY;
-    struct str value = STR_EMPTY;
+    struct str name;
+    struct str value;
 
-    while (wire_next(&wire)) {
-        switch (wire.tag) {
-        case WIRE_TAG(1, WIRE_BYTES):
-            name = wire_bytes(&wire);
-            break;
-        case WIRE_TAG(2, WIRE_BYTES):
-            value = wire_bytes(&wire);
-            break;
-        default:
-            wire_skip(&wire);
-        }
-    }
+    bool ok = wire_read_pair(bytes, &name, &value);
     take_label(body, name, value);
-    return wire.ok;
+    return ok;
 }
 
 /* 2.0: references to symbols, by twos. */
@@ -416,15 +390,6 @@ static void find_type(struct remote_body *body)
     }
 }
 
-/* A few bytes may stand for many: symbols that are referred to again and again, spans. */
-static bool holds_too_much(struct remote_body *body)
-{
-    if (body->until_look >= LOOK_HISTOGRAM)
-        return false;
-    body->until_look = LOOK_POINTS;
-    return remote_size_bytes(&body->body) / HELD_BODIES > body->body_bytes_max;
-}
-
 static bool set_broken(const struct remote_body *body, struct error *err)
 {
     return error_set(err, ERROR_INVALID, "the body is no %s, or is broken (after %llu samples)",
@@ -450,9 +415,9 @@ static bool take_series(struct remote_body *body, struct str bytes, struct error
             ok = take_histogram(body, wire_bytes(&wire));
         else
             wire_skip(&wire);
-        if (holds_too_much(body))
-            return error_set(err, ERROR_FULL,
-                             "the body has too many series and times for one request; send less");
+        /* Symbols that are referred to again and again, spans. */
+        if (!body_is_within(&body->body, body->held_max, err))
+            return false;
     }
     return (ok && wire.ok) || set_broken(body, err);
 }
@@ -528,7 +493,6 @@ static bool remote_take(struct body *base, struct str bytes, struct error *err)
     if (body->taken)
         return error_set(err, ERROR_INVALID, "the body came in pieces");
     body->taken = true;
-    body->until_look = LOOK_POINTS;
     if (!prepare(body, bytes, err))
         return false;
     while (wire_next(&wire)) {
@@ -549,39 +513,25 @@ static bool remote_end(struct body *body, struct error *err)
 
 /* --- the verdict ------------------------------------------------------------------------------ */
 
-/* P8: "1 of 4 samples rejected (bad_name 1), the others are taken; sample 2, '...': why". */
-static void word_mistakes(const struct body *body, struct buf *out)
-{
-    const struct body_example *first = &body->examples[0];
-    const char *before = " (";
-
-    buf_printf(out, "%llu of %llu samples rejected", (unsigned long long)body_rejected(body),
-               (unsigned long long)body->counts.received);
-    for (int i = 0; i < REJECT_REASON_COUNT; i++) {
-        if (body->counts.rejected[i] == 0)
-            continue;
-        buf_printf(out, "%s%s %llu", before, reject_reason_name((enum reject_reason)i),
-                   (unsigned long long)body->counts.rejected[i]);
-        before = ", ";
-    }
-    buf_printf(out, "), the others are taken; sample %llu, '%s': %s",
-               (unsigned long long)first->place, first->example, first->words);
-}
-
+/* P8. */
 static void remote_verdict(const struct body *base, struct http_answer *answer)
 {
     const struct remote_body *body = (const struct remote_body *)base;
+    const struct body_tally tally = {.rejected = body_rejected(base),
+                                     .received = base->counts.received,
+                                     .many = "samples",
+                                     .one = "sample"};
     struct buf words = BUF_EMPTY;
 
     answer->says_written = body->version == 2;
     answer->counts = (struct http_counts){.samples = body->samples_written,
                                           .histograms = body->histograms_written,
-                                          .rejected = body_rejected(base)};
-    if (answer->counts.rejected == 0) {
+                                          .rejected = tally.rejected};
+    if (tally.rejected == 0) {
         http_answer_stored(answer, STR_EMPTY);
         return;
     }
-    word_mistakes(base, &words);
+    body_word_mistakes(base, &tally, &words);
     http_answer_mistake(answer, 400, buf_view(&words), STR_EMPTY);
     buf_fini(&words);
 }

@@ -242,8 +242,6 @@ void tail_delta(struct tail *tail, const struct tail_rules *rules, const struct 
 void tail_reject(struct tail *tail, const struct tail_rules *rules,
                  const struct tail_rejected *rejected)
 {
-    char example[STR_QUOTED_SIZE];
-
     if (!may_note(tail, rules, true, rejected->count))
         return;
     struct json json = begin(tail, rules);
@@ -251,7 +249,7 @@ void tail_reject(struct tail *tail, const struct tail_rules *rules,
     json_field_u64(&json, "samples", rejected->count);
     if (rejected->peer[0] != '\0')
         json_field_text(&json, "peer", rejected->peer);
-    json_field_text(&json, "example", str_quoted(rejected->example, example));
+    json_field_text(&json, "example", rejected->example);
     end(tail, rules, &json, true);
 }
 

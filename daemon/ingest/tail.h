@@ -52,7 +52,7 @@ void tail_delta(struct tail *tail, const struct tail_rules *rules, const struct 
 /* Something that was rejected. `peer` may be empty. */
 struct tail_rejected {
     enum reject_reason reason;
-    struct str example; /* as it came */
+    const char *example; /* for a person (str_quoted) */
     const char *peer;
     uint64_t count;
 };

@@ -5,12 +5,16 @@
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "base/memory.h"
 
 struct tls {
     _Atomic unsigned holders;
     SSL_CTX *context;
+    char *certificate;
+    wall_ms expires_at;
 };
 
 const char *tls_words(void)
@@ -89,6 +93,16 @@ static void set_options(SSL_CTX *context)
     SSL_CTX_set_default_passwd_cb(context, no_password);
 }
 
+static wall_ms end_of(const SSL_CTX *context)
+{
+    const X509 *certificate = SSL_CTX_get0_certificate(context);
+    struct tm end;
+
+    if (certificate == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1)
+        return WALL_NONE;
+    return (wall_ms)timegm(&end) * MS_PER_SECOND;
+}
+
 struct tls *tls_load(const struct tls_files *files, struct error *err)
 {
     ERR_clear_error();
@@ -105,6 +119,8 @@ struct tls *tls_load(const struct tls_files *files, struct error *err)
     struct tls *tls = memory_zero(1, sizeof *tls);
     tls->holders = 1;
     tls->context = context;
+    tls->certificate = memory_copy(files->cert, strlen(files->cert) + 1);
+    tls->expires_at = end_of(context);
     return tls;
 }
 
@@ -120,7 +136,24 @@ void tls_release(struct tls *tls)
     if (tls == NULL || atomic_fetch_sub(&tls->holders, 1) != 1)
         return;
     SSL_CTX_free(tls->context);
+    free(tls->certificate);
     free(tls);
+}
+
+const char *tls_certificate(const struct tls *tls)
+{
+    return tls->certificate;
+}
+
+wall_ms tls_expires_at(const struct tls *tls)
+{
+    return tls->expires_at;
+}
+
+bool tls_is_expiring(const struct tls *tls, wall_ms now)
+{
+    return tls->expires_at != WALL_NONE &&
+           tls->expires_at - now < TLS_EXPIRING_DAYS * (span_ms)MS_PER_DAY;
 }
 
 SSL *tls_session(struct tls *tls, int fd)

@@ -8,6 +8,7 @@
 #include <openssl/types.h>
 #include <stdbool.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 struct tls;
@@ -22,6 +23,15 @@ struct tls_files {
 struct tls *tls_load(const struct tls_files *files, struct error *err);
 struct tls *tls_keep(struct tls *tls); /* returns it; NULL is fine */
 void tls_release(struct tls *tls);     /* NULL is fine */
+
+/* Its certificate, not those behind it: where it was read from, and when it expires (WALL_NONE: it
+ * says nothing that could be read). */
+const char *tls_certificate(const struct tls *tls);
+wall_ms tls_expires_at(const struct tls *tls);
+
+/* It has expired, or will within TLS_EXPIRING_DAYS: somebody should be told. */
+enum { TLS_EXPIRING_DAYS = 14 };
+bool tls_is_expiring(const struct tls *tls, wall_ms now);
 
 /* The server's side of a connection that begins; `fd` -1: it is set later. SSL_free ends it and
  * leaves the descriptor open. */

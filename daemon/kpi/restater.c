@@ -622,6 +622,14 @@ static void put_mark(struct stepping *stepping, struct watch *watch, const struc
     watch->is_pending = true;
 }
 
+/* It is what the next look goes from. */
+static void hold_mark(struct watch *watch, const struct period_mark *mark)
+{
+    watch->mark = *mark;
+    if (!watch->is_due)
+        COUNTER_ADD(period_looks, 1);
+}
+
 static bool look(struct stepping *stepping, struct watch *watch, struct error *err)
 {
     size_t before = stepping->figure_count;
@@ -646,7 +654,7 @@ static bool look(struct stepping *stepping, struct watch *watch, struct error *e
         (is_old && mark.since != watch->mark.since))
         put_mark(stepping, watch, &mark);
     else
-        watch->mark = mark;
+        hold_mark(watch, &mark);
     return true;
 }
 
@@ -756,7 +764,7 @@ void restater_done(struct restater *restater, bool is_stored)
             watch->is_due = false; /* its next evaluation tries again */
             continue;
         }
-        watch->mark = watch->pending;
+        hold_mark(watch, &watch->pending);
         watch->has_mark = true;
         watch->stored_at = restater->pending_at;
     }

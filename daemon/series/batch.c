@@ -342,6 +342,25 @@ static enum reject_reason add_to_cell(struct batch *batch, struct delta_cell *de
     return REJECT_NONE;
 }
 
+static enum reject_reason add_value_point(struct batch *batch, const struct batch_point *point,
+                                          const struct batch_sample *sample,
+                                          struct batch_memo *memo, uint64_t arrival);
+
+/* A total: its difference to the last one counts, which the writer knows (FIG-23). */
+static enum reject_reason add_total(struct batch *batch, struct batch_memo *memo,
+                                    const struct batch_sample *sample, wall_ms now,
+                                    uint64_t arrival)
+{
+    const struct batch_point point = {.form = POINT_CUMULATIVE,
+                                      .at = sample->at,
+                                      .start = WALL_NONE,
+                                      .by_arrival = sample->at == now};
+    struct batch_sample counted = *sample;
+
+    counted.kind = memo->kind;
+    return add_value_point(batch, &point, &counted, memo, arrival);
+}
+
 static enum reject_reason add_sample(struct batch *batch, struct batch_memo *memo,
                                      const struct batch_sample *sample, wall_ms now,
                                      uint64_t arrival)
@@ -350,6 +369,8 @@ static enum reject_reason add_sample(struct batch *batch, struct batch_memo *mem
     enum reject_reason reason = check(batch, sample, memo, now);
     if (reason != REJECT_NONE)
         return reason;
+    if (memo->kind == METRIC_COUNTER && memo->metric != NULL && memo->metric->counts_up)
+        return add_total(batch, memo, sample, now, arrival);
     uint32_t series = series_of(batch, sample, memo);
     if (series == 0)
         series = other_of(batch, sample->name, memo->kind);
@@ -430,7 +451,8 @@ static enum reject_reason add_value_point(struct batch *batch, const struct batc
                               .at = point->at,
                               .start = point->start,
                               .arrival = arrival,
-                              .value = sample->value + 0.0};
+                              .value = sample->value + 0.0,
+                              .by_arrival = point->by_arrival};
 
     if (!isfinite(out.value) || (out.form == POINT_CUMULATIVE && out.value < 0))
         return REJECT_bad_number;

@@ -31,7 +31,7 @@ struct batch_sample {
     struct str text;       /* the value as sent; NULL: as str_format_double writes it */
     uint64_t weight;       /* 16 fractional bits; 0 is taken for WEIGHT_ONE, and so is a gauge's */
     bool is_change;        /* of a gauge, by `value` (S7); for another kind it is a value */
-    wall_ms at;
+    wall_ms at;            /* `now` of the call: its arrival */
 };
 
 /* What was found out about the series of a sample or point, for the next one of the same name,
@@ -73,6 +73,7 @@ struct batch_point {
     wall_ms start;                       /* WALL_NONE: not said */
     double value;                        /* finite */
     const struct batch_buckets *buckets; /* of a distribution, instead of `value`; else NULL */
+    bool by_arrival;                     /* as in struct delta_point */
 };
 
 struct batch *batch_new(const struct batch_rules *rules);
@@ -83,7 +84,10 @@ enum metric_kind batch_kind(const struct batch_rules *rules, struct str name,
                             enum metric_kind otherwise);
 
 /* Takes one sample; `now` decides what is too far away, `arrival` grows with each sample of a
- * thread. REJECT_NONE: it is stored. A text that is not a member is REJECT_bad_number. */
+ * thread. REJECT_NONE: it is stored. A text that is not a member is REJECT_bad_number.
+ *
+ * Of a counter that is declared cumulative the value is a total, whatever the weight: a point as of
+ * batch_add_point, whose start nobody says. */
 enum reject_reason batch_add(struct batch *batch, const struct batch_sample *sample, wall_ms now,
                              uint64_t arrival);
 

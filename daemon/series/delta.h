@@ -59,6 +59,7 @@ struct delta_point {
     uint64_t arrival;
     double value;        /* cumulative: not negative. Without meaning when there is a tally */
     struct tally *tally; /* of a distribution: all that was counted, the delta's; else NULL */
+    bool by_arrival;     /* `at` is when it came: after what came in the same millisecond */
 };
 
 /* Who sent a batch, so that one that comes again is counted once (design 5). */

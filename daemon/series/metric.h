@@ -39,6 +39,8 @@ struct metric_definition {
     span_ms stale_after; /* 1.5 times `every` where only that is given; 0: not given */
     span_ms late;        /* 0 if not given */
     enum over_labels over_labels;
+    bool counts_up;      /* a counter whose values are totals since it began (FIG-23) */
+    uint64_t max_series; /* active ones of it, instead of server.limits; 0: not given */
     bool has_range;
     int64_t range_low, range_high; /* scores */
 };

@@ -53,7 +53,8 @@ struct room {
 
 const char *room_limit_name(enum room_limit limit)
 {
-    static const char *const names[] = {"", "series", "series_per_metric", "label_values"};
+    static const char *const names[] = {"", "series", "series_per_metric", "label_values",
+                                        "max_series"};
     return names[limit];
 }
 

@@ -12,9 +12,16 @@ struct room;
 
 enum { ROOM_OFFENDERS_MAX = 20, ROOM_METRICS_MAX = 3072, ROOM_NAME_SIZE = 200 };
 
-enum room_limit { ROOM_LIMIT_NONE, ROOM_LIMIT_SERIES, ROOM_LIMIT_METRIC, ROOM_LIMIT_LABEL };
+enum room_limit {
+    ROOM_LIMIT_NONE,
+    ROOM_LIMIT_SERIES,
+    ROOM_LIMIT_METRIC,
+    ROOM_LIMIT_LABEL,
+    ROOM_LIMIT_OWN
+};
 
-/* "series", "series_per_metric", "label_values": as in the configuration; "" for none. */
+/* As in the configuration: "series", "series_per_metric" and "label_values" of server.limits,
+ * "max_series" of the metric itself; "" for none. */
 const char *room_limit_name(enum room_limit limit);
 
 /* `series_max`: as many series as are expected to be active; beyond it all are let through. */
@@ -53,7 +60,9 @@ struct room_offender {
     char label[ROOM_NAME_SIZE];  /* the label that has too many values; empty: another limit */
     enum room_limit limit;
     uint64_t series;  /* active */
+    uint64_t allowed; /* by the limit that holds: series, or values of the label */
     uint64_t samples; /* sent to `__other__` since start or since it was last quiet for a day */
+    uint64_t refused; /* totals that the writer refused in that time: they cannot be added there */
 };
 
 void room_show(struct room *room, const struct room_offender *offenders, size_t count);

@@ -14,7 +14,6 @@ enum {
     CACHE_LINE = 64,
     GROUP = 16, /* samples looked up together: enough misses in flight, few enough registers */
     TOUCHED_MIN = 64,
-    PAGE_BYTES = 4096,
     RENEW_AFTER_MINUTES = 24 * 60, /* less than storage.churn_after can be */
 };
 
@@ -26,6 +25,7 @@ struct moment {
     wall_ms at;
     int32_t minute;
     uint16_t ms;
+    bool is_arrival; /* nobody said */
 };
 
 /* What a sample does to a series of a kind. */
@@ -330,6 +330,7 @@ static bool add_to_side(struct pending *pending, struct side *side, const struct
     return true;
 }
 
+/* Not asked of a record that has totals. */
 static bool has_side(const struct record *record)
 {
     return record->side != 0 && !record->raw.has_spread;
@@ -385,6 +386,7 @@ static void touch(struct shard *shard, struct record *record, uint32_t place)
             memory_grow(pending->touched, pending->touched_capacity, sizeof *pending->touched);
     }
     record->raw.generation = shard->current & 1;
+    record->raw.has_totals = record->raw.is_total;
     record->touched = (uint32_t)pending->touched_count;
     pending->touched[pending->touched_count++] = place;
 }
@@ -435,8 +437,10 @@ static struct moment moment_of(wall_ms at)
 
     if (minute < INT32_MIN || minute > INT32_MAX)
         return (struct moment){.reason = REJECT_bad_time};
-    return (struct moment){REJECT_NONE, at, (int32_t)minute,
-                           (uint16_t)(at - minute * MS_PER_MINUTE)};
+    return (struct moment){.reason = REJECT_NONE,
+                           .at = at,
+                           .minute = (int32_t)minute,
+                           .ms = (uint16_t)(at - minute * MS_PER_MINUTE)};
 }
 
 static struct moment moment_as_sent(const struct shard *shard, wall_ms at, wall_ms now)
@@ -539,6 +543,17 @@ static enum reject_reason resolve_unwanted(struct shard *shard, const struct sam
     return REJECT_NONE;
 }
 
+/* What waits in a cell since before it was declared so is handed over first. */
+static void say_total(struct shard *shard, uint32_t place, bool is_total)
+{
+    if (place == 0)
+        return;
+    struct record *record = at_place(shard, place);
+    record->raw.is_total = is_total;
+    if (!has_cell(record))
+        record->raw.has_totals = is_total;
+}
+
 /* A raw key that is not in the cache: normalises it, and finds or makes its series. */
 static enum reject_reason resolve(struct shard *shard, const struct sample *sample, uint32_t hash,
                                   uint32_t *out)
@@ -554,7 +569,10 @@ static enum reject_reason resolve(struct shard *shard, const struct sample *samp
     const struct metric_definition *definition = metric_find(shard->metrics, name.name);
     enum metric_kind kind =
         definition != NULL && definition->has_kind ? definition->kind : sample->kind;
+    bool is_total = definition != NULL && definition->counts_up;
     reason = measure_value(shard, sample, kind, &measure);
+    if (reason == REJECT_NONE && is_total && measure.value < 0)
+        reason = REJECT_bad_number;
     if (reason != REJECT_NONE)
         return reason; /* before a series is made for it */
 
@@ -562,12 +580,14 @@ static enum reject_reason resolve(struct shard *shard, const struct sample *samp
     uint32_t place = series_find(shard);
     if (place == 0 && series_has_room(shard, name.name)) {
         *out = series_new_of(shard, sample, hash, kind);
+        say_total(shard, *out, is_total);
         return *out == 0 ? REJECT_series_limit : REJECT_NONE;
     }
-    if (place == 0)
+    if (place == 0 && !is_total) /* there it would be one of many under one name (FIG-23) */
         place = other_series(shard, name.name, kind);
     if (place == 0)
         return REJECT_series_limit;
+    say_total(shard, place, is_total);
     alias_add(shard, hash, sample, place);
     *out = place;
     return REJECT_NONE;
@@ -629,7 +649,10 @@ static void find_series(struct shard *shard, const struct sample *sample, int64_
         measure_value(shard, sample, (enum metric_kind)record->raw.kind, &lookup->measure);
     if (lookup->reason == REJECT_NONE && is_long_ago(record, now_us))
         renew_key(shard, sample, series);
-    if (record->raw.has_spread) {
+    if (record->raw.is_total || record->raw.has_totals) {
+        if (lookup->reason == REJECT_NONE && record->raw.is_total && lookup->measure.value < 0)
+            lookup->reason = REJECT_bad_number;
+    } else if (record->raw.has_spread) {
         __builtin_prefetch(spread_at(pending_of(shard, record), record->side - 1), 1);
     } else if (record->side != 0) {
         const char *side = (const char *)side_at(pending_of(shard, record), record->side - 1);
@@ -670,6 +693,20 @@ static uint64_t next_arrival(const struct shard *shard, int64_t now_us)
     return now_us > 0 && (uint64_t)now_us > next ? (uint64_t)now_us : next;
 }
 
+static void add_total(struct pending *pending, struct record *record, const struct measure *measure,
+                      uint64_t arrival)
+{
+    const struct moment *moment = measure->moment;
+    const struct total total = {.value = measure->value,
+                                .at = moment->at,
+                                .arrival = arrival,
+                                .by_arrival = moment->is_arrival};
+
+    totals_add(pending, record, &total);
+    if (moment->minute > record->minute)
+        record->minute = moment->minute;
+}
+
 static enum reject_reason apply(struct shard *shard, const struct lookup *lookup, int64_t now_us)
 {
     const struct measure *measure = &lookup->measure;
@@ -680,6 +717,10 @@ static enum reject_reason apply(struct shard *shard, const struct lookup *lookup
     if (record->touched == NOT_TOUCHED)
         touch(shard, record, lookup->place);
     struct pending *pending = pending_of(shard, record);
+    if (record->raw.has_totals) {
+        add_total(pending, record, measure, arrival);
+        return REJECT_NONE;
+    }
     struct side *side = cell_of_minute(shard, pending, record, measure->moment->minute);
     if (side == NULL && !measure->is_change && measure->member.text == NULL &&
         add_to_record(pending, record, measure, arrival))
@@ -695,8 +736,9 @@ static void add_group(struct shard *shard, const struct sample *samples, size_t 
                       int64_t now_us, struct lookup *lookups)
 {
     struct pending *current = &shard->pending[shard->current];
-    const struct moment now = moment_of(now_us / 1000);
+    struct moment now = moment_of(now_us / 1000);
 
+    now.is_arrival = true;
     if (current->touched_count == 0)
         current->arrival_base = next_arrival(shard, now_us);
     for (size_t i = 0; i < count; i++) {
@@ -785,6 +827,7 @@ static void pending_fini(struct pending *pending)
     free(pending->side_chunks);
     free(pending->spread_chunks);
     slots_fini(&pending->other_minutes);
+    free(pending->totals);
     free(pending->touched);
     buf_fini(&pending->new_keys);
 }
@@ -815,7 +858,9 @@ static uint32_t move_record(struct shard *shard, const struct record *record)
     moved->raw = (struct raw_key){.kind = record->raw.kind,
                                   .is_new = record->raw.is_new,
                                   .generation = record->raw.generation,
-                                  .has_spread = record->raw.has_spread};
+                                  .has_spread = record->raw.has_spread,
+                                  .is_total = record->raw.is_total,
+                                  .has_totals = record->raw.has_totals};
     if (moved->touched != NOT_TOUCHED)
         pending_of(shard, moved)->touched[moved->touched] = place;
     return place;
@@ -852,58 +897,4 @@ bool shard_series_of(const struct shard *shard, const struct sample *sample,
         return false;
     *out = record->hash;
     return true;
-}
-
-size_t shard_series_count(const struct shard *shard)
-{
-    return shard->series.count;
-}
-
-size_t shard_pending_bytes(const struct shard *shard)
-{
-    size_t bytes = 0;
-
-    for (size_t i = 0; i < 2; i++) {
-        const struct pending *pending = &shard->pending[i];
-        bytes += pending->touched_count * sizeof *pending->touched +
-                 pending->side_count * sizeof(struct side) + pending->spread_count * SPREAD_BYTES +
-                 slots_size_bytes(&pending->other_minutes) + pending->owned_bytes +
-                 pending->new_keys.len;
-    }
-    return bytes;
-}
-
-static size_t at_most(size_t size, size_t most)
-{
-    return size < most ? size : most;
-}
-
-static size_t most(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Of pages that have not been touched nothing is there. */
-size_t shard_size_bytes(const struct shard *shard)
-{
-    size_t bytes = sizeof *shard + shard->chunk_capacity * sizeof *shard->chunks +
-                   slots_size_bytes(&shard->raw_keys) + slots_size_bytes(&shard->series) +
-                   shard->key.capacity;
-
-    if (shard->chunk_count > 0)
-        bytes += (shard->chunk_count - 1) * CHUNK_BYTES +
-                 at_most(shard->units_used * UNIT_BYTES + PAGE_BYTES, CHUNK_BYTES);
-    for (size_t i = 0; i < 2; i++) {
-        const struct pending *pending = &shard->pending[i];
-        bytes += slots_size_bytes(&pending->other_minutes) +
-                 pending->touched_capacity * sizeof *pending->touched + pending->owned_bytes +
-                 pending->new_keys.capacity +
-                 at_most(most(pending->side_count, pending->side_most) * sizeof(struct side) +
-                             PAGE_BYTES,
-                         pending->side_chunk_count * SIDES_PER_CHUNK * sizeof(struct side)) +
-                 at_most(most(pending->spread_count, pending->spread_most) * SPREAD_BYTES +
-                             (size_t)2 * PAGE_BYTES,
-                         pending->spread_chunk_count * sizeof(struct spread_chunk));
-    }
-    return bytes;
 }

@@ -44,10 +44,10 @@ void shard_add(struct shard *shard, const struct sample *samples, size_t count, 
 struct delta *shard_take_delta(struct shard *shard);
 
 /* The same in parts, so that a delta of many series is never in memory as a whole. The first call
- * begins a hand-over of all that changed; each adds the next `cells_max` cells to `out` (and those
- * of the last series' other minutes), and true is the last one's. Samples may be added in between:
- * those of a series that is not handed over yet may go with it, the others go with the next
- * hand-over. */
+ * begins a hand-over of all that changed; each adds the next `cells_max` cells and totals to `out`
+ * (and those of the last series' other minutes), and true is the last one's. Samples may be added
+ * in between: those of a series that is not handed over yet may go with it, the others go with the
+ * next hand-over. */
 bool shard_hand_over(struct shard *shard, size_t cells_max, struct delta *out);
 
 /* Cells that wait, at most: of the hand-over that is under way, else of the next one. */

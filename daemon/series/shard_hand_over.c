@@ -106,12 +106,15 @@ static void hand_over_others(struct shard *shard, struct pending *pending, struc
 static void hand_over_current(struct pending *pending, struct delta *delta, uint32_t series,
                               struct record *record)
 {
-    if (record->side != 0 && !record->raw.has_spread)
+    if (record->raw.has_totals)
+        totals_hand_over(pending, record, delta, series);
+    else if (record->side != 0 && !record->raw.has_spread)
         hand_over_side(pending, delta, series, record->side - 1);
     else if (record->count > 0)
         delta_add_cell(delta, series, record->minute)->cell = current_cell(pending, record);
     record->side = 0;
     record->raw.has_spread = false;
+    record->raw.has_totals = false;
     record->count = 0;
     record->touched = NOT_TOUCHED;
     record->raw.is_new = false;
@@ -188,6 +191,7 @@ static void end_hand_over(struct shard *shard)
     assert(pending->owned_bytes == 0);
     pending->touched_count = 0;
     keep_some(pending);
+    totals_forget(pending);
     slots_fini(&pending->other_minutes);
     buf_clear(&pending->new_keys);
     if (pending->new_keys.capacity > KEYS_KEPT_BYTES)
@@ -218,10 +222,12 @@ bool shard_hand_over(struct shard *shard, size_t cells_max, struct delta *out)
     struct pending *pending = &shard->pending[shard->current ^ 1];
     size_t waiting = shard_waiting_cells(shard);
     size_t left = pending->touched_count - shard->handed_over;
+    size_t points = out->point_count;
     out->keys_once = true;
     delta_reserve(out, left < cells_max ? left : cells_max,
                   waiting < cells_max ? waiting : cells_max);
-    while (shard->handed_over < pending->touched_count && out->cell_count < cells_max) {
+    while (shard->handed_over < pending->touched_count &&
+           out->cell_count + (out->point_count - points) < cells_max) {
         size_t i = shard->handed_over++;
         if (i + PREFETCH_AHEAD < pending->touched_count)
             __builtin_prefetch(at_place(shard, pending->touched[i + PREFETCH_AHEAD]), 1);

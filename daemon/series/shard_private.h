@@ -29,12 +29,15 @@ struct raw_key {
     uint8_t is_new : 1;     /* its key has not been handed over */
     uint8_t generation : 1; /* while it is touched: which of the shard's pending ones it is in */
     uint8_t has_spread : 1; /* `side` is the number of a spread */
+    uint8_t is_total : 1;   /* a counter that is declared cumulative */
+    uint8_t has_totals : 1; /* since it was touched: instead of a cell it has points */
 };
 
 /* A series and its current cell, which is of the newest minute seen since the last delta. While all
  * of its values are equal (one sample, or increments of 1) the cell is here; of a counter or gauge
- * what differing values need besides is a spread; else it is a side cell. One cache line's worth,
- * and the raw key that made the series right behind it. */
+ * what differing values need besides is a spread; else it is a side cell. What counts up has points
+ * instead, which `side` and `last_arrival` are the first and the last one of. One cache line's
+ * worth, and the raw key that made the series right behind it. */
 struct record {
     struct raw_key raw;
     uint32_t touched; /* index into the touched ones of its generation, or NOT_TOUCHED */
@@ -45,7 +48,7 @@ struct record {
     uint32_t last_arrival;
     uint16_t first_ms; /* since the minute began */
     uint16_t last_ms;
-    uint32_t side; /* or the spread of the current cell, + 1; 0: none */
+    uint32_t side; /* or the spread of the current cell, or a point, + 1; 0: none */
     struct series_hash hash;
     char text[]; /* raw name, raw tags */
 };
@@ -81,6 +84,15 @@ struct side {
     int32_t minute;
 };
 
+/* A total, which only the writer can make something of (FIG-23). */
+struct total {
+    double value;
+    wall_ms at;
+    uint64_t arrival;
+    uint32_t next; /* of the same series, + 1; 0: none */
+    bool by_arrival;
+};
+
 /* What changed since the last hand-over began. There are two: while one is handed over, in parts,
  * what is touched anew goes to the other; what waits in the first one goes on merging there. */
 struct pending {
@@ -97,8 +109,11 @@ struct pending {
     size_t spread_count;
     size_t spread_most;
     struct slots other_minutes; /* side cells that are not current */
-    size_t owned_bytes;         /* by sketches, histograms and changes */
-    struct buf new_keys;        /* blocks, in the order of touching */
+    struct total *totals;
+    size_t total_count;
+    size_t total_capacity;
+    size_t owned_bytes;  /* by sketches, histograms and changes */
+    struct buf new_keys; /* blocks, in the order of touching */
 };
 
 struct shard {
@@ -209,6 +224,16 @@ static inline size_t sketch_bytes(const struct cell *cell)
     return (cell->distinct == NULL ? 0 : distinct_size_bytes(cell->distinct)) +
            (cell->histogram == NULL ? 0 : histogram_size_bytes(cell->histogram));
 }
+
+/* Takes a total of a record that has_totals; its arrival is the newest. */
+void totals_add(struct pending *pending, struct record *record, const struct total *total);
+
+/* Adds a record's totals to a delta, in the order they came. */
+void totals_hand_over(const struct pending *pending, const struct record *record,
+                      struct delta *delta, uint32_t series);
+
+/* None of them is needed any more. */
+void totals_forget(struct pending *pending);
 
 /* Frees the memory of side cells and of spreads beyond the first `keep` chunks of each. */
 void side_chunks_free(struct pending *pending, size_t keep);

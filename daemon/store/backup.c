@@ -25,8 +25,7 @@ enum {
 
 /* Something listed, whose data does not change: a run, a partition, an index run. */
 struct part {
-    enum database data; /* where its records are */
-    uint64_t number;
+    struct backup_place place;
     enum database list;    /* where it is listed */
     struct schema_key key; /* under this key */
     uint64_t fingerprint;  /* of what the list says: it changes when a partition is pruned */
@@ -79,13 +78,7 @@ static void snapshot_end(struct backup *backup, struct snapshot *snapshot)
 
 static int order_parts(const void *a, const void *b)
 {
-    const struct part *left = a;
-    const struct part *right = b;
-    if (left->data != right->data)
-        return left->data < right->data ? -1 : 1;
-    if (left->number != right->number)
-        return left->number < right->number ? -1 : 1;
-    return 0;
+    return backup_place_order(&((const struct part *)a)->place, &((const struct part *)b)->place);
 }
 
 static void add_part(struct part_list *list, const struct part *part)
@@ -112,7 +105,7 @@ static bool list_one(const struct read_txn *txn, enum database list, struct part
     int rc = mdb_cursor_open(txn->txn, txn->store->databases[list], &cursor);
     while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
         struct part part = {.list = list};
-        if (!backup_part_of(list, store_bytes(&key), &part.data, &part.number)) {
+        if (!backup_part_of(list, store_bytes(&key), &part.place)) {
             mdb_cursor_close(cursor);
             return error_set(err, ERROR_CORRUPT,
                              "the list of runs and partitions has a key that "
@@ -198,14 +191,14 @@ struct limit {
 
 static struct walk walk_of_part(const struct part *part)
 {
-    struct walk walk = {.database = part->data, .prefix = SCHEMA_KEY_EMPTY};
-    bool is_long = part->data == DATABASE_JOURNAL || part->data == DATABASE_RUN ||
-                   part->data == DATABASE_INDEX;
+    struct walk walk = {.database = part->place.database, .prefix = SCHEMA_KEY_EMPTY};
+    bool is_long = walk.database == DATABASE_JOURNAL || walk.database == DATABASE_RUN ||
+                   walk.database == DATABASE_INDEX;
 
     if (is_long)
-        schema_put_u64(&walk.prefix, part->number);
+        schema_put_u64(&walk.prefix, part->place.number);
     else
-        schema_put_u32(&walk.prefix, (uint32_t)part->number);
+        schema_put_u32(&walk.prefix, (uint32_t)part->place.number);
     walk.next = walk.prefix;
     return walk;
 }
@@ -323,7 +316,7 @@ static bool copy_parts(struct backup *backup, const struct part_list *parts, str
             }
             if (is_new) {
                 walk = walk_of_part(part);
-                backup_put_section(&backup->writer, part->data, part->number);
+                backup_put_section(&backup->writer, part->place.database, part->place.number);
             }
             ok = copy_records(backup, snapshot.txn, &walk, &limit, err);
             if (ok && walk.ended) {
@@ -406,7 +399,7 @@ static bool copy_early(struct backup *backup, struct error *err)
         ok = list_missing(backup, snapshot.txn, &parts, err);
         snapshot_end(backup, &snapshot);
         for (size_t i = 0; i < parts.count; i++) {
-            if (parts.items[i].data != DATABASE_JOURNAL)
+            if (parts.items[i].place.database != DATABASE_JOURNAL)
                 parts.items[kept++] = parts.items[i];
         }
         parts.count = kept;
@@ -422,19 +415,9 @@ static bool copy_early(struct backup *backup, struct error *err)
 
 static bool is_copied_whole(enum database database)
 {
-    switch (database) {
-    case DATABASE_SERIES:
-    case DATABASE_JOURNAL:
-    case DATABASE_RUN:
-    case DATABASE_MINUTES:
-    case DATABASE_QUARTERS:
-    case DATABASE_DAYS:
-    case DATABASE_INDEX:
-    case DATABASE_GARBAGE: /* what is being built or taken away is not restored */
-        return false;
-    default:
-        return true;
-    }
+    /* What is being built or taken away is not restored. */
+    return database != DATABASE_SERIES && database != DATABASE_GARBAGE &&
+           !backup_has_parts(database);
 }
 
 /* Copies all that is left. `*late`: it takes too long. */
@@ -450,7 +433,7 @@ static bool copy_rest(struct backup *backup, const struct snapshot *snapshot, bo
     bool ok = list_missing(backup, snapshot->txn, &parts, err);
     for (size_t i = 0; ok && !*late && i < parts.count; i++) {
         struct walk walk = walk_of_part(&parts.items[i]);
-        backup_put_section(&backup->writer, walk.database, parts.items[i].number);
+        backup_put_section(&backup->writer, walk.database, parts.items[i].place.number);
         ok = copy_records(backup, snapshot->txn, &walk, &limit, err);
         backup_put_complete(&backup->writer);
         *late = !walk.ended;

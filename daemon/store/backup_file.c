@@ -394,27 +394,51 @@ bool backup_reader_next(struct backup_reader *reader, struct backup_item *out, s
 
 /* --- what the two sides share --- */
 
-bool backup_part_of(enum database list, struct str key, enum database *data, uint64_t *number)
+int backup_place_order(const struct backup_place *left, const struct backup_place *right)
+{
+    if (left->database != right->database)
+        return left->database < right->database ? -1 : 1;
+    if (left->number != right->number)
+        return left->number < right->number ? -1 : 1;
+    return 0;
+}
+
+bool backup_has_parts(enum database database)
+{
+    switch (database) {
+    case DATABASE_JOURNAL:
+    case DATABASE_RUN:
+    case DATABASE_MINUTES:
+    case DATABASE_QUARTERS:
+    case DATABASE_DAYS:
+    case DATABASE_INDEX:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool backup_part_of(enum database list, struct str key, struct backup_place *out)
 {
     struct schema_reader reader = schema_reader_of(key);
 
     switch (list) {
     case DATABASE_RUNS:
-        *data = schema_get_u8(&reader) == 0 ? DATABASE_JOURNAL : DATABASE_RUN;
-        *number = schema_get_u64(&reader);
+        out->database = schema_get_u8(&reader) == 0 ? DATABASE_JOURNAL : DATABASE_RUN;
+        out->number = schema_get_u64(&reader);
         break;
     case DATABASE_INDEX_RUNS:
-        *data = DATABASE_INDEX;
-        *number = schema_get_u64(&reader);
+        out->database = DATABASE_INDEX;
+        out->number = schema_get_u64(&reader);
         break;
     case DATABASE_PARTITIONS: {
         uint8_t level = schema_get_u8(&reader);
         if (level >= LEVEL_COUNT)
             return false;
-        *data = parts_blocks((enum level)level);
+        out->database = parts_blocks((enum level)level);
         (void)schema_get_u16(&reader);
         (void)schema_get_i64(&reader);
-        *number = schema_get_u32(&reader);
+        out->number = schema_get_u32(&reader);
         break;
     }
     default:

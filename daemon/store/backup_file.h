@@ -113,9 +113,22 @@ void backup_reader_seek(struct backup_reader *reader, uint64_t at);
 
 /* --- what the two sides share --- */
 
-/* The data that a row of runs, partitions or index_runs lists, by its key: the database and the
- * number that its records' keys begin with. False: the key cannot be read. */
-bool backup_part_of(enum database list, struct str key, enum database *data, uint64_t *number);
+/* Where a section's records are: the database and, of a run, a partition or an index run, the
+ * number that their keys begin with. */
+struct backup_place {
+    enum database database;
+    uint64_t number;
+};
+
+/* By database, then by number: below, above or at 0. */
+int backup_place_order(const struct backup_place *left, const struct backup_place *right);
+
+/* Whether the records of a database are parts: only what is listed of them counts. */
+bool backup_has_parts(enum database database);
+
+/* The data that a row of runs, partitions or index_runs lists, by its key. False: the key cannot be
+ * read. */
+bool backup_part_of(enum database list, struct str key, struct backup_place *out);
 
 /* Gives a finished file its name, which must be free, and waits until that is on the disk. `from`
  * may stay as a second name. */

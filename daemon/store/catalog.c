@@ -632,9 +632,7 @@ static bool remove_one(struct catalog *catalog, struct write_txn *txn, uint32_t 
     census_remove(catalog->census, id, key);
     catalog->removed_some = true;
     /* The key is read from the row, so the row goes last. */
-    return (id > index_end(&txn->reader) ||
-            metric_table_remove(txn, series_key_metric(key), 1, err)) &&
-           removed_add(txn, id, err) && store_remove(txn, DATABASE_SERIES, store_key(&row), err);
+    return removed_add(txn, id, err) && store_remove(txn, DATABASE_SERIES, store_key(&row), err);
 }
 
 bool catalog_remove_series(struct catalog *catalog, struct write_txn *txn, const uint32_t *ids,
@@ -698,114 +696,4 @@ bool catalog_find_hash(const struct read_txn *txn, struct series_hash hash, uint
     *id = lookup.id;
     *key = lookup.key;
     return lookup.id != 0;
-}
-
-void catalog_metric(const struct read_txn *txn, struct str metric, struct metric_count *out)
-{
-    struct series_cursor cursor;
-    struct error err;
-    bool found = false;
-
-    if (!metric_table_find(txn, metric, out, &found, &err))
-        *out = (struct metric_count){0};
-    bool ok = series_cursor_init(&cursor, txn, &err) &&
-              series_cursor_seek(&cursor, index_end(txn) + 1, &err);
-    while (ok && cursor.has) {
-        if (str_equal(series_key_metric(cursor.key), metric)) {
-            out->kinds |= 1U << series_key_kind(cursor.key);
-            out->series++;
-        }
-        ok = series_cursor_next(&cursor, &err);
-    }
-    series_cursor_fini(&cursor);
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    const struct table_entry *const *one = a;
-    const struct table_entry *const *other = b;
-    return str_compare((*one)->key, (*other)->key);
-}
-
-/* The metrics of series that are not in the index, and in order those that have no row. */
-struct new_metrics {
-    struct metric_counts counts;
-    const struct table_entry **names;
-    size_t name_count;
-    size_t at;
-};
-
-static void gather_new(struct new_metrics *new, const struct read_txn *txn)
-{
-    struct series_cursor cursor;
-    struct error err;
-    const struct table_entry *entry = NULL;
-    size_t at = 0;
-
-    bool ok = series_cursor_init(&cursor, txn, &err) &&
-              series_cursor_seek(&cursor, index_end(txn) + 1, &err);
-    while (ok && cursor.has) {
-        if (cursor.key.len > 0) {
-            struct metric_count *count =
-                metric_counts_at(&new->counts, series_key_metric(cursor.key));
-            count->kinds |= 1U << series_key_kind(cursor.key);
-            count->series++;
-        }
-        ok = series_cursor_next(&cursor, &err);
-    }
-    series_cursor_fini(&cursor);
-    new->names = memory_zero(new->counts.by_name.count + 1, sizeof(const struct table_entry *));
-    while ((entry = table_next(&new->counts.by_name, &at)) != NULL) {
-        struct metric_count row;
-        bool found = false;
-        if (metric_table_find(txn, entry->key, &row, &found, &err) && !found)
-            new->names[new->name_count++] = entry;
-    }
-    if (new->name_count > 1)
-        qsort(new->names, new->name_count, sizeof(const struct table_entry *), compare_names);
-}
-
-/* Visits those without a row whose names are before `end`, or all that are left. */
-static bool visit_new(struct new_metrics *new, const struct str *end, catalog_metric_fn on_metric,
-                      void *arg)
-{
-    for (; new->at < new->name_count; new->at++) {
-        const struct table_entry *entry = new->names[new->at];
-        if (end != NULL && str_compare(entry->key, *end) >= 0)
-            return true;
-        if (!on_metric(entry->key, entry->value, arg))
-            return false;
-    }
-    return true;
-}
-
-void catalog_metrics(const struct read_txn *txn, catalog_metric_fn on_metric, void *arg)
-{
-    struct new_metrics new = {.counts = METRIC_COUNTS_EMPTY};
-    MDB_cursor *cursor = NULL;
-    MDB_val key;
-    MDB_val value;
-    bool go_on = true;
-
-    gather_new(&new, txn);
-    int rc = mdb_cursor_open(txn->txn, txn->store->databases[DATABASE_METRICS], &cursor);
-    if (rc == 0)
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
-    while (rc == 0 && go_on) {
-        struct metric_count row;
-        struct str name;
-        if (metric_table_decode(store_bytes(&value), &name, &row)) {
-            const struct metric_count *more = table_find(&new.counts.by_name, name);
-            row.kinds |= more == NULL ? 0 : more->kinds;
-            row.series += more == NULL ? 0 : more->series;
-            go_on = visit_new(&new, &name, on_metric, arg) && on_metric(name, &row, arg);
-        }
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-    }
-    if (cursor != NULL)
-        mdb_cursor_close(cursor);
-    if (go_on)
-        (void)visit_new(&new, NULL, on_metric, arg);
-    free(new.names);
-    metric_counts_fini(&new.counts);
 }

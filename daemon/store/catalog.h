@@ -12,7 +12,7 @@
 #include "series/delta.h"
 #include "store/census.h"
 #include "store/indexer.h"
-#include "store/metric_table.h"
+#include "store/metric_index.h"
 #include "store/select.h"
 #include "store/store_private.h"
 
@@ -83,18 +83,18 @@ bool catalog_key(const struct read_txn *txn, uint32_t id, struct str *key);
 bool catalog_find_hash(const struct read_txn *txn, struct series_hash hash, uint32_t *id,
                        struct str *key);
 
-/* Zeros for a metric that has never had a series. */
+/* Zeros for a metric without series. */
 void catalog_metric(const struct read_txn *txn, struct str metric, struct metric_count *out);
 
-/* All metrics in the order of their names (after 400 bytes that are alike: in any order); return
- * false to stop. */
+/* All metrics that have series, in the order of their names (after 64 bytes that are alike: in any
+ * order); return false to stop. */
 typedef bool (*catalog_metric_fn)(struct str metric, const struct metric_count *count, void *arg);
 void catalog_metrics(const struct read_txn *txn, catalog_metric_fn on_metric, void *arg);
 
 /* --- checking --- */
 
 /* Goes through all that the catalogue has: every row of the series, every run of the index, what
- * each series is found by, and the metrics' counts. Says what is wrong, in one line each, at most
+ * each series is found by. Says what is wrong, in one line each, at most
  * CATALOG_FINDINGS_MAX of them. */
 enum { CATALOG_FINDINGS_MAX = 100 };
 typedef void (*catalog_finding_fn)(const char *finding, void *arg);

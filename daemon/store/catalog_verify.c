@@ -22,7 +22,7 @@ enum {
     LOOK_UP_ROWS = 16,
 };
 
-enum phase { PHASE_SERIES, PHASE_INDEX, PHASE_COMPARE, PHASE_METRICS, PHASE_END };
+enum phase { PHASE_SERIES, PHASE_INDEX, PHASE_COMPARE, PHASE_END };
 
 /* REMOVED_IDS_A_ROW ids. */
 struct group {
@@ -54,8 +54,6 @@ struct catalog_check {
     uint32_t next_group;
     bool has_told_order;
     bool has_extra;
-    struct metric_counts metrics; /* of indexed series */
-    size_t next_metric;
     struct arena arena; /* for one series */
 
     /* the transaction under way */
@@ -152,11 +150,6 @@ static void check_series(struct catalog_check *check, const struct series_cursor
     size_t count = index_entries_of(cursor->id, cursor->key, &check->arena, entries);
     for (size_t i = 0; i < count; i++)
         group->expected += weight_of(entries[i].key, cursor->id);
-    if (!is_first)
-        return;
-    struct metric_count *metric = metric_counts_at(&check->metrics, series_key_metric(cursor->key));
-    metric->kinds |= 1U << series_key_kind(cursor->key);
-    metric->series++;
 }
 
 /* Later passes look at some groups only. */
@@ -383,64 +376,7 @@ static bool go_on_comparing(struct catalog_check *check, struct error *err)
     if (is_restless && ++check->pass < PASSES_MAX)
         begin_pass(check);
     else
-        check->phase = PHASE_METRICS;
-    return true;
-}
-
-/* --- metrics --- */
-
-/* By the index, in this transaction: series may have come or gone since they were counted. */
-static bool count_series(const struct catalog_check *check, struct str metric, unsigned kinds,
-                         uint64_t *out, struct error *err)
-{
-    struct id_list ids = ID_LIST_EMPTY;
-    bool ok = true;
-
-    *out = 0;
-    for (unsigned kind = 1; ok && kind <= METRIC_KIND_MAX; kind++) {
-        if ((kinds & 1U << kind) == 0)
-            continue;
-        const struct index_key key = {index_metric_key((enum metric_kind)kind, metric), STR_EMPTY};
-        ok = index_find(check->txn, &check->runs, key, &ids, err);
-        for (size_t i = 0; ok && i < ids.count; i++)
-            *out += !removed_has(&check->removed, ids.ids[i]);
-    }
-    id_list_fini(&ids);
-    return ok;
-}
-
-static bool check_metric(struct catalog_check *check, struct str metric,
-                         const struct metric_count *count, struct error *err)
-{
-    char name[STR_QUOTED_SIZE];
-    struct metric_count row;
-    uint64_t series = 0;
-    bool found = false;
-
-    if (!metric_table_find(check->txn, metric, &row, &found, err))
-        return false;
-    if (row.series == count->series && (row.kinds & count->kinds) == count->kinds)
-        return true;
-    if (!count_series(check, metric, row.kinds | count->kinds, &series, err))
-        return err->kind == ERROR_CORRUPT; /* the run was told already */
-    if (row.series != series || (row.kinds & count->kinds) != count->kinds)
-        say(check, "metric '%s' has %llu series, its record says %llu", str_quoted(metric, name),
-            (unsigned long long)series, (unsigned long long)row.series);
-    return true;
-}
-
-static bool go_on_metrics(struct catalog_check *check, struct error *err)
-{
-    const struct table_entry *entry = NULL;
-
-    while ((entry = table_next(&check->metrics.by_name, &check->next_metric)) != NULL) {
-        const struct metric_count *count = entry->value;
-        if (!check_metric(check, entry->key, count, err))
-            return false;
-        if (!spend(check, count->series / LOOK_UP_ROWS + 1))
-            return true;
-    }
-    check->phase = PHASE_END;
+        check->phase = PHASE_END;
     return true;
 }
 
@@ -451,7 +387,6 @@ struct catalog_check *catalog_check_new(const struct catalog_checker *checker)
     struct catalog_check *check = memory_zero(1, sizeof *check);
 
     check->checker = *checker;
-    check->metrics = (struct metric_counts)METRIC_COUNTS_EMPTY;
     return check;
 }
 
@@ -459,27 +394,33 @@ void catalog_check_free(struct catalog_check *check)
 {
     if (check == NULL)
         return;
-    metric_counts_fini(&check->metrics);
     arena_fini(&check->arena);
     free(check->groups);
     free(check->seen);
     free(check);
 }
 
-static void begin(struct catalog_check *check)
+static bool begin(struct catalog_check *check, struct error *err)
 {
+    uint32_t newest = 0;
+
+    if (!series_newest(check->txn, &newest, err))
+        return false;
+    if (check->end_now > newest)
+        say(check, "the index is said to have all series up to %u, and the newest is %u",
+            check->end_now, newest);
     check->has_begun = true;
     check->end = check->end_now;
     check->group_count = check->end / REMOVED_IDS_A_ROW + 1;
     check->groups = memory_zero(check->group_count, sizeof *check->groups);
     begin_pass(check);
+    return true;
 }
 
 static bool go_on(struct catalog_check *check, struct error *err)
 {
-    if (!check->has_begun)
-        begin(check);
-    check->metrics.last = NULL; /* its name was the last transaction's */
+    if (!check->has_begun && !begin(check, err))
+        return false;
     if (check->end_now < check->end || check->findings >= CATALOG_FINDINGS_MAX)
         check->phase = PHASE_END; /* it is made anew, or enough was said */
     switch (check->phase) {
@@ -489,8 +430,6 @@ static bool go_on(struct catalog_check *check, struct error *err)
         return go_on_index(check, err);
     case PHASE_COMPARE:
         return go_on_comparing(check, err);
-    case PHASE_METRICS:
-        return go_on_metrics(check, err);
     default:
         return true;
     }

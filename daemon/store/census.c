@@ -64,7 +64,8 @@ void census_free(struct census *census)
         free(census->chunks[i]);
     free(census->chunks);
     free(census->metrics);
-    free(census->by_name);
+    for (size_t i = 0; i < NAME_PARTS; i++)
+        free(census->by_name[i].slots);
     free(census->offenders);
     free(census->group_ids);
     free(census->group_metrics);
@@ -75,7 +76,6 @@ size_t census_size_bytes(const struct census *census)
 {
     size_t bytes = sizeof *census + census->chunk_count * sizeof(struct chunk *) +
                    census->metric_capacity * sizeof(struct metric) +
-                   census->name_slots * sizeof *census->by_name +
                    census->offender_capacity * sizeof *census->offenders +
                    census->group_capacity * sizeof *census->group_ids;
 
@@ -89,6 +89,8 @@ size_t census_size_bytes(const struct census *census)
                                       series_table_size_bytes(&labels->labels);
         bytes += census_offender_of(metric) == NULL ? 0 : sizeof(struct offender);
     }
+    for (size_t i = 0; i < NAME_PARTS; i++)
+        bytes += census->by_name[i].size * sizeof *census->by_name[i].slots;
     return bytes;
 }
 
@@ -105,56 +107,71 @@ uint64_t census_name_hash(uint64_t seed, struct str name)
     return XXH3_64bits_withSeed(name.text, name.len, seed);
 }
 
-/* The slot that has the metric, or the empty one where it would be. */
-static size_t name_slot(const struct census *census, uint64_t name)
+static size_t part_of(uint64_t name)
 {
-    size_t at = (size_t)(((unsigned __int128)name * census->name_slots) >> 64);
+    return (size_t)(name >> (64 - NAME_PART_BITS));
+}
 
-    while (census->by_name[at] != 0 && census_metric_at(census, census->by_name[at])->name != name)
-        at = at + 1 == census->name_slots ? 0 : at + 1;
-    return at;
+static size_t next_slot(const struct census_names *names, size_t at)
+{
+    return at + 1 == names->size ? 0 : at + 1;
+}
+
+/* The slot that has the metric, or the empty one where it would be. */
+static uint32_t *name_slot(const struct census *census, const struct census_names *names,
+                           uint64_t name)
+{
+    size_t at = (size_t)(((unsigned __int128)(name << NAME_PART_BITS) * names->size) >> 64);
+
+    while (names->slots[at] != 0 && census_metric_at(census, names->slots[at])->name != name)
+        at = next_slot(names, at);
+    return &names->slots[at];
 }
 
 /* Filled to 3 in 4 at most. */
-static void grow_names(struct census *census)
+static void grow_names(const struct census *census, struct census_names *names)
 {
-    uint32_t *old = census->by_name;
-    size_t slots = census->name_slots;
+    const struct census_names old = *names;
 
-    census->name_slots = slots == 0 ? 64 : slots + slots / 2;
-    census->by_name = memory_zero(census->name_slots, sizeof *census->by_name);
-    for (size_t i = 0; i < slots; i++) {
-        if (old[i] != 0)
-            census->by_name[name_slot(census, census_metric_at(census, old[i])->name)] = old[i];
+    names->size = old.size == 0 ? NAME_PART_MIN : old.size + old.size / 2;
+    names->slots = memory_zero(names->size, sizeof *names->slots);
+    for (size_t i = 0; i < old.size; i++) {
+        if (old.slots[i] != 0)
+            *name_slot(census, names, census_metric_at(census, old.slots[i])->name) = old.slots[i];
     }
-    free(old);
+    free(old.slots);
 }
 
 /* Those that follow without a gap are put anew, so that they are found from their homes. */
 static void remove_name(struct census *census, uint64_t name)
 {
-    size_t at = name_slot(census, name);
+    struct census_names *names = &census->by_name[part_of(name)];
+    size_t at = (size_t)(name_slot(census, names, name) - names->slots);
 
-    census->by_name[at] = 0;
-    census->name_count--;
-    for (at = at + 1 == census->name_slots ? 0 : at + 1; census->by_name[at] != 0;
-         at = at + 1 == census->name_slots ? 0 : at + 1) {
-        uint32_t number = census->by_name[at];
-        census->by_name[at] = 0;
-        census->by_name[name_slot(census, census_metric_at(census, number)->name)] = number;
+    names->slots[at] = 0;
+    names->used--;
+    for (at = next_slot(names, at); names->slots[at] != 0; at = next_slot(names, at)) {
+        uint32_t number = names->slots[at];
+        names->slots[at] = 0;
+        *name_slot(census, names, census_metric_at(census, number)->name) = number;
     }
+}
+
+/* 0: there is none. */
+static uint32_t find_hash(const struct census *census, uint64_t name)
+{
+    const struct census_names *names = &census->by_name[part_of(name)];
+    return names->size == 0 ? 0 : *name_slot(census, names, name);
 }
 
 static uint32_t find_metric(const struct census *census, struct str name)
 {
-    return census->name_slots == 0
-               ? 0
-               : census->by_name[name_slot(census, census_name_hash(census->seed, name))];
+    return find_hash(census, census_name_hash(census->seed, name));
 }
 
 bool census_has_metric(const struct census *census, uint32_t number)
 {
-    return census->by_name[name_slot(census, census_metric_at(census, number)->name)] == number;
+    return find_hash(census, census_metric_at(census, number)->name) == number;
 }
 
 static uint32_t new_number(struct census *census, uint32_t *generation)
@@ -182,15 +199,16 @@ uint32_t census_metric_of(struct census *census, struct str name)
     uint64_t hash = census_name_hash(census->seed, name);
     uint32_t generation = 0;
 
-    if ((census->name_count + 1) * 4 > census->name_slots * 3)
-        grow_names(census);
-    size_t slot = name_slot(census, hash);
-    if (census->by_name[slot] != 0)
-        return census->by_name[slot];
+    struct census_names *names = &census->by_name[part_of(hash)];
+    if ((names->used + 1) * 4 > names->size * 3)
+        grow_names(census, names);
+    uint32_t *slot = name_slot(census, names, hash);
+    if (*slot != 0)
+        return *slot;
     uint32_t number = new_number(census, &generation);
     *census_metric_at(census, number) = (struct metric){.name = hash, .generation = generation};
-    census->by_name[slot] = number;
-    census->name_count++;
+    *slot = number;
+    names->used++;
     return number;
 }
 
@@ -452,6 +470,14 @@ static uint64_t limit_or_all(uint64_t limit)
     return limit == 0 ? UINT64_MAX : limit;
 }
 
+uint64_t census_metric_limit(const struct census *census, struct str name, enum room_limit *which)
+{
+    const struct metric_definition *metric = metric_find(census->limits.metrics, name);
+
+    *which = metric != NULL && metric->max_series > 0 ? ROOM_LIMIT_OWN : ROOM_LIMIT_METRIC;
+    return *which == ROOM_LIMIT_OWN ? metric->max_series : limit_or_all(census->limits.per_metric);
+}
+
 static bool counts_labels(const struct census *census, uint32_t active)
 {
     return census->limits.label_values > 0 && active >= census->limits.label_values;
@@ -460,7 +486,9 @@ static bool counts_labels(const struct census *census, uint32_t active)
 enum room_limit census_ask(struct census *census, const struct read_txn *txn, struct str key,
                            struct str *label)
 {
-    uint32_t number = find_metric(census, series_key_metric(key));
+    struct str name = series_key_metric(key);
+    uint32_t number = find_metric(census, name);
+    enum room_limit which = ROOM_LIMIT_NONE;
 
     *label = STR_EMPTY;
     if (census->active >= limit_or_all(census->limits.series))
@@ -468,8 +496,8 @@ enum room_limit census_ask(struct census *census, const struct read_txn *txn, st
     if (number == 0)
         return ROOM_LIMIT_NONE;
     struct metric *metric = census_metric_at(census, number);
-    if (metric->active >= limit_or_all(census->limits.per_metric))
-        return ROOM_LIMIT_METRIC;
+    if (metric->active >= census_metric_limit(census, name, &which))
+        return which;
     if (!counts_labels(census, metric->active))
         return ROOM_LIMIT_NONE;
     if (census_labels(metric) == NULL)
@@ -533,7 +561,8 @@ void census_tell_full(struct census *census, struct offender *offender)
     }
     if (census->is_full)
         room_set_full(census->room, true);
-    bool is_all = offender->limit == ROOM_LIMIT_METRIC || offender->refusals >= LABEL_REFUSALS;
+    bool is_all = offender->limit == ROOM_LIMIT_METRIC || offender->limit == ROOM_LIMIT_OWN ||
+                  offender->refusals >= LABEL_REFUSALS;
     if (offender->is_full && is_all && !offender->is_told)
         offender->is_told = room_set_metric_full(census->room, name, true);
 }
@@ -568,17 +597,19 @@ uint32_t census_refuse(struct census *census, const struct census_refusal *refus
     return number;
 }
 
-void census_count_other(struct census *census, uint32_t metric, uint64_t samples)
+void census_count_other(struct census *census, uint32_t metric, uint64_t samples, uint64_t refused)
 {
     struct offender *offender = census_offender_of(census_metric_at(census, metric));
 
     if (offender == NULL)
         return;
-    if (offender->group_samples == 0)
+    if (offender->group_samples + offender->group_refused == 0)
         add_number(&census->group_metrics, &census->group_metric_count,
                    &census->group_metric_capacity, metric);
     offender->group_samples += samples;
+    offender->group_refused += refused;
     census->group.samples += samples;
+    census->group.refused_samples += refused;
     (void)str_quoted((struct str){offender->name, offender->name_len}, census->group.metric);
     census->group.limit = offender->limit;
 }
@@ -609,7 +640,9 @@ static void end_samples(struct census *census, bool holds)
         if (offender == NULL) /* gone meanwhile */
             continue;
         offender->samples += holds ? offender->group_samples : 0;
+        offender->refused += holds ? offender->group_refused : 0;
         offender->group_samples = 0;
+        offender->group_refused = 0;
     }
     census->group_metric_count = 0;
     census->group = (struct census_group){0};
@@ -641,9 +674,40 @@ void census_forget(struct census *census)
 
 /* --- limits --- */
 
+static size_t own_limits(const struct metric_table *metrics)
+{
+    const struct table_entry *entry = NULL;
+    size_t count = 0;
+    size_t at = 0;
+
+    while (metrics != NULL && (entry = table_next(&metrics->by_name, &at)) != NULL)
+        count += ((const struct metric_definition *)entry->value)->max_series > 0;
+    return count;
+}
+
+/* Whether each metric may have as many series as before, as far as it says so itself. */
+static bool same_own_limits(const struct metric_table *before, const struct metric_table *after)
+{
+    const struct table_entry *entry = NULL;
+    size_t at = 0;
+
+    if (own_limits(before) != own_limits(after))
+        return false;
+    while (after != NULL && (entry = table_next(&after->by_name, &at)) != NULL) {
+        const struct metric_definition *old = metric_find(before, entry->key);
+        const struct metric_definition *new = entry->value;
+        if (new->max_series > 0 && (old == NULL || old->max_series != new->max_series))
+            return false;
+    }
+    return true;
+}
+
 void census_set_limits(struct census *census, const struct series_limits *limits)
 {
-    bool is_same = memcmp(&census->limits, limits, sizeof *limits) == 0;
+    bool is_same = census->limits.series == limits->series &&
+                   census->limits.per_metric == limits->per_metric &&
+                   census->limits.label_values == limits->label_values &&
+                   same_own_limits(census->limits.metrics, limits->metrics);
 
     census->limits = *limits;
     if (is_same)
@@ -655,5 +719,6 @@ void census_set_limits(struct census *census, const struct series_limits *limits
 
 bool census_has_limits(const struct census *census)
 {
-    return census->limits.series + census->limits.per_metric + census->limits.label_values > 0;
+    return census->limits.series + census->limits.per_metric + census->limits.label_values > 0 ||
+           own_limits(census->limits.metrics) > 0;
 }

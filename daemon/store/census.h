@@ -76,8 +76,9 @@ void census_leave(struct census *census, uint32_t metric);
 bool census_metric(const struct census *census, uint32_t number, uint32_t generation,
                    struct str *name);
 
-/* So many samples of a transaction went to the `__other__` of a metric. */
-void census_count_other(struct census *census, uint32_t metric, uint64_t samples);
+/* So many samples of a transaction went to the `__other__` of a metric, and so many were refused:
+ * totals of different series cannot be added up there. */
+void census_count_other(struct census *census, uint32_t metric, uint64_t samples, uint64_t refused);
 
 /* Samples of a metric, whatever becomes of the transaction: for people. */
 void census_count(struct census *census, uint32_t metric, uint64_t samples, wall_ms last_at);
@@ -92,9 +93,10 @@ void census_remove(struct census *census, uint32_t id, struct str key);
 void census_begin_group(struct census *census);
 void census_forget(struct census *census);
 
-/* What the transaction sent to `__other__`, for a log line; `metric` is one of them. */
+/* What the transaction sent to `__other__` or refused, for a log line; `metric` is one of them. */
 struct census_group {
     uint64_t samples;
+    uint64_t refused_samples;
     uint64_t refused; /* series that were */
     char metric[STR_QUOTED_SIZE];
     enum room_limit limit;

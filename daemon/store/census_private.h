@@ -47,7 +47,9 @@ struct offender {
     bool is_told;           /* the room says so */
     uint32_t refusals;      /* since the last review */
     uint64_t samples;       /* sent to `__other__` */
+    uint64_t refused;       /* that cannot be sent there */
     uint64_t group_samples; /* of the transaction that is open */
+    uint64_t group_refused;
 };
 
 /* What only metrics with many series or with an `__other__` need. */
@@ -67,6 +69,15 @@ struct metric {
     uint32_t others;      /* active `__other__` */
 };
 
+enum { NAME_PART_BITS = 8, NAME_PARTS = 1 << NAME_PART_BITS, NAME_PART_MIN = 16 };
+
+/* Numbers of metrics, open addressing by the name's hash; 0: empty. In parts that grow each for
+ * itself, so that no addition is slow however many there are. */
+struct census_names {
+    uint32_t *slots;
+    size_t size, used;
+};
+
 struct census {
     struct room *room;
     struct series_limits limits;
@@ -80,8 +91,7 @@ struct census {
     struct metric *metrics; /* by number - 1 */
     size_t metric_count, metric_capacity;
     uint32_t free_metric; /* number of the first one that may be used again; 0: none */
-    uint32_t *by_name;    /* numbers, open addressing by the name's hash; 0: empty */
-    size_t name_slots, name_count;
+    struct census_names by_name[NAME_PARTS];
     uint32_t span;       /* number of the one that is counted */
     uint32_t *offenders; /* numbers */
     size_t offender_count, offender_capacity;
@@ -135,6 +145,9 @@ uint64_t census_name_hash(uint64_t seed, struct str name);
 struct offender *census_offender(struct census *census, uint32_t number, struct str name);
 void census_forget_labels(struct metric *metric);
 void census_enter(struct census *census, uint32_t id, uint32_t metric, uint16_t hour);
+
+/* How many series a metric may have, UINT64_MAX without a limit; `which` says whose limit it is. */
+uint64_t census_metric_limit(const struct census *census, struct str name, enum room_limit *which);
 
 /* Its metric may be gone afterwards. */
 void census_leave_series(struct census *census, struct chunk *chunk, uint32_t at);

@@ -49,8 +49,13 @@ static bool is_free(uint64_t active, uint64_t limit)
 
 static bool metric_is_free(const struct census *census, const struct metric *metric)
 {
-    if (census_offender_of(metric)->limit != ROOM_LIMIT_LABEL)
-        return is_free(metric->active, census->limits.per_metric);
+    const struct offender *offender = census_offender_of(metric);
+    enum room_limit which = ROOM_LIMIT_NONE;
+
+    if (offender->limit != ROOM_LIMIT_LABEL)
+        return is_free(
+            metric->active,
+            census_metric_limit(census, (struct str){offender->name, offender->name_len}, &which));
     return census_labels(metric) == NULL ||
            census->limits.label_values == 0; /* to be counted anew */
 }
@@ -83,15 +88,37 @@ static void review(struct census *census)
     census->wants_epoch = census->wants_epoch || has_room;
 }
 
-static void show_one(const struct metric *metric, struct room_offender *out)
+/* The limit that holds now, of the kind that was met last. */
+static void show_limit(const struct census *census, const struct offender *offender,
+                       struct room_offender *out)
+{
+    const struct str name = {offender->name, offender->name_len};
+
+    out->limit = offender->limit;
+    if (offender->limit == ROOM_LIMIT_SERIES)
+        out->allowed = census->limits.series;
+    else if (offender->limit == ROOM_LIMIT_LABEL)
+        out->allowed = census->limits.label_values;
+    else
+        out->allowed = census_metric_limit(census, name, &out->limit);
+}
+
+static void show_one(const struct census *census, const struct metric *metric,
+                     struct room_offender *out)
 {
     const struct offender *offender = census_offender_of(metric);
     size_t len = offender->name_len < ROOM_NAME_SIZE ? offender->name_len : ROOM_NAME_SIZE - 1;
 
     *out = (struct room_offender){
-        .limit = offender->limit, .series = metric->active, .samples = offender->samples};
+        .series = metric->active, .samples = offender->samples, .refused = offender->refused};
+    show_limit(census, offender, out);
     memcpy(out->metric, offender->name, len);
     memcpy(out->label, offender->label, sizeof out->label);
+}
+
+static uint64_t shown_badness(const struct room_offender *offender)
+{
+    return offender->samples + offender->refused;
 }
 
 /* The worst of all. */
@@ -102,13 +129,14 @@ static void show(struct census *census)
 
     for (size_t i = 0; i < census->offender_count; i++) {
         const struct metric *metric = census_metric_at(census, census->offenders[i]);
-        uint64_t samples = census_offender_of(metric)->samples;
+        const struct offender *offender = census_offender_of(metric);
+        uint64_t badness = offender->samples + offender->refused;
         size_t at = count < ROOM_OFFENDERS_MAX ? count : ROOM_OFFENDERS_MAX - 1;
-        if (samples == 0 || (count == ROOM_OFFENDERS_MAX && shown[at].samples >= samples))
+        if (badness == 0 || (count == ROOM_OFFENDERS_MAX && shown_badness(&shown[at]) >= badness))
             continue;
-        for (; at > 0 && shown[at - 1].samples < samples; at--)
+        for (; at > 0 && shown_badness(&shown[at - 1]) < badness; at--)
             shown[at] = shown[at - 1];
-        show_one(metric, &shown[at]);
+        show_one(census, metric, &shown[at]);
         count += count < ROOM_OFFENDERS_MAX;
     }
     room_show(census->room, shown, count);
@@ -136,7 +164,7 @@ void census_activity(const struct census *census, wall_ms now, struct metric_act
     out->rows = memory_zero(census->metric_count + 1, sizeof *out->rows);
     for (size_t i = 0; i < census->metric_count; i++) {
         const struct metric *metric = &census->metrics[i];
-        if (census->by_name == NULL || !census_has_metric(census, (uint32_t)i + 1))
+        if (!census_has_metric(census, (uint32_t)i + 1))
             continue;
         out->rows[out->count++] = (struct activity_row){
             .name = metric->name,

@@ -7,7 +7,12 @@
 #include "base/memory.h"
 #include "store/parts.h"
 
-enum { VALUE_CUT = 1 }; /* follows what is left of a long value, which has no such byte */
+enum {
+    VALUE_CUT = 1,   /* follows what is left of a long value, which has no such byte */
+    METRIC_CUT = 15, /* and of a metric's long name; kinds are smaller, bytes of names greater */
+    METRIC_HASH_SIZE = INDEX_HASH_SIZE - 1, /* what is kept of its hash, for the kind to fit in */
+};
+_Static_assert((int)METRIC_KIND_MAX < METRIC_CUT, "kinds stand before what cuts a name");
 
 static bool cannot_read(const struct read_txn *txn, int rc, struct error *err)
 {
@@ -18,6 +23,9 @@ static bool cannot_read(const struct read_txn *txn, int rc, struct error *err)
 
 /* What of the series is in the first two bits of a key, and the seed of its hash. */
 enum kind { KIND_NAME, KIND_METRIC, KIND_VALUE, KIND_SHIFT = 62 };
+
+/* Of the keys of all metrics, which their texts tell apart. */
+static const struct series_hash METRICS = {(uint64_t)KIND_METRIC << KIND_SHIFT, 0};
 
 static struct series_hash key_of(struct series_hash hash, enum kind kind)
 {
@@ -36,34 +44,62 @@ struct series_hash index_series_key(struct series_hash name)
     return key_of(name, KIND_NAME);
 }
 
-struct series_hash index_metric_key(enum metric_kind kind, struct str metric)
+/* What is left of a long text, a byte that says so, and a part of the hash of all of it, into room
+ * for INDEX_TEXT_MAX bytes. */
+static size_t cut(struct str text, unsigned char mark, size_t hash_size, char *out)
 {
-    struct buf text = BUF_EMPTY;
-
-    buf_u8(&text, (uint8_t)kind);
-    buf_str(&text, metric);
-    struct series_hash hash = hash_of(buf_view(&text), KIND_METRIC);
-    buf_fini(&text);
-    return hash;
-}
-
-static struct str cut(struct str value, struct arena *arena)
-{
-    XXH128_hash_t hash = XXH3_128bits(value.text, value.len);
+    XXH128_hash_t hash = XXH3_128bits(text.text, text.len);
     XXH128_canonical_t bytes;
-    char *text = arena_alloc(arena, INDEX_TEXT_MAX);
 
     XXH128_canonicalFromHash(&bytes, hash);
-    memcpy(text, value.text, INDEX_VALUE_MAX);
-    text[INDEX_VALUE_MAX] = VALUE_CUT;
-    memcpy(text + INDEX_VALUE_MAX + 1, bytes.digest, INDEX_HASH_SIZE);
-    return (struct str){text, INDEX_TEXT_MAX};
+    memcpy(out, text.text, INDEX_VALUE_MAX);
+    out[INDEX_VALUE_MAX] = (char)mark;
+    memcpy(out + INDEX_VALUE_MAX + 1, bytes.digest, hash_size);
+    return INDEX_VALUE_MAX + 1 + hash_size;
+}
+
+struct index_key index_metric_key(enum metric_kind kind, struct str metric, struct arena *arena)
+{
+    char *text = arena_alloc(arena, metric.len < INDEX_VALUE_MAX ? metric.len + 1 : INDEX_TEXT_MAX);
+    size_t len = metric.len;
+
+    if (metric.len > INDEX_VALUE_MAX)
+        len = cut(metric, METRIC_CUT, METRIC_HASH_SIZE, text);
+    else if (metric.len > 0)
+        memcpy(text, metric.text, metric.len);
+    text[len] = (char)kind;
+    return (struct index_key){METRICS, {text, len + 1}};
+}
+
+struct str index_metric_stem(struct str metric, struct arena *arena)
+{
+    if (metric.len <= INDEX_VALUE_MAX)
+        return metric;
+    char *text = arena_alloc(arena, INDEX_TEXT_MAX);
+    return (struct str){text, cut(metric, METRIC_CUT, METRIC_HASH_SIZE, text)};
+}
+
+bool index_metric_of(struct index_key key, struct index_metric *out)
+{
+    if (!series_hash_equal(key.hash, METRICS) || key.text.len < 2)
+        return false;
+    size_t len = key.text.len - 1;
+    out->stem = (struct str){key.text.text, len};
+    out->kind = (enum metric_kind)(unsigned char)key.text.text[len];
+    out->is_cut = len > INDEX_VALUE_MAX;
+    return out->kind > 0 && (int)out->kind <= METRIC_KIND_MAX;
+}
+
+static struct str cut_value(struct str value, struct arena *arena)
+{
+    char *text = arena_alloc(arena, INDEX_TEXT_MAX);
+    return (struct str){text, cut(value, VALUE_CUT, INDEX_HASH_SIZE, text)};
 }
 
 struct index_key index_value_key(struct str label, struct str value, struct arena *arena)
 {
     return (struct index_key){hash_of(label, KIND_VALUE),
-                              value.len <= INDEX_VALUE_MAX ? value : cut(value, arena)};
+                              value.len <= INDEX_VALUE_MAX ? value : cut_value(value, arena)};
 }
 
 size_t index_entries_of(uint32_t id, struct str key, struct arena *arena, struct index_entry *out)
@@ -74,9 +110,7 @@ size_t index_entries_of(uint32_t id, struct str key, struct arena *arena, struct
     size_t count = 0;
 
     out[count++] = (struct index_entry){{index_series_key(series_key_hash(key)), STR_EMPTY}, id};
-    /* Kind and metric stand at the key's beginning. */
-    const struct str kind_and_metric = {key.text, 1 + metric.len};
-    out[count++] = (struct index_entry){{hash_of(kind_and_metric, KIND_METRIC), STR_EMPTY}, id};
+    out[count++] = (struct index_entry){index_metric_key(series_key_kind(key), metric, arena), id};
     while (count < INDEX_ENTRIES_MAX && series_key_next_label(key, &at, &label)) {
         if (label.value.len > 0)
             out[count++] =
@@ -168,7 +202,7 @@ bool index_set_end(struct write_txn *txn, uint32_t id, struct error *err)
 
 bool index_clear(struct write_txn *txn, struct error *err)
 {
-    static const enum database all[] = {DATABASE_INDEX, DATABASE_INDEX_RUNS, DATABASE_METRICS};
+    static const enum database all[] = {DATABASE_INDEX, DATABASE_INDEX_RUNS};
     struct read_txn *reader = &txn->reader;
     int rc = 0;
 
@@ -490,6 +524,28 @@ bool index_find(const struct read_txn *txn, const struct index_runs *runs, struc
     /* Runs follow each other, so this is for bytes that were not written by us. */
     if (ok && !is_sorted(out))
         qsort(out->ids, out->count, sizeof *out->ids, compare_ids);
+    return ok;
+}
+
+bool index_has_more(const struct read_txn *txn, const struct index_runs *runs, struct index_key key,
+                    size_t limit, bool *out, struct error *err)
+{
+    struct index_cursor cursor;
+    uint32_t ids[INDEX_CHUNK_IDS_MAX];
+    size_t found = 0;
+    bool ok = true;
+
+    for (size_t i = runs->count; i-- > 0 && ok && found <= limit;) {
+        size_t count = 0;
+        ok = look_into(&cursor, txn, runs->items[i].number, err) &&
+             index_cursor_seek(&cursor, key, 0, err);
+        while (ok && found <= limit && cursor.has && index_key_order(cursor.key, key) == 0) {
+            ok = index_cursor_ids(&cursor, ids, &count, err) && index_cursor_next(&cursor, err);
+            found += count;
+        }
+        index_cursor_fini(&cursor);
+    }
+    *out = found > limit;
     return ok;
 }
 

@@ -9,12 +9,14 @@
  * What a series is found by: two bits that say what it is and 126 of an XXH3-128; a value stands
  * under its label, by its text.
  *   index_series_key   0, seed 0  the series' key: its name at the interfaces (series/series_key.h)
- *   index_metric_key   1, seed 1  kind (1 byte), metric: all series of it
+ *   index_metric_key   1, no hash text: metric, kind (1 byte): all series of it
  *   index_value_key    2, seed 2  label; text: the value
- * So the names, which are looked up many at a time, stand together, and so do the values of a label
- * that begin alike: a prefix is a range. A value of more than INDEX_VALUE_MAX bytes is cut to as
- * many, and 0x01 and the 16 bytes of its XXH3-128 follow (no value has this byte). The empty value
- * is the same as a label that is not there, and not in the index.
+ * So the names, which are looked up many at a time, stand together, and so do the metrics, in the
+ * order of their names, and the values of a label that begin alike: a prefix is a range. A value of
+ * more than INDEX_VALUE_MAX bytes is cut to as many, and 0x01 and the 16 bytes of its XXH3-128
+ * follow (no value has this byte). A metric's name that is longer is cut in the same way, and 0x0f
+ * and the first 15 bytes of the hash stand before the kind (no name has a byte as small as these).
+ * The empty value is the same as a label that is not there, and not in the index.
  *
  * Private to store/. */
 #pragma once
@@ -37,7 +39,22 @@ enum {
 size_t index_entries_of(uint32_t id, struct str key, struct arena *arena, struct index_entry *out);
 
 struct series_hash index_series_key(struct series_hash name);
-struct series_hash index_metric_key(enum metric_kind kind, struct str metric);
+
+/* The text is made in the arena. */
+struct index_key index_metric_key(enum metric_kind kind, struct str metric, struct arena *arena);
+
+/* What of a metric's key stands before its kind: the name, or what is left of a long one and its
+ * hash, which is made in the arena. Metrics stand in the index in the order of these. */
+struct str index_metric_stem(struct str metric, struct arena *arena);
+
+/* Takes a key apart; false when it is not that of a metric. The stem is the name unless that was
+ * cut, and points into the key. */
+struct index_metric {
+    struct str stem;
+    enum metric_kind kind;
+    bool is_cut;
+};
+bool index_metric_of(struct index_key key, struct index_metric *out);
 
 /* The value is not empty; a long one is cut into the arena. */
 struct index_key index_value_key(struct str label, struct str value, struct arena *arena);
@@ -71,7 +88,7 @@ bool index_next_run(struct write_txn *txn, uint64_t *out, struct error *err);
 uint32_t index_end(const struct read_txn *txn);
 bool index_set_end(struct write_txn *txn, uint32_t id, struct error *err);
 
-/* Empties all of it, and the metrics with it: it is made anew from the series. */
+/* Empties all of it: it is made anew from the series. */
 bool index_clear(struct write_txn *txn, struct error *err);
 
 /* --- writing a run --- */
@@ -143,6 +160,10 @@ void id_list_add(struct id_list *list, uint32_t id);
  */
 bool index_find(const struct read_txn *txn, const struct index_runs *runs, struct index_key key,
                 struct id_list *out, struct error *err);
+
+/* Whether the runs have more than `limit` ids for a key, those of removed series too. */
+bool index_has_more(const struct read_txn *txn, const struct index_runs *runs, struct index_key key,
+                    size_t limit, bool *out, struct error *err);
 
 /* Sets marks[i] to 1 where the runs have list->ids[i] for the key. Reads no more of what they have
  * than is near to an id of the list. */

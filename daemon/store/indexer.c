@@ -6,15 +6,13 @@
 #include <time.h>
 
 #include "base/memory.h"
-#include "store/metric_table.h"
 #include "store/parts.h"
 #include "store/removed.h"
 #include "store/series_cursor.h"
 
 enum {
-    TAIL_ENTRIES = 1 << 17,    /* new ones a step */
-    TAIL_CPU_US = 5 * 1000,    /* gathering them; sorting and writing takes about as long */
-    TAIL_METRICS = 512,        /* each may touch a page of its own */
+    TAIL_ENTRIES = 1 << 16,    /* new ones a step */
+    TAIL_CPU_US = 4 * 1000,    /* gathering them; sorting and writing takes some times as long */
     TAIL_ASK_EVERY = 64,       /* series, between looks at the clock */
     FOLD_ENTRIES = 1 << 15,    /* up to so many of small runs are written again with new ones */
     RATIO = 4,                 /* runs that follow are merged in when they are a quarter in all */
@@ -264,8 +262,7 @@ static void add_series(struct catalog_indexer *indexer, uint32_t id, struct str 
 }
 
 /* Entries of the series after `after`, as many as a step takes. `*last`: the last one's id. */
-static bool gather_tail(struct step *step, uint32_t after, struct metric_counts *metrics,
-                        uint32_t *last, struct error *err)
+static bool gather_tail(struct step *step, uint32_t after, uint32_t *last, struct error *err)
 {
     struct entries *entries = &step->indexer->entries;
     struct series_cursor cursor;
@@ -277,15 +274,10 @@ static bool gather_tail(struct step *step, uint32_t after, struct metric_counts 
     entries->count = 0;
     arena_reset(&step->indexer->texts);
     while (ok && cursor.has) {
-        if (cursor.id > *last && cursor.key.len > 0) { /* nothing finds what cannot be read */
-            struct metric_count *metric = metric_counts_at(metrics, series_key_metric(cursor.key));
-            metric->kinds |= 1U << series_key_kind(cursor.key);
-            metric->series++;
+        if (cursor.id > *last && cursor.key.len > 0) /* nothing finds what cannot be read */
             add_series(step->indexer, cursor.id, cursor.key);
-        }
         *last = cursor.id > *last ? cursor.id : *last;
         if (entries->count + INDEX_ENTRIES_MAX > TAIL_ENTRIES ||
-            metrics->by_name.count >= TAIL_METRICS ||
             (++visited % TAIL_ASK_EVERY == 0 && cpu_us() - step->began_us > TAIL_CPU_US))
             break;
         ok = series_cursor_next(&cursor, err);
@@ -380,12 +372,11 @@ static bool write_entries(struct step *step, struct error *err)
 /* `*did` false: all series are in the index. */
 static bool index_tail(struct step *step, bool *did, struct error *err)
 {
-    struct metric_counts metrics = METRIC_COUNTS_EMPTY;
     struct index_runs runs = {0};
     uint32_t end = index_end(&step->txn->reader);
     uint32_t last = end;
 
-    bool ok = gather_tail(step, end, &metrics, &last, err);
+    bool ok = gather_tail(step, end, &last, err);
     *did = last > end;
     if (ok && *did) {
         ok = index_runs_read(&runs, &step->txn->reader, err);
@@ -393,11 +384,9 @@ static bool index_tail(struct step *step, bool *did, struct error *err)
         ok = ok && fold_runs(step, runs.items + first, runs.count - first, err);
         if (ok)
             sort_entries(step->indexer);
-        ok = ok && write_entries(step, err) && metric_table_add(step->txn, &metrics, err) &&
-             index_set_end(step->txn, last, err);
+        ok = ok && write_entries(step, err) && index_set_end(step->txn, last, err);
     }
     index_runs_fini(&runs);
-    metric_counts_fini(&metrics);
     return ok;
 }
 

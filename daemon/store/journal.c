@@ -30,13 +30,18 @@ struct ages {
     int64_t lowest, highest;
 };
 
+/* The sample of a point whose series was refused. */
+struct other {
+    struct delta_cell cell;
+    struct other *next;
+};
+
 struct collection {
     struct ages ages;
     struct entry *entries;
     size_t count;
     struct point_list points;
-    struct delta_cell *others; /* of points whose series were refused */
-    size_t other_count;
+    struct other *others;
     uint64_t quarter_bits; /* those in which the entries differ */
     uint64_t place_bits;
 };
@@ -202,7 +207,7 @@ static void count_samples(const struct journal_group *group, const struct catalo
         return;
     census_count(census, series->place.metric, samples, last_at);
     if (series->place.is_other)
-        census_count_other(census, series->place.metric, samples);
+        census_count_other(census, series->place.metric, samples, 0);
 }
 
 static void collect_cell(const struct journal_group *group, const struct delta_cell *cell,
@@ -232,6 +237,8 @@ static void collect_refused_point(const struct journal_group *group, const struc
 {
     if (sent->form == POINT_CUMULATIVE) {
         part->drops.counts[DROP_series_limit]++;
+        if (series->place.metric != 0)
+            census_count_other(catalog_census(group->catalog), series->place.metric, 0, 1);
         return;
     }
     int64_t minute = minute_of(sent->at);
@@ -239,7 +246,10 @@ static void collect_refused_point(const struct journal_group *group, const struc
         part->drops.counts[DROP_too_old]++;
         return;
     }
-    struct delta_cell *out = &all->others[all->other_count++];
+    struct other *other = arena_alloc(group->scratch, sizeof *other);
+    struct delta_cell *out = &other->cell;
+    other->next = all->others;
+    all->others = other;
     *out = (struct delta_cell){.minute = minute, .cell = CELL_EMPTY};
     if (sent->tally != NULL)
         tally_cell(sent->tally, sent->at, sent->arrival, &out->cell);
@@ -333,7 +343,6 @@ static bool collect(const struct journal_group *group, struct collection *all,
         points += part->points_to - part->points_from;
     }
     all->entries = arena_array(group->scratch, total + points + 1, sizeof *all->entries);
-    all->others = arena_array(group->scratch, points + 1, sizeof *all->others);
     all->points.items = arena_array(group->scratch, points + 1, sizeof *all->points.items);
     for (size_t i = 0; i < group->count; i++) {
         if (!collect_part(group, &group->parts[i], all, report, err))
@@ -555,10 +564,9 @@ bool journal_apply(const struct journal_group *group, struct journal_report *rep
 
     *report = (struct journal_report){.newest = WALL_NONE};
     bool ok = apply(group, &all, report, err);
-    for (size_t i = 0; all.points.cells != NULL && i < all.points.count; i++)
-        cell_fini(&all.points.cells[i].cell);
-    for (size_t i = 0; i < all.other_count; i++)
-        cell_fini(&all.others[i].cell);
+    point_list_fini(&all.points);
+    for (struct other *other = all.others; other != NULL; other = other->next)
+        cell_fini(&other->cell.cell);
     if (ok)
         report->series_created = catalog_end_group(group->catalog);
     return ok;

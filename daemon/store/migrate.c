@@ -19,8 +19,8 @@ enum {
 
 static const char PROGRESS[] = "migrating";
 
-/* What version 2 had and this one has not. */
-static const char *const OLD_INDEXES[] = {"by_hash", "by_metric"};
+/* What versions 2, and up to 4, had and this one has not. */
+static const char *const OLD_INDEXES[] = {"by_hash", "by_metric", "metrics"};
 static const char OLD_CELLS[] = "cells";
 
 struct step {
@@ -72,31 +72,24 @@ static bool put_progress(struct write_txn *txn, struct str key, struct error *er
     return store_put(txn, DATABASE_META, store_value(str_of(PROGRESS)), key, 0, err);
 }
 
-/* The old indexes go; "indexed" is not there, so the new one is made of all series. */
-static bool begin_from_2(struct write_txn *txn, struct error *err)
+/* `is_end`: there is nothing else to do. The old indexes go; the new one is made of all series.
+ * Trackers were something else before
+ * version 4. */
+static bool begin(struct write_txn *txn, uint32_t from, bool *is_end, struct error *err)
 {
-    MDB_dbi metrics = txn->reader.store->databases[DATABASE_METRICS];
-
     for (size_t i = 0; i < sizeof OLD_INDEXES / sizeof OLD_INDEXES[0]; i++) {
         if (!drop_old(txn, OLD_INDEXES[i], err))
             return false;
     }
-    int rc = mdb_drop(txn->reader.txn, metrics, 0);
+    int rc = 0;
+    if (from < 4)
+        rc = mdb_drop(txn->reader.txn, txn->reader.store->databases[DATABASE_TRACKERS], 0);
     if (rc != 0)
         return fail(txn, rc, err);
-    return put_progress(txn, STR_EMPTY, err);
-}
-
-/* `is_end`: there is nothing else to do. */
-static bool begin(struct write_txn *txn, uint32_t from, bool *is_end, struct error *err)
-{
-    bool ok = from == 2 ? begin_from_2(txn, err) : index_clear(txn, err);
-    int rc = mdb_drop(txn->reader.txn, txn->reader.store->databases[DATABASE_TRACKERS], 0);
-
-    if (rc != 0)
-        return fail(txn, rc, err);
+    if (!index_clear(txn, err) || (from == 2 && !put_progress(txn, STR_EMPTY, err)))
+        return false;
     *is_end = !migrate_is_unfinished(&txn->reader);
-    return ok && put_version(txn, err);
+    return put_version(txn, err);
 }
 
 static bool end(struct write_txn *txn, struct error *err)

@@ -20,7 +20,7 @@ enum {
 
 struct points {
     struct tracker_set *trackers;
-    struct series_table metrics; /* index_metric_key -> index into `first_seen`, + 1 */
+    struct series_table metrics; /* metric_hash -> index into `first_seen`, + 1 */
     wall_ms *first_seen;
     size_t count;
     size_t capacity;
@@ -79,7 +79,7 @@ size_t points_size_bytes(const struct points *set)
 /* --- the metric's first sample --- */
 
 /* The least id that a run has for the metric; 0: none. */
-static bool first_id_in(const struct read_txn *txn, uint64_t run, struct series_hash key,
+static bool first_id_in(const struct read_txn *txn, uint64_t run, struct index_key key,
                         uint32_t *out, struct error *err)
 {
     struct index_cursor cursor;
@@ -87,9 +87,8 @@ static bool first_id_in(const struct read_txn *txn, uint64_t run, struct series_
     size_t count = 0;
 
     *out = 0;
-    bool ok = index_cursor_init(&cursor, txn, run, err) &&
-              index_cursor_seek(&cursor, (struct index_key){key, STR_EMPTY}, 0, err);
-    if (ok && cursor.has && series_hash_equal(cursor.key.hash, key)) {
+    bool ok = index_cursor_init(&cursor, txn, run, err) && index_cursor_seek(&cursor, key, 0, err);
+    if (ok && cursor.has && index_key_order(cursor.key, key) == 0) {
         ok = index_cursor_ids(&cursor, ids, &count, err);
         *out = ok && count > 0 ? ids[0] : 0;
     }
@@ -99,7 +98,7 @@ static bool first_id_in(const struct read_txn *txn, uint64_t run, struct series_
 
 /* When the first series of the metric was made; WALL_NONE while none is in the index, which it is
  * moments later. */
-static bool read_first_seen(const struct read_txn *txn, struct series_hash key, wall_ms *out,
+static bool read_first_seen(const struct read_txn *txn, struct index_key key, wall_ms *out,
                             struct error *err)
 {
     struct index_runs runs;
@@ -137,6 +136,12 @@ static wall_ms *slot_of(struct series_table *table, struct series_hash metric, w
     return &(*list)[*count - 1];
 }
 
+/* Of the kind and the metric, which a series' key begins with. */
+static struct series_hash metric_hash(struct str key)
+{
+    return series_key_hash((struct str){key.text, 1 + series_key_metric(key).len});
+}
+
 /* False: nobody knows. */
 static bool key_of(const struct read_txn *txn, const struct point *point, struct str *out)
 {
@@ -148,18 +153,23 @@ static bool key_of(const struct read_txn *txn, const struct point *point, struct
 static bool first_seen(struct points *set, const struct read_txn *txn, const struct point *point,
                        wall_ms *out, struct error *err)
 {
+    struct arena arena = ARENA_EMPTY;
     struct str key;
 
     *out = WALL_NONE;
     if (point->sent->form != POINT_CUMULATIVE || point->sent->start == WALL_NONE ||
         tracker_has(set->trackers, point->id, POINT_CUMULATIVE) || !key_of(txn, point, &key))
         return true;
-    struct series_hash metric = index_metric_key(series_key_kind(key), series_key_metric(key));
-    wall_ms *known = slot_of(&set->metrics, metric, &set->first_seen, &set->count, &set->capacity);
-    if (*known == WALL_NONE && !read_first_seen(txn, metric, known, err))
-        return false;
+    wall_ms *known =
+        slot_of(&set->metrics, metric_hash(key), &set->first_seen, &set->count, &set->capacity);
+    bool ok = true;
+    if (*known == WALL_NONE)
+        ok = read_first_seen(txn,
+                             index_metric_key(series_key_kind(key), series_key_metric(key), &arena),
+                             known, err);
+    arena_fini(&arena);
     *out = *known;
-    return true;
+    return ok;
 }
 
 /* --- sorting --- */
@@ -240,8 +250,8 @@ static bool note_mixed(struct points *set, struct write_txn *txn, const struct p
         return true;
     struct str metric = series_key_metric(key);
     (void)str_quoted(metric, list->mixed_metric);
-    wall_ms *noted_at = slot_of(&set->noted, index_metric_key(series_key_kind(key), metric),
-                                &set->noted_at, &set->noted_count, &set->noted_capacity);
+    wall_ms *noted_at = slot_of(&set->noted, metric_hash(key), &set->noted_at, &set->noted_count,
+                                &set->noted_capacity);
     if (*noted_at != WALL_NONE && span.to >= *noted_at && span.to - *noted_at < NOTE_MS)
         return true;
     *noted_at = span.to;
@@ -270,13 +280,15 @@ static bool resolve(struct points *set, struct write_txn *txn, struct point_list
                                   .at = point->sent->at,
                                   .start = point->sent->start,
                                   .value = point->sent->value,
-                                  .tally = point->sent->tally};
+                                  .tally = point->sent->tally,
+                                  .by_arrival = point->sent->by_arrival};
     struct tracker_answer answer;
 
     cell->minute = minute_of(taken.at);
     if (!first_seen(set, &txn->reader, point, &taken.metric_first_at, err))
         return false;
     tracker_take(set->trackers, &taken, &answer);
+    list->has_sketches = list->has_sketches || taken.tally != NULL;
     if (answer.verdict == TRACKER_COUNTED)
         store_counted(point, &answer, cell);
     else if (answer.verdict == TRACKER_CONFLICT)
@@ -290,7 +302,6 @@ bool points_resolve(struct points *set, struct write_txn *txn, struct arena *scr
                     struct point_list *list, struct error *err)
 {
     sort(list, scratch);
-    memset(list->cells, 0, list->count * sizeof *list->cells);
     for (size_t i = 0; i < list->count; i++) {
         if (i + PREFETCH_AHEAD < list->count) {
             __builtin_prefetch(list->items[i + PREFETCH_AHEAD].sent);
@@ -300,4 +311,10 @@ bool points_resolve(struct points *set, struct write_txn *txn, struct arena *scr
             return false;
     }
     return tracker_set_save(set->trackers, txn, err);
+}
+
+void point_list_fini(struct point_list *list)
+{
+    for (size_t i = 0; list->has_sketches && i < list->count; i++)
+        cell_fini(&list->cells[i].cell);
 }

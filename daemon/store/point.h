@@ -35,13 +35,17 @@ size_t points_size_bytes(const struct points *set);
 struct point_list {
     struct point *items;
     size_t count;
-    struct delta_cell *cells;           /* of as many */
+    struct delta_cell *cells;           /* of as many, zeroed before */
+    bool has_sketches;                  /* some of the cells hold one */
     uint64_t mixed;                     /* points that say of two senders under one series */
     char mixed_metric[STR_QUOTED_SIZE]; /* the metric of one of them, for a person */
 };
 
 /* Sorts the points by series, time and arrival and turns each into a cell; those that count nothing
- * hold nothing. Marks the metrics of two senders (store/mixed.h). The cells are the caller's to
- * cell_fini, also after a false. */
+ * hold nothing. Marks the metrics of two senders (store/mixed.h). The list is the caller's to end
+ * with point_list_fini, also after a false. */
 bool points_resolve(struct points *set, struct write_txn *txn, struct arena *scratch,
                     struct point_list *list, struct error *err);
+
+/* Frees what the cells hold, not the arrays. */
+void point_list_fini(struct point_list *list);

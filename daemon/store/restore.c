@@ -25,21 +25,14 @@ static const char WORK_NAME[] = "restoring";
 
 /* A complete section. */
 struct section {
-    enum database database;
-    uint64_t number;
+    struct backup_place place;
     uint64_t at; /* of its first record */
-};
-
-/* A run or a partition that is listed. */
-struct listed {
-    enum database database;
-    uint64_t number;
 };
 
 struct contents {
     struct section *sections; /* sorted, the last of equal ones alone */
     size_t section_count, section_capacity;
-    struct listed *listed;
+    struct backup_place *listed; /* runs, partitions and index runs */
     size_t listed_count, listed_capacity;
     uint64_t commit;
 };
@@ -54,22 +47,15 @@ static int order_sections(const void *a, const void *b)
 {
     const struct section *left = a;
     const struct section *right = b;
-    if (left->database != right->database)
-        return left->database < right->database ? -1 : 1;
-    if (left->number != right->number)
-        return left->number < right->number ? -1 : 1;
+    int order = backup_place_order(&left->place, &right->place);
+    if (order != 0)
+        return order;
     return left->at < right->at ? -1 : left->at > right->at;
 }
 
 static int order_listed(const void *a, const void *b)
 {
-    const struct listed *left = a;
-    const struct listed *right = b;
-    if (left->database != right->database)
-        return left->database < right->database ? -1 : 1;
-    if (left->number != right->number)
-        return left->number < right->number ? -1 : 1;
-    return 0;
+    return backup_place_order(a, b);
 }
 
 static void add_section(struct contents *contents, const struct section *section)
@@ -85,9 +71,9 @@ static void add_section(struct contents *contents, const struct section *section
 static bool add_listed(struct contents *contents, enum database list, struct str key,
                        struct error *err)
 {
-    struct listed listed;
+    struct backup_place listed;
 
-    if (!backup_part_of(list, key, &listed.database, &listed.number))
+    if (!backup_part_of(list, key, &listed))
         return error_set(err, ERROR_CORRUPT, "the backup lists something that cannot be read");
     if (contents->listed_count == contents->listed_capacity) {
         contents->listed_capacity = contents->listed_capacity * 2 + 64;
@@ -104,32 +90,14 @@ static bool is_list(enum database database)
            database == DATABASE_INDEX_RUNS;
 }
 
-/* Whether only what is listed counts. */
-static bool is_data(enum database database)
-{
-    switch (database) {
-    case DATABASE_JOURNAL:
-    case DATABASE_RUN:
-    case DATABASE_MINUTES:
-    case DATABASE_QUARTERS:
-    case DATABASE_DAYS:
-    case DATABASE_INDEX:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static bool has_section(const struct contents *contents, const struct listed *listed)
+static bool has_section(const struct contents *contents, const struct backup_place *listed)
 {
     size_t low = 0;
     size_t high = contents->section_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const struct listed place = {contents->sections[middle].database,
-                                     contents->sections[middle].number};
-        int order = order_listed(&place, listed);
+        int order = backup_place_order(&contents->sections[middle].place, listed);
         if (order == 0)
             return true;
         if (order < 0)
@@ -149,10 +117,9 @@ static bool settle_contents(struct contents *contents, struct error *err)
         qsort(contents->sections, contents->section_count, sizeof *contents->sections,
               order_sections);
     for (size_t i = 0; i < contents->section_count; i++) {
-        const struct section *next = &contents->sections[i + 1];
         const struct section *this = &contents->sections[i];
-        if (i + 1 < contents->section_count && next->database == this->database &&
-            next->number == this->number)
+        if (i + 1 < contents->section_count &&
+            backup_place_order(&this->place, &contents->sections[i + 1].place) == 0)
             continue;
         contents->sections[kept++] = *this;
     }
@@ -170,7 +137,7 @@ static bool settle_contents(struct contents *contents, struct error *err)
  * last section of their database: in the last snapshot, of which there is one. */
 static bool read_contents(struct backup_reader *reader, struct contents *out, struct error *err)
 {
-    struct section open = {.database = DATABASE_COUNT};
+    struct section open = {.place.database = DATABASE_COUNT};
     struct backup_item item;
 
     for (;;) {
@@ -178,16 +145,17 @@ static bool read_contents(struct backup_reader *reader, struct contents *out, st
             return false;
         switch (item.kind) {
         case BACKUP_SECTION:
-            open = (struct section){item.database, item.number, reader->at};
+            open = (struct section){{item.database, item.number}, reader->at};
             break;
         case BACKUP_RECORD:
-            if (is_list(open.database) && !add_listed(out, open.database, item.key, err))
+            if (is_list(open.place.database) &&
+                !add_listed(out, open.place.database, item.key, err))
                 return false;
             break;
         case BACKUP_COMPLETE:
-            if (open.database != DATABASE_COUNT)
+            if (open.place.database != DATABASE_COUNT)
                 add_section(out, &open);
-            open.database = DATABASE_COUNT;
+            open.place.database = DATABASE_COUNT;
             break;
         case BACKUP_END:
             out->commit = item.number;
@@ -255,7 +223,7 @@ static bool put_section(struct restore *restore, const struct section *section, 
             return false;
         if (item.kind != BACKUP_RECORD)
             return true;
-        if (!put_record(restore, section->database, &item, err))
+        if (!put_record(restore, section->place.database, &item, err))
             return false;
         if (restore->step_bytes >= STEP_BYTES &&
             (!end_step(restore, err) || !begin_step(restore, err)))
@@ -265,12 +233,11 @@ static bool put_section(struct restore *restore, const struct section *section, 
 
 static bool is_wanted(const struct contents *contents, const struct section *section)
 {
-    const struct listed place = {section->database, section->number};
-
-    if (!is_data(section->database))
-        return section->database != DATABASE_GARBAGE;
-    return contents->listed_count > 0 && bsearch(&place, contents->listed, contents->listed_count,
-                                                 sizeof place, order_listed) != NULL;
+    if (!backup_has_parts(section->place.database))
+        return section->place.database != DATABASE_GARBAGE;
+    return contents->listed_count > 0 &&
+           bsearch(&section->place, contents->listed, contents->listed_count,
+                   sizeof *contents->listed, order_listed) != NULL;
 }
 
 /* The removed series first, since rows of theirs may have been copied before. */
@@ -283,7 +250,7 @@ static bool put_sections(struct restore *restore, struct error *err)
             return false;
         for (size_t i = 0; i < contents->section_count; i++) {
             const struct section *section = &contents->sections[i];
-            bool is_first = section->database == DATABASE_REMOVED;
+            bool is_first = section->place.database == DATABASE_REMOVED;
             if (is_first == (round == 0) && is_wanted(contents, section) &&
                 !put_section(restore, section, err))
                 return false;

@@ -86,8 +86,6 @@
  *             key and id are those of its first entry. u8 2, u32 checksum of what follows (the low
  *             half of XXH3-64, seeded with the run's number), u16 keys, u8 form, then the keys and
  *             their ids (store/index_chunk.h)
- * metrics     NAME of the metric                      -> u32 kinds (bits, 1 << metric_kind),
- *             u64 series, the name: of indexed series
  * gauges      u32 id                                  -> double level, i64 at, u64 arrival,
  *             i64 absolute_at (store/gauge.h): only gauges that were ever changed relatively
  * trackers    u64 number                              -> u8 1, then entries by id: the last points
@@ -140,13 +138,12 @@
 #include "series/series_key.h"
 
 /* Raised by every change of what is written above. */
-enum { STORE_SCHEMA_VERSION = 4 };
+enum { STORE_SCHEMA_VERSION = 5 };
 
 /*       constant     name in LMDB */
 #define DATABASES(X)                                                                               \
     X(META, "meta")                                                                                \
     X(SERIES, "series")                                                                            \
-    X(METRICS, "metrics")                                                                          \
     X(RUNS, "runs")                                                                                \
     X(JOURNAL, "journal")                                                                          \
     X(RUN, "run")                                                                                  \

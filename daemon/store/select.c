@@ -5,7 +5,6 @@
 
 #include "base/memory.h"
 #include "store/index.h"
-#include "store/metric_table.h"
 #include "store/removed.h"
 #include "store/series_cursor.h"
 
@@ -60,7 +59,7 @@ struct selection {
     const struct selector *selector;
     struct index_runs runs;
     struct removed removed;
-    struct arena arena;   /* for long values */
+    struct arena arena;   /* for keys of the index */
     struct id_list ids;   /* candidates */
     unsigned char *marks; /* of each candidate: 0 or 1; all 0 in between */
     bool read_keys;       /* the lists alone do not say it */
@@ -198,26 +197,33 @@ static bool is_lookup(const struct label_match *match)
     return match->op == MATCH_EQUAL && match->value_count > 0 && match->values[0].len > 0;
 }
 
+/* The first match that is one, or the number of matches. */
+static size_t first_lookup(const struct selector *selector)
+{
+    size_t i = 0;
+
+    while (i < selector->match_count && !is_lookup(&selector->matches[i]))
+        i++;
+    return i;
+}
+
 /* The first list of candidates: the metric's when that is known to be short, or else that of a
  * label's value. `*begun`: the match it was, or the number of matches for the metric. */
 static bool first_list(struct selection *selection, size_t *begun, struct error *err)
 {
     const struct selector *selector = selection->selector;
-    struct index_key key = {index_metric_key(selector->kind, selector->metric), STR_EMPTY};
-    struct metric_count metric;
-    bool found = false;
+    struct index_key key = index_metric_key(selector->kind, selector->metric, &selection->arena);
+    bool is_long = false;
 
-    if (!metric_table_find(selection->txn, selector->metric, &metric, &found, err))
+    *begun = first_lookup(selector);
+    if (*begun < selector->match_count &&
+        !index_has_more(selection->txn, &selection->runs, key, SMALL_METRIC, &is_long, err))
         return false;
-    *begun = selector->match_count;
-    for (size_t i = 0; i < selector->match_count && metric.series > SMALL_METRIC; i++) {
-        if (!is_lookup(&selector->matches[i]))
-            continue;
-        *begun = i;
-        key = index_value_key(selector->matches[i].label, selector->matches[i].values[0],
+    if (is_long)
+        key = index_value_key(selector->matches[*begun].label, selector->matches[*begun].values[0],
                               &selection->arena);
-        break;
-    }
+    else
+        *begun = selector->match_count;
     return index_find(selection->txn, &selection->runs, key, &selection->ids, err);
 }
 
@@ -242,7 +248,8 @@ static bool narrow_by(struct selection *selection, bool ranges, size_t begun, st
 static bool narrow_all(struct selection *selection, struct error *err)
 {
     const struct selector *selector = selection->selector;
-    const struct index_key metric = {index_metric_key(selector->kind, selector->metric), STR_EMPTY};
+    const struct index_key metric =
+        index_metric_key(selector->kind, selector->metric, &selection->arena);
     size_t begun = 0;
 
     if (!first_list(selection, &begun, err))

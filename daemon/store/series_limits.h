@@ -3,9 +3,13 @@
 
 #include <stdint.h>
 
+#include "series/metric.h"
+
 /* Of those that had a sample in the last 24 hours; 0: no limit. */
 struct series_limits {
     uint64_t series;       /* in all */
     uint64_t per_metric;   /* of one metric, all kinds together */
     uint64_t label_values; /* values of one label of a metric */
+    /* Whose max_series is instead of per_metric; borrowed until others are set, NULL is fine. */
+    const struct metric_table *metrics;
 };

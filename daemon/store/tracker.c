@@ -726,7 +726,8 @@ void tracker_take(struct tracker_set *set, const struct tracker_point *point,
     buf_clear(&set->tally);
     if (point->tally != NULL)
         tally_encode(point->tally, &set->tally);
-    if (tracker->form != 0 && point->at <= tracker->at) {
+    bool follows = point->at > tracker->at || (point->by_arrival && point->at == tracker->at);
+    if (tracker->form != 0 && !follows) {
         bool differs = point->at == tracker->at && !is_repeated(set, tracker, point);
         out->verdict = differs ? TRACKER_CONFLICT : TRACKER_DUPLICATE;
         return;

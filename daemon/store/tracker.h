@@ -52,6 +52,7 @@ struct tracker_point {
     wall_ms start;             /* WALL_NONE: not said */
     double value;              /* finite */
     const struct tally *tally; /* of a distribution, instead of the value; else NULL */
+    bool by_arrival;           /* as in struct delta_point */
     wall_ms metric_first_at;   /* of a cumulative one whose series tracker_has not: the first sample
                                   of the metric in kpid, of any series; WALL_NONE: none yet */
 };

@@ -71,6 +71,7 @@ static const struct step STEPS[] = {
     {"quarters and their minutes", verify_quarters},
     {"days and their quarters", verify_days},
     {"tables", verify_rows},
+    {"records", verify_records},
 };
 
 enum { STEP_COUNT = sizeof STEPS / sizeof *STEPS };

@@ -18,17 +18,29 @@ void verify_json_result(struct json *json, const struct verify_counts *counts, s
         const char *name;
         uint64_t value;
     } fields[] = {
-        {"series", counts->series},         {"runs", counts->runs},
-        {"cells", counts->cells},           {"partitions", counts->partitions},
-        {"blocks", counts->blocks},         {"points", counts->points},
-        {"compared", counts->compared},     {"days", counts->days},
-        {"ledgers", counts->ledgers},       {"identities", counts->identities},
-        {"index_runs", counts->index_runs}, {"index_entries", counts->index_entries},
+        {"series", counts->series},
+        {"runs", counts->runs},
+        {"cells", counts->cells},
+        {"partitions", counts->partitions},
+        {"blocks", counts->blocks},
+        {"points", counts->points},
+        {"compared", counts->compared},
+        {"days", counts->days},
+        {"ledgers", counts->ledgers},
+        {"identities", counts->identities},
+        {"index_runs", counts->index_runs},
+        {"index_entries", counts->index_entries},
+        {"rows", counts->rows},
         {"found", counts->findings},
     };
 
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         json_field_u64(json, fields[i].name, fields[i].value);
+    json_key(json, "records");
+    json_open(json, '{');
+    for (int i = 0; i < RECORD_TABLE_COUNT; i++)
+        json_field_u64(json, verify_table_name((enum record_table)i), counts->records[i]);
+    json_close(json, '}');
     json_key(json, "findings");
     json_open(json, '[');
     if (items.len > 0)

@@ -24,6 +24,7 @@ struct verify {
     /* which series there are, a bit each; those that came later are looked up */
     unsigned char *series;
     uint32_t series_end; /* ids before have a bit */
+    uint32_t newest_id;  /* no greater one can have been given */
 
     struct catalog_check *catalogue; /* NULL: not begun yet */
 
@@ -113,3 +114,7 @@ bool verify_days(struct verify *verify, union verify_state *state, bool *done, s
 
 /* Marks, calendars, days, ledger; and what else names series by id. */
 bool verify_rows(struct verify *verify, union verify_state *state, bool *done, struct error *err);
+
+/* What only the layers above can read. */
+bool verify_records(struct verify *verify, union verify_state *state, bool *done,
+                    struct error *err);

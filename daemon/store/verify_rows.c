@@ -19,13 +19,47 @@ enum {
     IDENTITY_PRODUCER_BYTES = 153, /* store/identity.h */
     ROW_PRODUCER = 1,
     ROW_KEY = 2,
+    UNWANTED_BYTES = 8,
+    INDEX_RUN_BYTES = 16,
     BITS_AT_LEAST = 1 << 13,
 };
 
 /* --- series --- */
 
+static bool count_entries(const struct verify *verify, enum database database, uint64_t *out,
+                          struct error *err)
+{
+    const struct read_txn *txn = verify->txn;
+    MDB_stat facts;
+
+    int rc = mdb_stat(txn->txn, txn->store->databases[database], &facts);
+    *out = rc == 0 ? facts.ms_entries : 0;
+    return rc == 0 || store_error(err, rc, "cannot read data directory '%s'", txn->store->path);
+}
+
+/* Numbers are given one after the other, each to a series that is there or was removed, so how many
+ * rows there are says how far they can have come. A row that says more is damaged, and nothing must
+ * become as large as it says. */
+static bool bound_ids(struct verify *verify, struct error *err)
+{
+    uint64_t series = 0;
+    uint64_t removed = 0;
+
+    if (!count_entries(verify, DATABASE_SERIES, &series, err) ||
+        !count_entries(verify, DATABASE_REMOVED, &removed, err))
+        return false;
+    uint64_t most = series + (removed + 1) * REMOVED_IDS_A_ROW;
+    verify->newest_id = most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
+    return true;
+}
+
 static void note_series(struct verify *verify, uint32_t id)
 {
+    if (id > verify->newest_id) {
+        verify_at(verify, "series %u", id);
+        verify_report(verify, "series", "its number was never given");
+        return;
+    }
     if (id >= verify->series_end) {
         uint64_t end = verify->series_end == 0 ? BITS_AT_LEAST : verify->series_end;
         while (end <= id)
@@ -44,6 +78,8 @@ bool verify_series(struct verify *verify, union verify_state *state, bool *done,
     struct walk walk;
     bool goes_on = true;
 
+    if (!bound_ids(verify, err))
+        return false;
     bool ok = walk_begin(&walk, verify->txn, DATABASE_SERIES, &state->series, err);
     while (ok && walk.found && goes_on) {
         uint32_t id = schema_id_of(store_bytes(&walk.key));
@@ -107,14 +143,60 @@ bool verify_catalogue(struct verify *verify, union verify_state *state, bool *do
 typedef bool (*row_fn)(struct verify *verify, struct verify_rows_state *state,
                        const struct walk *row, struct error *err);
 
+/* Of everything in `meta`; 0: any number. */
+static const struct mark_size {
+    const char *name;
+    size_t bytes;
+} MARK_SIZES[] = {
+    {"schema", 4},       {"origin", 16},   {"created_at", 8}, {"commit", 8},    {"newest", 8},
+    {"run", 8},          {"partition", 8}, {"closed", 8},     {"quartered", 8}, {"kept_minute", 8},
+    {"kept_quarter", 8}, {"kept_day", 8},  {"migrating", 0},  {"indexed", 8},   {"index_run", 8},
+    {"annotation", 8},   {"clock", 40},
+};
+
+static bool is_days_lost(struct str name)
+{
+    static const char prefix[] = "days_lost_";
+    const size_t len = sizeof prefix - 1;
+
+    if (name.len <= len || memcmp(name.text, prefix, len) != 0)
+        return false;
+    for (size_t i = len; i < name.len; i++) {
+        if (name.text[i] < '0' || name.text[i] > '9')
+            return false;
+    }
+    return true;
+}
+
+static bool check_mark(struct verify *verify, struct verify_rows_state *state,
+                       const struct walk *row, struct error *err)
+{
+    static const struct mark_size days_lost = {"days_lost", 8};
+    const struct str name = store_bytes(&row->key);
+    const struct mark_size *size = is_days_lost(name) ? &days_lost : NULL;
+    char quoted[STR_QUOTED_SIZE];
+    (void)state;
+    (void)err;
+
+    for (size_t i = 0; size == NULL && i < sizeof MARK_SIZES / sizeof *MARK_SIZES; i++) {
+        if (str_is(name, MARK_SIZES[i].name))
+            size = &MARK_SIZES[i];
+    }
+    verify_at(verify, "the marks");
+    if (size == NULL)
+        verify_report(verify, "mark", "'%s' is none of them", str_quoted(name, quoted));
+    else if (size->bytes != 0 && row->value.mv_size != size->bytes)
+        verify_report(verify, "mark", "'%s' has %zu bytes", str_quoted(name, quoted),
+                      row->value.mv_size);
+    return true;
+}
+
 static bool is_mark_of(struct verify *verify, const char *name, int64_t mark, int64_t width)
 {
     struct str bytes;
 
-    if (store_get(verify->txn, DATABASE_META, str_of(name), &bytes) && bytes.len != sizeof mark) {
-        verify_report(verify, "mark", "'%s' has %zu bytes", name, bytes.len);
-        return false;
-    }
+    if (store_get(verify->txn, DATABASE_META, str_of(name), &bytes) && bytes.len != sizeof mark)
+        return false; /* check_mark says so */
     if (mark != INT64_MIN && mark % width != 0) {
         verify_report(verify, "mark", "'%s' is %lld, which is inside a window", name,
                       (long long)mark);
@@ -371,6 +453,10 @@ static bool check_removed(struct verify *verify, struct verify_rows_state *state
         bool found = false;
         if ((bits[bit / 8] >> (bit % 8) & 1) == 0)
             continue;
+        if (id > verify->newest_id) {
+            verify_report(verify, "series", "the number of series %u was never given", id);
+            return true;
+        }
         /* Now, not when the series were listed: it may have gone since. */
         if (!store_find(verify->txn, DATABASE_SERIES, store_key(&series), &ignored, &found, err))
             return false;
@@ -380,26 +466,36 @@ static bool check_removed(struct verify *verify, struct verify_rows_state *state
     return true;
 }
 
-/* How many series it has is compared with the index (catalog_check). */
-static bool check_metric(struct verify *verify, struct verify_rows_state *state,
-                         const struct walk *row, struct error *err)
+/* What it lists is read by the catalogue's own check. */
+static bool check_index_run(struct verify *verify, struct verify_rows_state *state,
+                            const struct walk *row, struct error *err)
 {
-    const size_t shown = row->key.mv_size < 80 ? row->key.mv_size : 80;
-    struct metric_count count;
-    struct str name;
+    struct schema_reader key = schema_reader_of(store_bytes(&row->key));
+    const uint64_t number = schema_get_u64(&key);
     (void)state;
     (void)err;
 
-    verify_at(verify, "the row of metric '%.*s'", (int)shown, (const char *)row->key.mv_data);
-    if (!metric_table_decode(store_bytes(&row->value), &name, &count) ||
-        count.kinds >> (METRIC_KIND_MAX + 1) != 0) {
-        verify_report(verify, "catalogue", "its row is damaged");
-        return true;
-    }
-    const struct schema_key key = schema_name_key(name);
-    if (key.len != row->key.mv_size || memcmp(key.bytes, row->key.mv_data, key.len) != 0)
-        verify_report(verify, "catalogue", "its row is that of '%.*s'",
-                      (int)(name.len < 80 ? name.len : 80), name.text);
+    verify_at(verify, "index run %llu", (unsigned long long)number);
+    if (!key.ok || key.left > 0 || row->value.mv_size != INDEX_RUN_BYTES)
+        verify_report(verify, "list", "its row is damaged");
+    else if (number > meta_get(verify->txn, "index_run", 0))
+        verify_report(verify, "list", "its number was never given");
+    return true;
+}
+
+/* The series may be gone already: then the row goes a day later. */
+static bool check_unwanted(struct verify *verify, struct verify_rows_state *state,
+                           const struct walk *row, struct error *err)
+{
+    const uint32_t id = schema_id_of(store_bytes(&row->key));
+    (void)state;
+    (void)err;
+
+    verify_at(verify, "the wish that series %u goes", id);
+    if (id == 0 || row->key.mv_size != SCHEMA_ID_SIZE || row->value.mv_size != UNWANTED_BYTES)
+        verify_report(verify, "series", "its row is damaged");
+    else if (id > verify->newest_id)
+        verify_report(verify, "series", "its number was never given");
     return true;
 }
 
@@ -512,13 +608,21 @@ struct row_table {
 };
 
 static const struct row_table TABLES[] = {
-    {DATABASE_CALENDARS, check_calendar},  {DATABASE_DAY_BOUNDS, check_day},
-    {DATABASE_LEDGER, check_ledger},       {DATABASE_GAUGES, check_gauge},
-    {DATABASE_TRACKERS, check_tracker},    {DATABASE_MIXED, check_mixed},
-    {DATABASE_IDENTITIES, check_identity}, {DATABASE_IDENTITY_AGES, check_age},
-    {DATABASE_KEPT, check_kept},           {DATABASE_ANNOTATIONS, check_annotation},
-    {DATABASE_SEEN, check_seen},           {DATABASE_REMOVED, check_removed},
-    {DATABASE_METRICS, check_metric},
+    {DATABASE_CALENDARS, check_calendar},
+    {DATABASE_DAY_BOUNDS, check_day},
+    {DATABASE_LEDGER, check_ledger},
+    {DATABASE_GAUGES, check_gauge},
+    {DATABASE_TRACKERS, check_tracker},
+    {DATABASE_MIXED, check_mixed},
+    {DATABASE_IDENTITIES, check_identity},
+    {DATABASE_IDENTITY_AGES, check_age},
+    {DATABASE_KEPT, check_kept},
+    {DATABASE_ANNOTATIONS, check_annotation},
+    {DATABASE_SEEN, check_seen},
+    {DATABASE_REMOVED, check_removed},
+    {DATABASE_UNWANTED, check_unwanted},
+    {DATABASE_META, check_mark},
+    {DATABASE_INDEX_RUNS, check_index_run},
 };
 
 bool verify_rows(struct verify *verify, union verify_state *all, bool *done, struct error *err)
@@ -530,8 +634,11 @@ bool verify_rows(struct verify *verify, union verify_state *all, bool *done, str
 
     if (state->table == 0 && state->next.len == 0)
         check_marks(verify);
+    if (!bound_ids(verify, err))
+        return false;
     bool ok = walk_begin(&walk, verify->txn, table->database, &state->next, err);
     while (ok && walk.found && goes_on) {
+        verify->counts->rows++;
         ok = table->check(verify, state, &walk, err);
         state->next = walk_after(store_bytes(&walk.key));
         ok = ok && walk_next(&walk, err);

@@ -25,6 +25,10 @@ bool walk_to(struct walk *walk, const struct schema_key *from, struct error *err
 {
     if (from->len == 0)
         return walk_read(walk, MDB_FIRST, err);
+    if (from->len > sizeof from->bytes) { /* after all keys, of walk_after */
+        walk->found = false;
+        return true;
+    }
     walk->key = store_key(from);
     return walk_read(walk, MDB_SET_RANGE, err);
 }
@@ -51,10 +55,19 @@ struct schema_key walk_after(struct str key)
 {
     struct schema_key after = SCHEMA_KEY_EMPTY;
 
-    if (key.len >= sizeof after.bytes)
+    if (key.len < sizeof after.bytes) {
+        memcpy(after.bytes, key.text, key.len);
+        after.len = key.len;
+        schema_put_u8(&after, 0);
         return after;
-    memcpy(after.bytes, key.text, key.len);
-    after.len = key.len;
-    schema_put_u8(&after, 0);
+    }
+    after.len = sizeof after.bytes;
+    memcpy(after.bytes, key.text, after.len);
+    while (after.len > 0 && after.bytes[after.len - 1] == 0xff)
+        after.len--;
+    if (after.len == 0)
+        after.len = sizeof after.bytes + 1;
+    else
+        after.bytes[after.len - 1]++;
     return after;
 }

@@ -22,6 +22,7 @@ void walk_end(struct walk *walk);
 
 bool walk_has_prefix(const struct walk *walk, const struct schema_key *prefix);
 
-/* The least key after this one, for a walk that goes on in another transaction. A key that no
- * database can have gives the empty one. */
+/* The least key after this one, for a walk that goes on in another transaction. After one that is
+ * longer than any that is ever written comes the least that does not begin like it: such a walk
+ * comes to an end all the same. */
 struct schema_key walk_after(struct str key);

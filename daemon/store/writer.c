@@ -12,6 +12,7 @@
 #include "base/thread.h"
 #include "store/annotation.h"
 #include "store/day_import_private.h"
+#include "store/flush_pace.h"
 #include "store/group.h"
 #include "store/identity.h"
 #include "store/journal.h"
@@ -28,10 +29,6 @@ enum {
     STOP_RETRY_NS = 100 * 1000 * 1000,
     TICK_MS = 1000,
     SCRATCH_KEPT_BYTES = 1 << 20,
-    /* Shards hand over so often that the writer stays under a tenth of a core. */
-    FLUSH_MIN_MS = 1000,
-    FLUSH_MAX_MS = 10 * 1000,
-    FLUSH_PER_BUSY = 10,
     GUARD_SAVE_MS = 60 * 1000,
     UPKEEP_EVERY = 8, /* commits, while there is always more to commit */
 };
@@ -71,8 +68,7 @@ struct writer {
     bool has_clock;   /* `guard` is open */
     unsigned commits; /* since the last step of upkeep */
     mono_ms guard_saved_at;
-    mono_ms flush_began; /* the interval in which `busy_us` were needed */
-    uint64_t busy_us;
+    struct flush_pace pace;
 
     /* After a commit that LMDB said failed: whether it holds is told by the commit's number. This
      * is what was in it; `number` 0: none is in doubt. */
@@ -388,7 +384,7 @@ static bool try_group(struct writer *writer, const struct group *group, struct e
         arena_fini(&writer->scratch);
     COUNTER_ADD(commit_microseconds, microseconds(CLOCK_MONOTONIC) - began);
     if (!group->is_waited_for) /* else it would be done at this time anyway */
-        writer->busy_us += microseconds(CLOCK_THREAD_CPUTIME_ID) - busy_before;
+        writer->pace.busy_us += microseconds(CLOCK_THREAD_CPUTIME_ID) - busy_before;
     if (holds)
         count_commit(writer);
     return holds;
@@ -544,7 +540,7 @@ static void turn_upkeep(struct writer *writer)
     writer->commits = 0;
     uint64_t busy_before = microseconds(CLOCK_THREAD_CPUTIME_ID);
     bool ok = upkeep_step(writer->upkeep, &writer->guard, &more, &err);
-    writer->busy_us += microseconds(CLOCK_THREAD_CPUTIME_ID) - busy_before;
+    writer->pace.busy_us += microseconds(CLOCK_THREAD_CPUTIME_ID) - busy_before;
     if (!ok) /* the next tick tries again */
         log_repeated(&writer->log.upkeep_failures, clock_mono(), "upkeep_failed", 1,
                      "reason=\"%.150s\"", err.text);
@@ -573,24 +569,12 @@ static void save_clock(struct writer *writer, span_ms age, bool is_last)
         retry_later(writer, true, &err);
 }
 
-/* What the last interval has cost says how long the next one is. */
 static void adapt_flush_interval(struct writer *writer, mono_ms now)
 {
-    span_ms interval = atomic_load_explicit(&writer->flush_interval, memory_order_relaxed);
-    span_ms elapsed = now - writer->flush_began;
-
-    if (elapsed < interval)
+    if (!flush_pace_turn(&writer->pace, now))
         return;
-    /* An interval of so many milliseconds may cost a tenth of them. */
-    interval = (span_ms)(writer->busy_us / 1000) * FLUSH_PER_BUSY * interval / elapsed;
-    if (interval < FLUSH_MIN_MS)
-        interval = FLUSH_MIN_MS;
-    if (interval > FLUSH_MAX_MS)
-        interval = FLUSH_MAX_MS;
-    atomic_store_explicit(&writer->flush_interval, interval, memory_order_relaxed);
-    COUNTER_SET(loss_window_milliseconds, interval);
-    writer->flush_began = now;
-    writer->busy_us = 0;
+    atomic_store_explicit(&writer->flush_interval, writer->pace.interval, memory_order_relaxed);
+    COUNTER_SET(loss_window_milliseconds, writer->pace.interval);
 }
 
 /* --- messages and timers --- */
@@ -692,9 +676,9 @@ struct writer *writer_new(struct store *store, const struct writer_options *opti
     writer->points = points_new();
     if (options->upkeep != NULL)
         make_upkeep(writer, options->upkeep);
-    atomic_init(&writer->flush_interval, FLUSH_MIN_MS);
-    COUNTER_SET(loss_window_milliseconds, FLUSH_MIN_MS);
-    writer->flush_began = clock_mono();
+    flush_pace_init(&writer->pace, clock_mono());
+    atomic_init(&writer->flush_interval, writer->pace.interval);
+    COUNTER_SET(loss_window_milliseconds, writer->pace.interval);
     turn_clock(writer);
     writer->thread = thread_new("writer", writer->capacity, writer, on_drained);
     struct event_base *base = thread_base(writer->thread);

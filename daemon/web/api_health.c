@@ -1,5 +1,6 @@
 /* GET /healthz, /readyz and /metrics: for probes and scrapers. */
 #include "base/counters.h"
+#include "ingest/tls.h"
 #include "web/web_private.h"
 
 static const char PLAIN[] = "text/plain; charset=utf-8";
@@ -124,6 +125,23 @@ static bool write_kpis(struct web *web, struct http_request *request, const stru
     return true;
 }
 
+/* Of the one that ends first; nothing where there is none. */
+static void write_certificates(const struct web *web, struct buf *out)
+{
+    wall_ms first = WALL_NONE;
+
+    for (size_t i = 0; i < web->config.certificate_count; i++) {
+        wall_ms end = tls_expires_at(web->config.certificates[i]);
+        if (end != WALL_NONE && (first == WALL_NONE || end < first))
+            first = end;
+    }
+    if (first == WALL_NONE)
+        return;
+    write_head(out, "kpid_certificate_expires_seconds", "gauge",
+               "When the first certificate of TLS expires, in Unix time");
+    buf_printf(out, "kpid_certificate_expires_seconds %lld\n", (long long)(first / MS_PER_SECOND));
+}
+
 bool api_metrics(struct web *web, struct http_request *request, struct error *err)
 {
     static const char *const known[] = {NULL};
@@ -143,6 +161,7 @@ bool api_metrics(struct web *web, struct http_request *request, struct error *er
     buf_printf(out, "kpid_store_bytes %llu\n", (unsigned long long)usage.used_bytes);
     write_head(out, "kpid_store_series", "gauge", "Series in the store");
     buf_printf(out, "kpid_store_series %llu\n", (unsigned long long)usage.series);
+    write_certificates(web, out);
     if (!write_kpis(web, request, &answer, out, err))
         return answer_drop(&answer);
     read_txn_end(answer.txn);

@@ -82,6 +82,7 @@ struct listener_line *listener_lines(struct web *web, struct read_txn *txn, stru
         struct listener_line *line = add_line(&lines, str_of(facts[i].name));
         line->protocol = arena_str(arena, str_of(facts[i].protocol));
         line->listen = arena_str(arena, str_of(facts[i].listen));
+        line->is_inherited = facts[i].is_inherited;
         line->pending = facts[i].pending;
         line->kernel_drops = facts[i].kernel_drops;
         line->connections_denied = facts[i].connections_denied;
@@ -141,6 +142,7 @@ static void write_line(struct json *json, const struct listener_line *line)
     json_open(json, '{');
     json_field_str(json, "protocol", line->protocol);
     json_field_str(json, "listen", line->listen);
+    json_field_bool(json, "inherited", line->is_inherited);
     json_field_u64(json, "received", counts->received);
     json_field_u64(json, "stored", counts->stored);
     json_key(json, "rejected");
@@ -194,8 +196,10 @@ static void write_offenders(const struct web *web, struct json *json)
         json_field_text(json, "limit", room_limit_name(offender->limit));
         if (offender->label[0] != '\0')
             json_field_text(json, "label", offender->label);
+        json_field_u64(json, "allowed", offender->allowed);
         json_field_u64(json, "series", offender->series);
         json_field_u64(json, "samples", offender->samples);
+        json_field_u64(json, "refused", offender->refused);
         json_close(json, '}');
     }
     json_close(json, ']');
@@ -225,6 +229,7 @@ bool api_ingest(struct web *web, struct http_request *request, struct error *err
     json_field_u64(&answer.json, "active_series", COUNTER_GET(series_active));
     write_offenders(web, &answer.json);
     write_token_usage(&answer.json, web->tokens);
+    answer_certificates(&answer.json, web, answer.now);
     json_close(&answer.json, '}');
     return answer_send(request, &answer);
 }
@@ -316,6 +321,12 @@ static void on_done(struct delta *delta, const struct error *err)
     mailbox_push_always(thread_mailbox(push->web->thread), &push->message);
 }
 
+void push_count_for(struct token_usage *usage, uint64_t samples)
+{
+    if (usage != NULL)
+        (void)atomic_fetch_add_explicit(&usage->samples, samples, memory_order_relaxed);
+}
+
 /* A refused body is one sample received and rejected: the one that is wrong, or the body itself. */
 void push_count_refused(struct web *web, enum reject_reason reason)
 {
@@ -404,8 +415,10 @@ bool api_push(struct web *web, struct http_request *request, struct error *err)
     waiting->request = request;
     push.delta->on_done = on_done;
     push.delta->on_done_arg = waiting;
-    if (writer_post_delta(web->options.writer, push.delta))
+    if (writer_post_delta(web->options.writer, push.delta)) {
+        push_count_for(web->asker, counts.received);
         return true;
+    }
     delta_free(push.delta);
     free(waiting);
     if (writer_is_failing(web->options.writer)) {

@@ -91,6 +91,7 @@ bool api_status(struct web *web, struct http_request *request, struct error *err
         json_close(&answer.json, '}');
     }
     json_close(&answer.json, ']');
+    answer_certificates(&answer.json, web, answer.now);
     json_close(&answer.json, '}');
     return answer_send(request, &answer);
 }

@@ -34,7 +34,8 @@ struct rows {
     struct message message; /* first */
     struct web *web;
     struct http_request *request;
-    char *text; /* the body */
+    struct token_usage *usage; /* of who sent it; NULL: without a token */
+    char *text;                /* the body */
     struct str rest;
     size_t taken, stored, repeated;
     bool is_refused; /* the writer takes no more */
@@ -119,6 +120,7 @@ static bool post(struct rows *rows, struct push *push)
     push->delta->on_done_arg = row;
     (void)atomic_fetch_add(&rows->waiting, 1);
     if (writer_post_delta(rows->web->options.writer, push->delta)) {
+        push_count_for(rows->usage, counts.received);
         rows->under_way_count++;
         return true;
     }
@@ -178,6 +180,7 @@ static bool take_part(struct rows *rows, struct error *err)
 
 static void free_rows(struct rows *rows)
 {
+    token_usage_release(rows->usage);
     buf_fini(&rows->rejected);
     free(rows->text);
     free(rows);
@@ -245,6 +248,8 @@ bool api_rows(struct web *web, struct http_request *request, struct error *err)
     rows->message.on_message = on_part;
     rows->web = web;
     rows->request = request;
+    rows->usage = web->asker;
+    token_usage_keep(rows->usage);
     rows->text = memory_copy(body.text, body.len);
     rows->rest = (struct str){rows->text, body.len};
     rows->json = json_to(&rows->rejected);

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "store/backup.h"
 #include "store/verify_json.h"
+#include "web/record_tables.h"
 #include "web/web_private.h"
 
 enum { FILE_NAME_MAX = 4000, FINDINGS_TOLD = 100 };
@@ -81,6 +82,8 @@ static void on_finding(const struct verify_finding *finding, void *arg)
 static bool run_verify(struct store_task *task)
 {
     const struct verify_options options = {.told_max = FINDINGS_TOLD,
+                                           .tables = RECORD_TABLES,
+                                           .table_count = RECORD_TABLE_COUNT,
                                            .on_finding = on_finding,
                                            .on_progress = on_verify_progress,
                                            .arg = task};

@@ -16,7 +16,7 @@ static void encode(const struct token_record *record, struct buf *out)
     buf_block(out, str_of(record->by));
 }
 
-static bool decode(struct str name, struct str bytes, struct token_record *out)
+bool token_record_decode(struct str name, struct str bytes, struct token_record *out)
 {
     struct reader reader = reader_of(bytes);
     struct error ignored = ERROR_EMPTY;
@@ -48,7 +48,7 @@ static bool on_row(struct str key, struct str value, void *arg)
     const struct scan *scan = arg;
     struct token_record record;
 
-    return !decode(key, value, &record) || scan->on_record(&record, scan->arg);
+    return !token_record_decode(key, value, &record) || scan->on_record(&record, scan->arg);
 }
 
 void token_records_read(struct read_txn *txn, token_record_fn on_record, void *arg)

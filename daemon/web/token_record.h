@@ -12,6 +12,9 @@ struct token_record {
     char by[TOKEN_BY_MAX]; /* who made it: "user 0", "token ana" */
 };
 
+/* False: it is no record. */
+bool token_record_decode(struct str name, struct str bytes, struct token_record *out);
+
 /* Return false to stop. Records that cannot be read are left out. */
 typedef bool (*token_record_fn)(const struct token_record *record, void *arg);
 void token_records_read(struct read_txn *txn, token_record_fn on_record, void *arg);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "ingest/access.h"
+#include "ingest/tls.h"
 #include "web/web_private.h"
 
 enum {
@@ -51,6 +52,7 @@ static unsigned may_ask(struct web *web, struct http_request *request, const str
     const struct token *token = NULL;
     struct buf room = BUF_EMPTY;
 
+    web->asker = NULL;
     if (http_request_is_control(request) || route->right == RIGHT_NONE)
         return 0;
     (void)http_request_peer(request, &peer);
@@ -65,8 +67,10 @@ static unsigned may_ask(struct web *web, struct http_request *request, const str
             ? ACCESS_GRANTED
             : access_check(web->tokens, web->attempts, &asked, clock_mono(), &token);
     buf_fini(&room);
-    if (verdict == ACCESS_GRANTED)
+    if (verdict == ACCESS_GRANTED) {
+        web->asker = token == NULL ? NULL : token->usage;
         return 0;
+    }
     access_explain(verdict, token, err);
     if (verdict == ACCESS_NO_TOKEN && !web->config.http_access.tokens) {
         (void)error_set(err, ERROR_DENIED,
@@ -149,6 +153,7 @@ struct web *web_start(const struct web_options *options, const struct web_config
     struct web *web = memory_zero(1, sizeof *web);
 
     web->options = *options;
+    web->options.inherited = NULL; /* what is not taken now never is */
     web->config = *config;
     web->thread = thread_new("web", MAILBOX_CAPACITY, web, NULL);
     web->task = store_task_new(options->store);
@@ -161,6 +166,7 @@ struct web *web_start(const struct web_options *options, const struct web_config
 
     const struct http_server_options server = {.control_path = config->control_path,
                                                .listen = config->http_listen,
+                                               .inherited = options->inherited,
                                                .access = config->http_access,
                                                .on_request = on_request,
                                                .arg = web};
@@ -280,6 +286,25 @@ void answer_time(struct json *json, const char *name, const struct calendar *cal
 {
     char text[CLOCK_TEXT_SIZE];
     json_field_text(json, name, at == WALL_NONE ? NULL : calendar_format(calendar, at, text));
+}
+
+void answer_certificates(struct json *json, const struct web *web, wall_ms now)
+{
+    char utc[CLOCK_TEXT_SIZE];
+
+    json_key(json, "certificates");
+    json_open(json, '[');
+    for (size_t i = 0; i < web->config.certificate_count; i++) {
+        const struct tls *tls = web->config.certificates[i];
+        wall_ms end = tls_expires_at(tls);
+        json_open(json, '{');
+        json_field_text(json, "file", tls_certificate(tls));
+        json_field_text(json, "expires_at", end == WALL_NONE ? NULL : clock_format_utc(end, utc));
+        json_field_bool(json, "is_expiring", tls_is_expiring(tls, now));
+        json_field_bool(json, "is_expired", end != WALL_NONE && end <= now);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
 }
 
 void answer_coverage(struct json *json, const struct calendar *calendar,

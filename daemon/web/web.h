@@ -22,12 +22,14 @@
 #include "web/http_server.h"
 
 struct web;
+struct inherited; /* base/inherited.h */
 
 /* What app knows and web shows: listeners beside their committed ledger. */
 struct web_listener {
     char name[256]; /* its name in the ledger */
     const char *protocol;
     char listen[200];
+    bool is_inherited; /* the socket was opened by whoever started kpid */
     uint64_t pending;
     uint64_t kernel_drops;
     uint64_t connections_denied;
@@ -53,6 +55,8 @@ struct web_config {
     struct http_access http_access;
     const struct token *tokens; /* of the configuration */
     size_t token_count;
+    struct tls *const *certificates; /* of listeners and of the address */
+    size_t certificate_count;
     span_ms max_future; /* of pushed times (FIG-3) */
     span_ms max_past;
 };
@@ -70,6 +74,7 @@ struct web_options {
     void (*tail)(const struct tail_request *request, struct tail_lines *out, void *arg);
     /* From now on these are the tokens; called on the web thread. NULL: nobody else has to know. */
     void (*set_tokens)(struct token_table *tokens, void *arg);
+    struct inherited *inherited; /* its sockets are taken out of it at the start; NULL: none */
     /* Whether all threads turn and the store commits; else false and why. */
     bool (*is_ready)(struct error *why, void *arg);
     void *arg;

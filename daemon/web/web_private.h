@@ -20,6 +20,7 @@ struct web {
     /* web thread only */
     struct web_config config;
     struct token_table *tokens;
+    struct token_usage *asker; /* of the token that the request on hand has shown; NULL: none */
     struct attempts *attempts; /* of wrong tokens */
     struct ledger refused;     /* pushes that were refused, not handed to the writer yet */
     uint64_t last_arrival;     /* of a pushed sample */
@@ -39,6 +40,8 @@ struct push_terms {
     uint64_t arrival;        /* of its first sample */
 };
 void push_terms_read(struct web *web, struct read_txn *txn, struct push_terms *out);
+/* Samples that a request brought, for its token. NULL is fine. */
+void push_count_for(struct token_usage *usage, uint64_t samples);
 /* A refused body or row is one sample received and rejected. */
 void push_count_refused(struct web *web, enum reject_reason reason);
 
@@ -103,6 +106,9 @@ bool answer_drop(struct answer *answer);
 /* "name": a time as ISO 8601 in the calendar's zone; null for WALL_NONE. */
 void answer_time(struct json *json, const char *name, const struct calendar *calendar, wall_ms at);
 
+/* "certificates": [{"file","expires_at","is_expiring","is_expired"}] of TLS. */
+void answer_certificates(struct json *json, const struct web *web, wall_ms now);
+
 /* "coverage": {"complete","levels","newest","mixed_sources"}. */
 void answer_coverage(struct json *json, const struct calendar *calendar,
                      const struct coverage *coverage);
@@ -112,6 +118,7 @@ struct listener_line {
     struct str name;     /* in the ledger */
     struct str protocol; /* "statsd" */
     struct str listen;   /* "udp:127.0.0.1:8125" */
+    bool is_inherited;
     struct ledger counts;
     uint64_t pending;
     uint64_t kernel_drops;

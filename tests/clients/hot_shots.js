@@ -1,10 +1,11 @@
 // Sends a known set of samples with hot-shots, once:
 //   node hot_shots.js PORT udp|tcp BYTES_OF_A_BUFFER
+//   node hot_shots.js PATH uds BYTES_OF_A_BUFFER
 "use strict";
 
 const StatsD = require("hot-shots");
 
-const [port, protocol, maxBufferSize] = process.argv.slice(2);
+const [to, protocol, maxBufferSize] = process.argv.slice(2);
 
 Math.random = () => 0; // whatever is sampled is sent
 
@@ -14,8 +15,7 @@ function fail(error) {
 }
 
 const client = new StatsD({
-  host: "127.0.0.1",
-  port: Number(port),
+  ...(protocol === "uds" ? { path: to } : { host: "127.0.0.1", port: Number(to) }),
   protocol,
   maxBufferSize: Number(maxBufferSize),
   bufferFlushInterval: 50,

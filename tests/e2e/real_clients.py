@@ -26,17 +26,25 @@ def program(name):
     return found
 
 
+def compile_unix_dgram(folder):
+    """For Node's Unix datagrams, with the headers that are here. Tests that need it look whether there is one."""
+    prefix = pathlib.Path(program("node")).resolve().parents[1]
+    headers = [f"--nodedir={prefix}"] if (prefix / "include" / "node" / "node.h").exists() else []
+    subprocess.run([program("npm"), "rebuild", "unix-dgram", *headers], cwd=folder, capture_output=True, timeout=300,
+                   check=False)
+
+
 def packages():
     """The folder of node_modules. Installed once; without a network the tests that need it are skipped."""
     lock = (CLIENTS / "package-lock.json").read_bytes()
-    home = BUILD.parent / "clients" / hashlib.sha256(lock).hexdigest()[:16]
+    home = BUILD.parent / "clients" / hashlib.sha256(lock + b"unix-dgram").hexdigest()[:16]
     if (home / "node_modules").is_dir():
         return home / "node_modules"
     home.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.parent) as made:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(CLIENTS / name, made)
-        done = subprocess.run([program("npm"), "ci", "--omit=optional", "--ignore-scripts", "--prefer-offline",
+        done = subprocess.run([program("npm"), "ci", "--include=optional", "--ignore-scripts", "--prefer-offline",
                                "--no-audit", "--no-fund", "--fetch-retries=1"],
                               cwd=made, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode != 0:
@@ -44,6 +52,7 @@ def packages():
             if unreachable:
                 pytest.skip(f"npm reaches no registry ({unreachable[0]}), and the packages were never installed")
             pytest.fail(f"npm ci failed: {done.stderr}")
+        compile_unix_dgram(made)
         if not home.exists():  # another run may have been quicker
             shutil.copytree(made, home, symlinks=True)
     return home / "node_modules"

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 
 import native_client
 import pytest
@@ -27,13 +28,13 @@ def make_authority(folder, name="ca"):
             "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}")
 
 
-def make_certificate(folder, name, authority="ca"):
+def make_certificate(folder, name, authority="ca", days=90):
     """NAME.crt and NAME.key, for localhost, in the place of those there were."""
     openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
             "-keyout", f"{name}.key.new", "-out", f"{name}.csr", "-subj", f"/CN={name}")
     (folder / "extensions").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
     openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.crt", "-CAkey", f"{authority}.key",
-            "-CAcreateserial", "-days", "2", "-extfile", "extensions", "-out", f"{name}.crt.new")
+            "-CAcreateserial", "-days", str(days), "-extfile", "extensions", "-out", f"{name}.crt.new")
     (folder / f"{name}.key.new").chmod(0o600)
     for suffix in ("key", "crt"):
         os.replace(folder / f"{name}.{suffix}.new", folder / f"{name}.{suffix}")
@@ -264,6 +265,63 @@ def test_samples_of_native_batches_are_counted_for_their_token(kpid):
     assert (usage["name"], usage["samples"]) == ("we", 4)
 
 
+def test_pushed_and_imported_rows_are_counted_for_their_token(kpid, tmp_path):
+    daemon = kpid("ingest: []\n", server=', http: { listen: "127.0.0.1:0", tokens: true }')
+    address = wait_until(lambda: [line.rsplit("address=", 1)[1] for line in daemon.log().splitlines()
+                                  if "protocol=http" in line], "the address")[0].strip()
+    file, rows = tmp_path / "token", tmp_path / "rows.csv"
+    file.write_text(add_token(daemon, "books", "editor") + "\n")
+    rows.write_text("time,value\n" + "".join(f"{int(time.time()) - 60},{i}\n" for i in range(300)))
+
+    def remote(*arguments):
+        subprocess.run([BUILD / "kpictl", "--url", f"http://{address}", "--token-file", file, *arguments], check=True,
+                       capture_output=True, timeout=PATIENCE)
+
+    def counted():
+        [usage] = daemon.ask("ingest")["tokens"]
+        return usage["samples"]
+
+    remote("import", "--metric", "orders", "--csv", rows)
+    assert counted() == 300
+    remote("push", "orders=1")
+    assert counted() == 301
+    daemon.kpictl("push", "orders=1")  # on the control socket, without a token
+    assert counted() == 301
+    daemon.kpictl("token", "revoke", "books")
+    assert daemon.ask("ingest")["tokens"] == []
+
+
+def balance(daemon):
+    """What each listener has counted, when it adds up and nothing waits."""
+    facts = daemon.listeners()["tcp"]
+    accounted = facts["stored"] + sum(facts["rejected"].values()) + sum(facts["dropped"].values())
+    return facts if facts["pending"] == 0 and facts["received"] == accounted else None
+
+
+def test_who_is_denied_in_the_native_protocol_stands_in_the_ledger(kpid):
+    daemon = kpid(NATIVE)
+    good = say_hello(daemon, "we")
+    for token in ("", "kpid_wrong", add_token(daemon, "eyes", "viewer")):
+        refused = native_client.Connection(daemon.port("tcp"), b"0123456789abcdef", 1, token)
+        assert refused.refusal.code == native_client.DENIED
+        refused.socket.close()
+    assert good.ask(native_client.Batch(1).add("hits", 1.0).add("hits", 2.0)).stored == 2
+    facts = wait_until(lambda: (found := balance(daemon)) and found["received"] == 5 and found, "the ledger")
+    assert (facts["stored"], facts["rejected"]) == (2, {"denied": 3})
+
+
+def test_a_batch_that_a_revoked_token_leaves_half_sent_is_denied_in_the_ledger(kpid):
+    daemon = kpid(NATIVE)
+    revoked = say_hello(daemon, "go")
+    assert revoked.ask(native_client.Batch(1).add("hits", 1.0)).is_ack
+    revoked.socket.sendall(b"\x00\x00\x01\x00half of it")
+    wait_until(lambda: "kpid_ingest_body_bytes 0\n" not in daemon.get("/metrics")[1], "the first half to be read")
+    daemon.kpictl("token", "revoke", "go")
+    assert revoked.answer().code == native_client.DENIED
+    facts = wait_until(lambda: (found := balance(daemon)) and found["received"] == 2 and found, "the ledger")
+    assert facts["rejected"] == {"denied": 1}
+
+
 def test_a_revoked_token_ends_its_native_connections(kpid):
     daemon = kpid(NATIVE)
     revoked, other = say_hello(daemon, "go", timeout=10), say_hello(daemon, "by")
@@ -391,6 +449,31 @@ def test_a_certificate_that_cannot_be_used_leaves_the_old_one(kpid, folder):
     (folder / "server.key").chmod(0o644)
     daemon.reload()
     assert "server.key' can be read or written by everybody" in daemon.log()
+
+
+def test_a_certificate_that_ends_soon_is_told_of_until_there_is_another(kpid, folder):
+    make_certificate(folder, "server", days=3)
+    daemon = kpid(f'ingest:\n  - {{ protocol: influx, listen: "http:127.0.0.1:0", {tls(folder)} }}\n')
+    words = f"certificate '{folder}/server.crt' expires in less than 3 days, on 20"
+    assert daemon.log().count(words) == 1
+    daemon.reload()
+    assert daemon.log().count(words) == 2  # once each time that it is loaded
+    assert write(daemon.port("http"), "--cacert", folder / "ca.crt", scheme="https")[0] == 204
+    shown = f"certificate '{folder}/server.crt' expires on 20"
+    for command in ("ingest", "status"):
+        assert daemon.kpictl(command).stdout.count(shown) == 1
+        [certificate] = daemon.ask(command)["certificates"]
+        assert certificate["is_expiring"] and not certificate["is_expired"]
+    gauge = next(line for line in daemon.get("/metrics")[1].splitlines()
+                 if line.startswith("kpid_certificate_expires_seconds "))
+    assert 0 < int(gauge.split()[1]) - time.time() <= 3 * 86400
+
+    make_certificate(folder, "server")
+    daemon.reload()
+    assert daemon.log().count("certificate '") == 2
+    for command in ("ingest", "status"):
+        assert "certificate '" not in daemon.kpictl(command).stdout
+        assert not daemon.ask(command)["certificates"][0]["is_expiring"]
 
 
 def test_who_never_ends_a_handshake_is_sent_away(kpid, folder):

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from conftest import BUILD, TICK, wait_until
+from conftest import BUILD, SECRET, TICK, wait_until
 
 BODY = """
 ingest: [ { protocol: statsd, listen: "udp:127.0.0.1:0" } ]
@@ -312,3 +312,38 @@ def test_verify_finds_nothing_in_what_is_right_and_what_is_wrong_in_the_rest(kpi
     done = offline("verify", daemon.folder / "data")
     assert done.returncode == 0 and done.stdout.startswith("0 found wrong"), done
     assert offline("verify", tmp_path / "nowhere").returncode == 4
+
+
+ALERTING = """
+ingest: [ { protocol: statsd, listen: "udp:127.0.0.1:0" } ]
+schedules: { often: every 1s }
+metrics: { queue: { type: gauge }, idle: { type: gauge } }
+kpis:
+  queue: { value: last(queue), target: { at_most: 10 }, evaluate: often, hooks: [ pager ] }
+hooks:
+  pager: { type: webhook, url: "http://127.0.0.1:1/", secrets: [ { env: HOOK_SECRET } ], allow_http: true }
+"""
+
+
+def test_verify_counts_the_records_of_every_layer(kpid, tmp_path):
+    daemon = kpid(ALERTING, environment={"HOOK_SECRET": SECRET})
+    daemon.kpictl("token", "add", "dashboard", "--role", "viewer")
+    daemon.kpictl("push", "queue=99")
+    wait_until(lambda: any(hook["pending"] == 1 for hook in daemon.ask("hooks")["hooks"]), "a message that waits")
+    found = daemon.ask("verify")
+    assert found["found"] == 0, found["findings"]
+    records = found["records"]
+    assert {name: records[name] for name in records if name != "figures"} == {
+        "alert_state": 1, "outbox": 1, "event": 1, "hook": 1, "schedule": 1, "declared": 2, "tokens": 1
+    }
+    assert found["rows"] > sum(records.values())
+    said = daemon.kpictl("verify").stdout
+    assert said.startswith("0 found wrong in 1 series") and " records and " in said, said
+
+    daemon.kpictl("backup", tmp_path / "b")
+    assert daemon.stop() == 0
+    assert offline("restore", tmp_path / "b", "--to", tmp_path / "restored").returncode == 0
+    for data in (daemon.folder / "data", tmp_path / "restored"):
+        alone = json.loads(offline("verify", data, "--json").stdout)
+        assert alone["found"] == 0, alone["findings"]
+        assert {**alone["records"], "figures": 0} == {**records, "figures": 0}

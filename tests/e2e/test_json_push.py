@@ -89,6 +89,18 @@ def test_what_is_sent_again_counts_once(kpid):
     assert ledger["stored"] == 3 and ledger["dropped"] == {"duplicate": 3, "conflict": 2}
 
 
+def test_beside_a_key_an_id_is_not_remembered(kpid):
+    daemon = kpid(BODY)
+    key = ["-H", "Idempotency-Key: batch-1"]
+    row = of({"name": "orders", "value": 10, "id": "row-1"})
+    for _ in range(2):
+        assert push(daemon, row, *key)[0] == 200
+    assert daemon.value("sum(orders)") == 10
+    for _ in range(2):
+        assert push(daemon, row)[0] == 200  # the first time that this id comes alone
+    assert daemon.value("sum(orders)") == 20
+
+
 def test_what_json_makes_the_most_of_is_refused(kpid):
     daemon = with_limits(kpid(BODY, start=False), "body: 128M")
     for body in (b"[" * 20_000_000, b'{"samples":[' + b"[" * 1_000_000,

@@ -54,11 +54,44 @@ def test_series_beyond_the_limit_of_a_metric_join_other_and_totals_stay(kpid):
     wait_until(lambda: made.ask("ingest")["offenders"], "the offender to be shown")
     wait_until(lambda: made.ask("ingest")["offenders"][0]["samples"] == 3000, "all of its samples")
     offenders = made.ask("ingest")["offenders"]
-    assert offenders == [{"metric": "orders", "limit": "series_per_metric", "series": 10, "samples": 3000}]
+    assert offenders == [{"metric": "orders", "limit": "series_per_metric", "allowed": 10, "series": 10,
+                          "samples": 3000, "refused": 0}]
     text = made.kpictl("ingest").stdout
-    assert "orders: 3000 samples joined __other__, over server.limits.series_per_metric" in text
+    assert "orders: 3000 samples joined __other__, over server.limits.series_per_metric = 10 with 10 active" in text
     assert "over_series_limit" in made.log()
     assert "kpid_samples_over_limit_total 3000" in made.get("/metrics")[1]
+
+
+def test_a_metric_has_a_limit_of_its_own_that_a_reload_changes(kpid):
+    body = LISTENERS + "metrics: { orders: { type: counter, max_series: 3 } }\n"
+    made = limited(kpid(body, start=False), series_per_metric=4)
+    send(made, [f"orders:{i}|c|#n:{i}" for i in range(1, 6)] + [f"visits:1|c|#n:{i}" for i in range(4)])
+    settled(made, 9)
+    assert made.value("sum(orders)") == 15
+    assert made.value('sum(orders{__other__="true"})') == 4 + 5
+    assert made.value("sum(visits)") == 4
+    assert made.value('sum(visits{__other__="true"})') in (None, 0)
+    wait_until(lambda: made.ask("ingest")["offenders"], "the offender to be shown")
+    assert made.ask("ingest")["offenders"] == [
+        {"metric": "orders", "limit": "max_series", "allowed": 3, "series": 3, "samples": 2, "refused": 0}]
+    assert "orders: 2 samples joined __other__, over metrics.orders.max_series = 3 with 3 active series" in \
+        made.kpictl("ingest").stdout
+    made.config_path.write_text(made.config_path.read_text().replace("max_series: 3", "max_series: 6"))
+    made.reload()
+    sent = [9]
+
+    def has_room():
+        send(made, ["orders:1|c|#n:5"])
+        sent[0] += 1
+        settled(made, sent[0])
+        return made.value('sum(orders{n="5"})') is not None
+
+    wait_until(has_room, "the series to be made")
+    send(made, ["orders:1|c|#n:6", "visits:1|c|#n:7"])
+    settled(made, sent[0] + 2)
+    assert made.value('sum(orders{n="6"})') == 1  # more than others have
+    assert made.value("sum(orders)") == 15 + sent[0] - 9 + 1
+    assert made.value('sum(visits{__other__="true"})') == 1
 
 
 def test_a_label_with_too_many_values_refuses_only_new_ones(kpid):

@@ -14,7 +14,7 @@ import statsd
 
 from conftest import wait_until
 from influx_rounds import free_port
-from real_clients import Program, node
+from real_clients import Program, node, packages
 from remote_write import double, number, text, varint
 
 
@@ -72,14 +72,21 @@ def test_python3_statsd(kpid, monkeypatch, transport):
 # --- DogStatsD ------------------------------------------------------------------------------------
 
 DOGSTATSD = """
-ingest: [ { protocol: dogstatsd, listen: "udp:127.0.0.1:0" }, { protocol: dogstatsd, listen: "tcp:127.0.0.1:0" } ]
+ingest: [ { protocol: dogstatsd, listen: "udp:127.0.0.1:0" }, { protocol: dogstatsd, listen: "tcp:127.0.0.1:0" },
+          { protocol: dogstatsd, listen: "unixgram:FOLDER/dogstatsd.sock" } ]
 """
 
 
-@pytest.mark.parametrize("transport, buffer", [("udp", 0), ("udp", 1432), ("tcp", 8192)])
-def test_hot_shots(kpid, transport, buffer):
-    daemon = kpid(DOGSTATSD)
-    wait_stored(daemon, transport, int(node("hot_shots.js", daemon.port(transport), transport, buffer)))
+@pytest.mark.parametrize("transport, buffer", [("udp", 0), ("udp", 1432), ("tcp", 8192), ("unixgram", 8192)])
+def test_hot_shots(kpid, tmp_path, transport, buffer):
+    daemon = kpid(DOGSTATSD.replace("FOLDER", str(tmp_path)))
+    if transport != "unixgram":
+        to = daemon.port(transport), transport
+    elif any((packages() / "unix-dgram").glob("build/Release/*.node")):
+        to = tmp_path / "dogstatsd.sock", "uds"
+    else:
+        pytest.skip("unix-dgram could not be compiled: it needs a C++ compiler and the headers of Node")
+    wait_stored(daemon, transport, int(node("hot_shots.js", *to, buffer)))
     for expression, value in [
             ("sum(shop.hits)", 13), ('sum(shop.hits{plan="pro"})', 4), ('sum(shop.hits{plan="free"})', 10),
             ('sum(shop.hits{service="web"})', 13), ("sum(shop.sampled)", 6),

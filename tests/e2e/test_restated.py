@@ -34,19 +34,26 @@ def restated(receiver, kpi):
     return [event["data"] for event in receiver.events("kpi.period.restated") if event["data"]["kpi"] == kpi]
 
 
-def count_restated(daemon):
+def count(daemon, name):
     """Since it was started."""
     _, text = daemon.get("/metrics")
-    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("kpid_periods_restated_total "))
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"kpid_{name}_total "))
 
 
-def wait_for_restated(daemon, count):
-    wait_until(lambda: count_restated(daemon) >= count, f"{count} restated periods")
-    assert count_restated(daemon) == count
+def wait_for_restated(daemon, wanted):
+    wait_until(lambda: count(daemon, "periods_restated") >= wanted, f"{wanted} restated periods")
+    assert count(daemon, "periods_restated") == wanted
+
+
+def wait_for_looks(daemon, kpis):
+    """What comes from now on is later than the look that each KPI had when kpid started: none is under way,
+    which would find a sample now, or at the first one take it for what was always there."""
+    wait_until(lambda: count(daemon, "period_looks") >= kpis, f"a look at {kpis} KPIs")
 
 
 def test_a_late_sample_that_turns_a_verdict_is_told_with_both_figures(kpid, receiver):
     daemon = kpid(body(OFTEN, leads="at_least: 100"), environment=environment(receiver))
+    wait_for_looks(daemon, 1)
     send(daemon, leads=83)  # yesterday was evaluated already: nobody had heard of leads
     wait_for_restated(daemon, 1)
     assert wait_until(lambda: told(receiver, "leads", "firing"), "yesterday's miss")[0]["value"] == 83
@@ -68,11 +75,12 @@ def test_a_late_sample_that_turns_a_verdict_is_told_with_both_figures(kpid, rece
 
 def test_a_kill_between_a_sample_and_its_evaluation_loses_and_repeats_nothing(kpid, receiver):
     daemon = kpid(body(RARELY, leads="at_least: 100", fence="at_least: 1"), environment=environment(receiver))
-    wait_until(lambda: daemon.get("/api/v1/kpis/fence")[1].count('"last_run":null') == 0, "the run at the start")
+    wait_for_looks(daemon, 2)
 
     def restart():
         daemon.kill()
         daemon.start()
+        wait_for_looks(daemon, 2)
 
     send(daemon, leads=83, fence=1)
     restart()

@@ -6,6 +6,7 @@ import threading
 import urllib.error
 import urllib.request
 
+import native_client
 from conftest import BUILD, PATIENCE, TICK
 from test_limits import LISTENERS, limited, send
 
@@ -98,6 +99,32 @@ def test_a_flood_is_cut_and_said_to_be(kpid):
     sender.join()
     assert len(done.stdout.splitlines()) == 250
     assert "more samples are not shown" in done.stderr
+
+
+def test_examples_are_escaped_once(kpid, tmp_path):
+    body = LISTENERS + f'  - {{ protocol: native, listen: "unix:{tmp_path}/native.sock" }}\n'
+    made = kpid(body)
+
+    def all_three():
+        send(made, ['bro\x02ken "one"'])
+        request = urllib.request.Request(f"http://127.0.0.1:{made.port('http')}/write?db=x", b"non\x02sense")
+        try:
+            urllib.request.urlopen(request, timeout=PATIENCE).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+        made.native.ask(native_client.Batch(made.native.sequence).add("a\x01b"))
+        made.native.sequence += 1
+
+    made.native = native_client.Connection(made.folder / "native.sock", b"0123456789abcdef", 1)
+    made.native.sequence = 1
+    shown = {one["example"] for one in samples(made, "-n", "6", "--rejected", send_it=all_three)}
+    wanted = {"bro\\x02ken \\x22one\\x22", "non\\x02sense",
+              "a\\x01b: the metric's name is not UTF-8, or holds 0x00 or 0x01"}
+    assert shown == wanted
+    kept = {one["example"] for listener in made.ask("ingest")["listeners"] for one in listener["examples"]}
+    assert kept == wanted
+    for example in wanted:
+        assert f'example="{example}"' in made.log(), example
 
 
 def test_wrong_usage_is_said(kpid):

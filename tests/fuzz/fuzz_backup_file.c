@@ -19,10 +19,9 @@ static void read_items(struct backup_reader *reader)
     while (backup_reader_next(reader, &item, &err) && item.kind != BACKUP_END) {
         assert(reader->at > before && reader->at <= reader->size);
         before = reader->at;
-        enum database data;
-        uint64_t number = 0;
-        (void)backup_part_of(DATABASE_RUNS, item.key, &data, &number);
-        (void)backup_part_of(DATABASE_PARTITIONS, item.key, &data, &number);
+        struct backup_place place;
+        (void)backup_part_of(DATABASE_RUNS, item.key, &place);
+        (void)backup_part_of(DATABASE_PARTITIONS, item.key, &place);
     }
 }
 

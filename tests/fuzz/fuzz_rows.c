@@ -32,7 +32,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 /* In this order for good: the corpus names them by their places. */
 static const enum database DATABASES_READ[] = {
-    DATABASE_META,     DATABASE_SERIES,   DATABASE_METRICS,    DATABASE_RUNS,
+    DATABASE_META,     DATABASE_SERIES,   DATABASE_SEEN,       DATABASE_RUNS,
     DATABASE_JOURNAL,  DATABASE_RUN,      DATABASE_PARTITIONS, DATABASE_MINUTES,
     DATABASE_QUARTERS, DATABASE_DAYS,     DATABASE_CALENDARS,  DATABASE_DAY_BOUNDS,
     DATABASE_KEPT,     DATABASE_GARBAGE,  DATABASE_REMOVED,    DATABASE_INDEX_RUNS,
@@ -166,10 +166,9 @@ static void read_names(struct read_txn *txn)
     struct error err = ERROR_EMPTY;
     struct removed removed;
     struct index_runs runs;
-    struct metric_count count;
+    struct metric_count count = {0};
     struct guard guard = {.mark = 0};
     const struct guard_now now = {.wall = INT64_C(1790000000000), .boot = 1000};
-    bool found = false;
     uint32_t last = 0;
     struct str key;
 
@@ -178,7 +177,7 @@ static void read_names(struct read_txn *txn)
     require_words(removed_last(txn, &last, &err), &err);
     require_words(index_runs_read(&runs, txn, &err), &err);
     index_runs_fini(&runs);
-    require_words(metric_table_find(txn, STR("m"), &count, &found, &err), &err);
+    require_words(metric_index_count(txn, STR("m"), &count, &err), &err);
     for (uint32_t id = 0; id < 3; id++)
         (void)catalog_key(txn, id, &key);
     guard_open(&guard, txn, &now);

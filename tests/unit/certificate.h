@@ -38,8 +38,12 @@ static inline void certificate_extend(X509 *certificate, int nid, const char *va
     X509_EXTENSION_free(extension);
 }
 
-/* FOLDER/NAME.crt and FOLDER/NAME.key. `issuer` NULL: signed by itself, an authority. */
-static inline void certificate_make(const char *folder, const char *name, const char *issuer)
+enum { CERTIFICATE_DAY_S = 86400, CERTIFICATE_LIFE_S = 90 * CERTIFICATE_DAY_S };
+
+/* FOLDER/NAME.crt and FOLDER/NAME.key, for so many seconds from now on. `issuer` NULL: signed by
+ * itself, an authority. */
+static inline void certificate_make_until(const char *folder, const char *name, const char *issuer,
+                                          long life_s)
 {
     static long serial = 1;
     EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -50,8 +54,8 @@ static inline void certificate_make(const char *folder, const char *name, const 
 
     assert_int_equal(X509_set_version(certificate, 2), 1);
     assert_int_equal(ASN1_INTEGER_set(X509_get_serialNumber(certificate), serial++), 1);
-    assert_non_null(X509_gmtime_adj(X509_getm_notBefore(certificate), -3600));
-    assert_non_null(X509_gmtime_adj(X509_getm_notAfter(certificate), 86400));
+    assert_non_null(X509_gmtime_adj(X509_getm_notBefore(certificate), -CERTIFICATE_LIFE_S));
+    assert_non_null(X509_gmtime_adj(X509_getm_notAfter(certificate), life_s));
     assert_int_equal(X509_set_pubkey(certificate, key), 1);
     assert_int_equal(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
                                                 (const unsigned char *)name, -1, -1, 0),
@@ -83,4 +87,9 @@ static inline void certificate_make(const char *folder, const char *name, const 
     }
     EVP_PKEY_free(key);
     X509_free(certificate);
+}
+
+static inline void certificate_make(const char *folder, const char *name, const char *issuer)
+{
+    certificate_make_until(folder, name, issuer, CERTIFICATE_LIFE_S);
 }

@@ -343,41 +343,41 @@ enum kpid_result kpid_client_add(struct kpid_client *client, const struct kpid_s
     return KPID_OK;
 }
 
-static struct kpid_sample sample_of(const char *name, const struct kpid_label *labels,
-                                    size_t label_count, enum kpid_kind kind)
+static enum kpid_result add_value(struct kpid_client *client, const char *name,
+                                  const struct kpid_label *labels, size_t label_count,
+                                  enum kpid_kind kind, double value)
 {
-    return (struct kpid_sample){
-        .name = name, .labels = labels, .label_count = label_count, .kind = kind};
+    const struct kpid_sample sample = {
+        .name = name, .labels = labels, .label_count = label_count, .kind = kind, .value = value};
+
+    return kpid_client_add(client, &sample);
 }
 
 enum kpid_result kpid_client_count(struct kpid_client *client, const char *name,
                                    const struct kpid_label *labels, size_t label_count,
                                    double increment)
 {
-    struct kpid_sample sample = sample_of(name, labels, label_count, KPID_COUNTER);
-
-    sample.value = increment;
-    return kpid_client_add(client, &sample);
+    return add_value(client, name, labels, label_count, KPID_COUNTER, increment);
 }
 
 enum kpid_result kpid_client_gauge(struct kpid_client *client, const char *name,
                                    const struct kpid_label *labels, size_t label_count,
                                    double level)
 {
-    struct kpid_sample sample = sample_of(name, labels, label_count, KPID_GAUGE);
-
-    sample.value = level;
-    return kpid_client_add(client, &sample);
+    return add_value(client, name, labels, label_count, KPID_GAUGE, level);
 }
 
 enum kpid_result kpid_client_gauge_add(struct kpid_client *client, const char *name,
                                        const struct kpid_label *labels, size_t label_count,
                                        double change)
 {
-    struct kpid_sample sample = sample_of(name, labels, label_count, KPID_GAUGE);
+    const struct kpid_sample sample = {.name = name,
+                                       .labels = labels,
+                                       .label_count = label_count,
+                                       .kind = KPID_GAUGE,
+                                       .form = KPID_CHANGE,
+                                       .value = change};
 
-    sample.value = change;
-    sample.form = KPID_CHANGE;
     return kpid_client_add(client, &sample);
 }
 
@@ -385,19 +385,19 @@ enum kpid_result kpid_client_observe(struct kpid_client *client, const char *nam
                                      const struct kpid_label *labels, size_t label_count,
                                      double value)
 {
-    struct kpid_sample sample = sample_of(name, labels, label_count, KPID_DISTRIBUTION);
-
-    sample.value = value;
-    return kpid_client_add(client, &sample);
+    return add_value(client, name, labels, label_count, KPID_DISTRIBUTION, value);
 }
 
 enum kpid_result kpid_client_unique(struct kpid_client *client, const char *name,
                                     const struct kpid_label *labels, size_t label_count,
                                     const char *member)
 {
-    struct kpid_sample sample = sample_of(name, labels, label_count, KPID_UNIQUE);
+    const struct kpid_sample sample = {.name = name,
+                                       .labels = labels,
+                                       .label_count = label_count,
+                                       .kind = KPID_UNIQUE,
+                                       .member = member};
 
-    sample.member = member;
     return kpid_client_add(client, &sample);
 }
 
@@ -405,10 +405,7 @@ enum kpid_result kpid_client_score(struct kpid_client *client, const char *name,
                                    const struct kpid_label *labels, size_t label_count,
                                    double score)
 {
-    struct kpid_sample sample = sample_of(name, labels, label_count, KPID_SCORE);
-
-    sample.value = score;
-    return kpid_client_add(client, &sample);
+    return add_value(client, name, labels, label_count, KPID_SCORE, score);
 }
 
 /* --- sending ----------------------------------------------------------------------------------

@@ -104,11 +104,19 @@ static void print_offenders(const json_t *answer)
 
     json_array_foreach(json_object_get(answer, "offenders"), i, offender)
     {
+        const char *metric = field_text(offender, "metric", "");
         const char *label = field_text(offender, "label", "");
-        (void)printf("%s: %lld samples joined __other__, over server.limits.%s%s%s with %lld "
+        const char *limit = field_text(offender, "limit", "");
+        bool is_own = strcmp(limit, "max_series") == 0;
+        long long refused = field_count(offender, "refused");
+        char totals[64] = "";
+        if (refused > 0)
+            (void)snprintf(totals, sizeof totals, ", %lld totals were refused", refused);
+        (void)printf("%s: %lld samples joined __other__%s, over %s%s.%s = %lld%s%s with %lld "
                      "active series\n",
-                     field_text(offender, "metric", ""), field_count(offender, "samples"),
-                     field_text(offender, "limit", ""), label[0] == '\0' ? "" : " of label ", label,
+                     metric, field_count(offender, "samples"), totals,
+                     is_own ? "metrics." : "server.limits", is_own ? metric : "", limit,
+                     field_count(offender, "allowed"), label[0] == '\0' ? "" : " of label ", label,
                      field_count(offender, "series"));
     }
 }
@@ -133,6 +141,9 @@ static void print_ledger(const json_t *answer)
         print_reasons(listener, "rejected");
         print_reasons(listener, "dropped");
         print_clients(listener);
+        if (json_is_true(json_object_get(listener, "inherited")))
+            (void)printf("%s %s: inherited socket\n", field_text(listener, "protocol", ""),
+                         field_text(listener, "listen", ""));
         if (field_count(listener, "connections_denied") > 0)
             (void)printf("%s %s: denied %lld connections\n", field_text(listener, "protocol", ""),
                          field_text(listener, "listen", ""),
@@ -140,6 +151,7 @@ static void print_ledger(const json_t *answer)
     }
     print_tokens(answer);
     print_offenders(answer);
+    print_certificates(answer);
     (void)printf("%lld series, %lld of them active in the last 24 hours\n",
                  field_count(answer, "series"), field_count(answer, "active_series"));
     listing_free(listing);

@@ -111,6 +111,7 @@ static void print_table(const json_t *answer)
         (void)printf("no KPIs: add some under 'kpis:' in kpid.yaml\n");
     else
         listing_print(listing);
+    print_certificates(answer);
     (void)printf("data as of %s\n",
                  newest == NULL ? "never: no samples yet" : kpi_time_text(calendar, newest, as_of));
     calendar_free(calendar);

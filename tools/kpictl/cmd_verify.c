@@ -9,6 +9,7 @@
 #include "offline.h"
 #include "store/verify_json.h"
 #include "task.h"
+#include "web/record_tables.h"
 
 enum { TOLD_MAX = 100 };
 
@@ -18,6 +19,19 @@ static void show_progress(const json_t *task)
 {
     (void)fprintf(stderr, "\rstep %lld of %lld ", field_count(task, "step"),
                   field_count(task, "steps"));
+}
+
+static long long count_records(const json_t *result)
+{
+    long long count = 0;
+    const char *table = NULL;
+    json_t *value = NULL;
+
+    json_object_foreach(json_object_get(result, "records"), table, value)
+    {
+        count += json_integer_value(value);
+    }
+    return count;
 }
 
 /* 1 when something is wrong. */
@@ -39,11 +53,12 @@ static enum exit_code print_result(const struct invocation *invocation, const js
     }
     if ((long long)i < found)
         (void)printf("and %lld more\n", found - (long long)i);
+    long long records = count_records(result);
     (void)printf("%lld found wrong in %lld series, %lld cells of %lld runs, %lld points of %lld "
-                 "partitions\n",
+                 "partitions, %lld records and %lld other rows\n",
                  found, field_count(result, "series"), field_count(result, "cells"),
                  field_count(result, "runs"), field_count(result, "points"),
-                 field_count(result, "partitions"));
+                 field_count(result, "partitions"), records, field_count(result, "rows") - records);
     return found > 0 ? EXIT_FINDING : EXIT_DONE;
 }
 
@@ -72,8 +87,11 @@ static json_t *verify_directory(const char *directory, struct error *err)
     struct store *store = store_open(&options, err);
     if (store == NULL)
         return NULL;
-    const struct verify_options verify = {
-        .told_max = TOLD_MAX, .on_finding = on_finding, .arg = &items};
+    const struct verify_options verify = {.told_max = TOLD_MAX,
+                                          .tables = RECORD_TABLES,
+                                          .table_count = RECORD_TABLE_COUNT,
+                                          .on_finding = on_finding,
+                                          .arg = &items};
     if (verify_store(store, &verify, &counts, err)) {
         struct json json = json_to(&body);
         json_open(&json, '{');

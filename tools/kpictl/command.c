@@ -1,5 +1,6 @@
 #include "command.h"
 
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -313,6 +314,21 @@ bool option_number(const struct invocation *invocation, const char *name, long m
     }
     *out = (long)number;
     return true;
+}
+
+void print_certificates(const struct json_t *answer)
+{
+    size_t i = 0;
+    json_t *certificate = NULL;
+
+    json_array_foreach(json_object_get(answer, "certificates"), i, certificate)
+    {
+        if (json_is_true(json_object_get(certificate, "is_expiring")))
+            (void)printf("certificate '%s' %s %s\n", field_text(certificate, "file", ""),
+                         json_is_true(json_object_get(certificate, "is_expired")) ? "expired on"
+                                                                                  : "expires on",
+                         field_text(certificate, "expires_at", ""));
+    }
 }
 
 enum exit_code ask_and_print(const struct invocation *invocation, const char *path,

@@ -100,6 +100,9 @@ typedef void (*print_answer_fn)(const struct json_t *answer);
 enum exit_code ask_and_print(const struct invocation *invocation, const char *path,
                              const char *body, print_answer_fn print);
 
+/* Those that have expired, or will soon: a line each. */
+void print_certificates(const struct json_t *answer);
+
 /* An option that is a whole number from `min` to `max`; `*out` is left alone when it is not given.
  * False, with words on stderr, when it is something else. */
 bool option_number(const struct invocation *invocation, const char *name, long min, long max,

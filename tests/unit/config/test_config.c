@@ -376,38 +376,95 @@ static void what_is_not_built_makes_drafts_with_a_reason(void **state)
 {
     (void)state;
     struct config *config = load_good(
-        "metrics: { up: { type: counter, reset: cumulative } }\n"
         "kpis:\n"
         "  a: { value: sum(x), window: 90d }\n"
         "  b: { value: sum(x), period: fiscal_year }\n"
-        "  c: sum(up)\n"
         "  d: { value: sum(x), target: { at_least: 1, path: { steps: { FY2026-Q1: 1 } } } }\n"
         "  e: { value: sum(x), target: { at_least: 1 }, for: 3 business days }\n"
         "  f: { value: sum(x), target: { between: [ 1, 2 ] }, text: \"{{p_hit}}\" }\n",
-        "kpid.yaml:1:33: warning: metrics.up.reset: reset cumulative is not built yet: KPIs of "
-        "this metric are drafts\n"
-        "kpid.yaml:3:23: warning: kpis.a.window: window is not built yet: this KPI is a draft\n"
-        "kpid.yaml:4:23: warning: kpis.b.period: period fiscal_year is not built yet: this KPI is "
+        "kpid.yaml:2:23: warning: kpis.a.window: window is not built yet: this KPI is a draft\n"
+        "kpid.yaml:3:23: warning: kpis.b.period: period fiscal_year is not built yet: this KPI is "
         "a draft\n"
-        "kpid.yaml:6:46: warning: kpis.d.target.path: path is not built yet: this target is a "
+        "kpid.yaml:4:46: warning: kpis.d.target.path: path is not built yet: this target is a "
         "draft\n"
-        "kpid.yaml:7:48: warning: kpis.e.for: for 3 business days is not built yet: this rule "
+        "kpid.yaml:5:48: warning: kpis.e.for: for 3 business days is not built yet: this rule "
         "never fires\n"
-        "kpid.yaml:8:33: warning: kpis.f.target.between: between is not built yet: this target is "
+        "kpid.yaml:6:33: warning: kpis.f.target.between: between is not built yet: this target is "
         "a draft\n"
-        "kpid.yaml:8:60: warning: kpis.f.text: {{p_hit}} is not built yet: the default text is "
+        "kpid.yaml:6:60: warning: kpis.f.text: {{p_hit}} is not built yet: the default text is "
         "sent\n");
 
     assert_string_equal(kpi_of(config, "a")->draft_reason, "not built yet: window");
     assert_int_equal(kpi_of(config, "a")->state, KPI_STATE_DRAFT);
     assert_string_equal(kpi_of(config, "b")->draft_reason, "not built yet: period fiscal_year");
-    assert_string_equal(kpi_of(config, "c")->draft_reason,
-                        "not built yet: reset cumulative of metric 'up'");
     assert_string_equal(kpi_of(config, "d")->targets[0].not_built, "not built yet: path");
     assert_string_equal(rule_of(config, "e")->not_built, "not built yet: for 3 business days");
     assert_null(kpi_of(config, "e")->draft_reason);
     assert_string_equal(kpi_of(config, "f")->targets[0].not_built, "not built yet: between");
     config_free(config);
+}
+
+static const struct metric_definition *metric_of(const struct config *config, const char *name)
+{
+    const struct metric_definition *metric = metric_find(&config->metrics, str_of(name));
+
+    assert_non_null(metric);
+    return metric;
+}
+
+static void a_metric_has_a_limit_of_series_of_its_own(void **state)
+{
+    (void)state;
+    struct config *config = load_good("metrics:\n"
+                                      "  orders: { type: counter, max_series: 100000000 }\n"
+                                      "  visits: { type: counter, max_series: 1 }\n"
+                                      "  stock:  { type: gauge }\n",
+                                      "");
+
+    assert_int_equal(metric_of(config, "orders")->max_series, 100000000);
+    assert_int_equal(metric_of(config, "visits")->max_series, 1);
+    assert_int_equal(metric_of(config, "stock")->max_series, 0);
+    assert_ptr_equal(config->series_limits.metrics, &config->metrics);
+    config_free(config);
+    expect_findings(
+        "metrics:\n"
+        "  a: { type: counter, max_series: 0 }\n"
+        "  b: { type: counter, max_series: -5 }\n"
+        "  c: { type: counter, max_series: 100000001 }\n"
+        "  d: { type: counter, max_series: many }\n",
+        "kpid.yaml:2:35: error: metrics.a.max_series: max_series is from 1 to 100000000\n"
+        "kpid.yaml:3:35: error: metrics.b.max_series: '-5' is not a whole number\n"
+        "kpid.yaml:4:35: error: metrics.c.max_series: max_series is from 1 to 100000000\n"
+        "kpid.yaml:5:35: error: metrics.d.max_series: 'many' is not a whole number\n");
+}
+
+static void a_counter_may_be_cumulative(void **state)
+{
+    (void)state;
+    struct config *config = load_good("metrics:\n"
+                                      "  served: { type: counter, reset: cumulative }\n"
+                                      "  orders: { type: counter, reset: delta }\n"
+                                      "  visits: { type: counter }\n"
+                                      "  stock:  { type: gauge, reset: delta }\n"
+                                      "kpis: { a: sum(served) }\n",
+                                      "");
+
+    assert_true(metric_of(config, "served")->counts_up);
+    assert_false(metric_of(config, "orders")->counts_up);
+    assert_false(metric_of(config, "visits")->counts_up);
+    assert_int_equal(kpi_of(config, "a")->state, KPI_STATE_ACTIVE);
+    config_free(config);
+    expect_findings(
+        "metrics:\n"
+        "  stock: { type: gauge, reset: cumulative }\n"
+        "  x: { type: untyped, reset: cumulative }\n"
+        "  y: { type: counter, reset: never }\n",
+        "kpid.yaml:2:32: error: metrics.stock.reset: only a counter is cumulative, and the "
+        "type is gauge\n"
+        "kpid.yaml:3:30: error: metrics.x.reset: only a counter is cumulative, and the "
+        "type is untyped\n"
+        "kpid.yaml:4:30: error: metrics.y.reset: unknown reset 'never'\n"
+        "  hint: one of delta, cumulative\n");
 }
 
 static void directions_that_contradict_are_warned_of(void **state)
@@ -712,6 +769,42 @@ static void remove_certificates(void)
     assert_int_equal(rmdir(certificates), 0);
 }
 
+static void a_certificate_that_ends_soon_is_warned_of(void **state)
+{
+    static const struct {
+        long life_s;
+        const char *words; /* NULL: no warning */
+    } cases[] = {
+        {-60, "certificate 'server.crt' has expired, on 20"},
+        {3 * CERTIFICATE_DAY_S - 60, "certificate 'server.crt' expires in less than 3 days, on 20"},
+        {CERTIFICATE_LIFE_S, NULL},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct findings findings = FINDINGS_EMPTY;
+        make_certificates();
+        certificate_make_until(".", "server", "ca", cases[i].life_s);
+        struct config *config =
+            config_load_text(STR("ingest:\n"
+                                 "  - { protocol: statsd, listen: \"tcp:127.0.0.1:1\", "
+                                 "tls: { cert: server.crt, key: server.key } }\n"),
+                             "kpid.yaml", &findings);
+        remove_certificates();
+        assert_non_null(config);
+        assert_int_equal(findings.count, cases[i].words != NULL ? 1 : 0);
+        if (cases[i].words != NULL) {
+            const struct finding *finding = &findings.items[0];
+            assert_int_equal(finding->severity, FINDING_WARNING);
+            assert_int_equal(finding->line, 2);
+            assert_string_equal(finding->key, "ingest[0].tls");
+            assert_memory_equal(finding->text, cases[i].words, strlen(cases[i].words));
+        }
+        config_free(config);
+        findings_fini(&findings);
+    }
+}
+
 static void the_whole_language_loads(void **state)
 {
     struct findings findings = FINDINGS_EMPTY;
@@ -823,6 +916,8 @@ int main(void)
         cmocka_unit_test(metrics_are_declared),
         cmocka_unit_test(tolerance_is_a_share_of_the_smaller_side),
         cmocka_unit_test(what_is_not_built_makes_drafts_with_a_reason),
+        cmocka_unit_test(a_metric_has_a_limit_of_series_of_its_own),
+        cmocka_unit_test(a_counter_may_be_cumulative),
         cmocka_unit_test(directions_that_contradict_are_warned_of),
         cmocka_unit_test(data_is_kept_as_long_as_storage_and_metric_say),
         cmocka_unit_test(series_that_come_no_more_join_other_unless_a_kpi_names_their_metric),
@@ -832,6 +927,7 @@ int main(void)
         cmocka_unit_test(who_may_speak_is_said_by_listener),
         cmocka_unit_test(an_address_that_stays_keeps_those_who_may_speak_there),
         cmocka_unit_test(what_a_reload_cannot_change_is_named),
+        cmocka_unit_test(a_certificate_that_ends_soon_is_warned_of),
         cmocka_unit_test(the_whole_language_loads),
         cmocka_unit_test(the_sample_files_load_without_a_word),
         cmocka_unit_test(an_empty_file_has_the_defaults),

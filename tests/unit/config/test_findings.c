@@ -230,7 +230,8 @@ static void objects_that_contradict_each_other_are_refused(void **state)
          "  - { protocol: statsd, listen: \"udp:127.0.0.1:4\", users: [ root ] }\n"
          "  - { protocol: statsd, listen: \"unix:/y\", users: [ 'no such user' ] }\n"
          "  - { protocol: influx, listen: \"http:127.0.0.1:5\", allow: [] }\n"
-         "  - { protocol: influx, listen: \"http:127.0.0.1:6\", tls: { cert: /none } }\n",
+         "  - { protocol: influx, listen: \"http:127.0.0.1:6\", tls: { cert: /none } }\n"
+         "  - { protocol: statsd, listen: \"unixgram:/z\", users: [ root ] }\n",
          "kpid.yaml:2:59: error: ingest[0].allow[0]: '10.1.0.0/8' is an address in a network, not "
          "a network\n"
          "  hint: write 10.0.0.0/8, or the address alone\n"
@@ -247,7 +248,9 @@ static void objects_that_contradict_each_other_are_refused(void **state)
          "  hint: leave it out, or name networks as 10.0.0.0/8\n"
          "kpid.yaml:9:53: error: ingest[7].tls: 'key' is missing\n"
          "  hint: key: a PEM file: its key, without a password; only the daemon and its group may "
-         "read it\n"},
+         "read it\n"
+         "kpid.yaml:10:48: error: ingest[8].users: users is for Unix streams, as "
+         "unix:/run/kpid/statsd.sock\n"},
         {"calendars: { a: { extends: b }, b: { extends: a } }",
          "kpid.yaml:1:28: error: calendars.a.extends: calendars extend each other more than 8 "
          "deep\n"

@@ -1,5 +1,6 @@
 /* A real ingest with a sink that adds up: what was sent is what is stored, whatever the transport,
  * through reloads and to the end. */
+#include <netinet/udp.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 
@@ -154,6 +155,39 @@ static void the_largest_datagram_is_whole_and_a_larger_one_loses_its_last_line(
     struct ledger total = collector_total(collector);
     assert_int_equal(total.stored, len / 10 + whole);
     assert_int_equal(total.rejected[REJECT_truncated], 1);
+    ingest_free(ingest);
+    collector_free(collector);
+}
+
+/* What a sender lets the kernel cut comes as one piece: each datagram of it has an end of its own,
+ * with or without a newline. */
+static void a_run_of_datagrams_that_comes_in_one_piece_is_cut_apart(void **state)
+{
+    (void)state;
+    enum { EACH = 6, RUN = 40 };
+    const struct listener_config listener = udp_listener();
+    struct ingest_config config = config_for(&listener, 1);
+    struct collector *collector = collector_new();
+    struct ingest *ingest = must_start(collector, 1, &config);
+    const int each = EACH;
+    char bytes[RUN * EACH + 1];
+    int fd = dial(facts_of(ingest, 0).listen);
+
+    assert_int_equal(setsockopt(fd, SOL_UDP, UDP_SEGMENT, &each, sizeof each), 0);
+    for (int i = 0; i < RUN; i++)
+        memcpy(bytes + i * EACH, i % 2 == 0 ? "aa:1|c" : "b:10|c", EACH);
+    say_bytes(fd, bytes, sizeof bytes - 1);
+    collector_wait(collector, RUN);
+    say(fd, "aa:1|c"
+            "aa:1|c"
+            "c:7|c"); /* the last one is shorter */
+    collector_wait(collector, RUN + 3);
+    (void)close(fd);
+
+    assert_int_equal(collector_total(collector).stored, RUN + 3);
+    assert_true(collector_get(collector, "aa").sum == RUN / 2.0 + 2);
+    assert_true(collector_get(collector, "b").sum == 10 * RUN / 2.0);
+    assert_true(collector_get(collector, "c").sum == 7);
     ingest_free(ingest);
     collector_free(collector);
 }
@@ -633,6 +667,7 @@ int main(void)
         cmocka_unit_test(datagrams_of_every_transport_are_stored),
         cmocka_unit_test(one_bad_line_of_a_datagram_does_not_take_the_others_along),
         cmocka_unit_test(the_largest_datagram_is_whole_and_a_larger_one_loses_its_last_line),
+        cmocka_unit_test(a_run_of_datagrams_that_comes_in_one_piece_is_cut_apart),
         cmocka_unit_test(without_room_the_shard_goes_on_merging),
         cmocka_unit_test(listeners_show_what_they_are_and_count),
         cmocka_unit_test(what_the_kernel_drops_is_shown),

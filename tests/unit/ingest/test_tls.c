@@ -262,6 +262,34 @@ static void a_reload_brings_another_certificate_and_keeps_connections(void **sta
     scene.listener.tls = listener.tls;
 }
 
+static void a_certificate_that_ends_soon_is_known(void **state)
+{
+    static const struct {
+        long life_s;
+        bool is_expiring;
+    } cases[] = {
+        {-CERTIFICATE_DAY_S, true},
+        {-1, true},
+        {TLS_EXPIRING_DAYS * CERTIFICATE_DAY_S - 60, true},
+        {TLS_EXPIRING_DAYS * CERTIFICATE_DAY_S + 60, false},
+        {CERTIFICATE_LIFE_S, false},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        wall_ms before = clock_wall();
+        certificate_make_until(scene.folder, "server", "ca", cases[i].life_s);
+        wall_ms after = clock_wall();
+        struct tls *tls = must_load("ca");
+        wall_ms life = cases[i].life_s * (wall_ms)MS_PER_SECOND;
+        assert_true(tls_expires_at(tls) > before + life - MS_PER_SECOND);
+        assert_true(tls_expires_at(tls) <= after + life);
+        assert_int_equal(tls_is_expiring(tls, after), cases[i].is_expiring);
+        assert_string_equal(tls_certificate(tls), path_of(3, "server", "crt"));
+        tls_release(tls);
+    }
+}
+
 static void files_that_cannot_be_used_are_named(void **state)
 {
     static const struct {
@@ -408,6 +436,7 @@ int main(void)
         SCENE_TEST(a_client_needs_a_certificate_where_one_is_asked_for),
         SCENE_TEST(who_only_connects_is_no_connection_and_ends_with_the_listener),
         SCENE_TEST(a_reload_brings_another_certificate_and_keeps_connections),
+        SCENE_TEST(a_certificate_that_ends_soon_is_known),
         SCENE_TEST(files_that_cannot_be_used_are_named),
         SCENE_TEST(connections_of_other_networks_are_closed_and_counted),
         SCENE_TEST(datagrams_of_other_networks_are_received_and_rejected),

@@ -165,6 +165,7 @@ static void a_late_sample_restates_the_day_it_belongs_to(void **state)
     struct stage *stage = *state;
     struct scene *scene = stage->scene;
     uint64_t counted = COUNTER_GET(periods_restated);
+    uint64_t looks = COUNTER_GET(period_looks);
 
     (void)define(stage, "signups", "sum(signup)", "", PERIOD_DAY);
     sample(scene, METRIC_COUNTER, "signup", "", 83, "2026-10-12T10:00");
@@ -181,6 +182,7 @@ static void a_late_sample_restates_the_day_it_belongs_to(void **state)
     sample(scene, METRIC_COUNTER, "signup", "", 1, "2026-10-13T09:02");
     assert_int_equal(look(stage, "2026-10-13T09:03"), 0);
     assert_int_equal(COUNTER_GET(periods_restated) - counted, 1);
+    assert_int_equal(COUNTER_GET(period_looks) - looks, 5); /* each has ended */
     assert_int_equal(stage->failures, 0);
 }
 

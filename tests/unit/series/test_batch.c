@@ -451,6 +451,75 @@ static void over_the_limit_totals_are_refused_and_the_rest_joins_other(void **st
     }
 }
 
+/* FIG-23: whatever the protocol calls them, and whatever their weight is. */
+static void samples_of_a_cumulative_counter_are_totals(void **state)
+{
+    static const struct {
+        enum metric_kind kind;
+        double value;
+        wall_ms at;
+        enum reject_reason reason;
+    } cases[] = {
+        {METRIC_COUNTER, 100, NOW, REJECT_NONE},
+        {METRIC_UNTYPED, 160.5, NOW - 10, REJECT_NONE},
+        {METRIC_GAUGE, 0, NOW, REJECT_NONE},
+        {METRIC_COUNTER, -1, NOW, REJECT_bad_number},
+        {METRIC_COUNTER, 1, NOW + 2 * MS_PER_HOUR, REJECT_bad_time},
+    };
+    struct scene *scene = *state;
+    struct metric_definition served = {
+        .name = "served", .has_kind = true, .kind = METRIC_COUNTER, .counts_up = true};
+    struct batch *batch = batch_new(&scene->rules);
+    size_t points = 0;
+
+    assert_true(table_add(&scene->metrics.by_name, STR("served"), &served));
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct batch_sample sample = sample_of("served", cases[i].value, cases[i].at);
+        sample.kind = cases[i].kind;
+        sample.weight = 3 * WEIGHT_ONE;
+        assert_int_equal(batch_add(batch, &sample, NOW, i + 1), cases[i].reason);
+    }
+    struct batch_point increment = point_of("served", METRIC_COUNTER, POINT_INCREMENT);
+    assert_int_equal(batch_add_point(batch, &increment, NOW, 9), REJECT_NONE);
+    struct delta *delta = batch_take(batch);
+    assert_int_equal(delta->series_count, 1);
+    assert_int_equal(delta->cell_count, 0);
+    assert_int_equal(delta->point_count, 4);
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        const struct delta_point *point = &delta->points[points];
+        if (cases[i].reason != REJECT_NONE)
+            continue;
+        assert_int_equal(point->form, POINT_CUMULATIVE);
+        assert_true(point->value == cases[i].value && point->at == cases[i].at);
+        assert_int_equal(point->by_arrival, cases[i].at == NOW);
+        assert_true(point->start == WALL_NONE && point->arrival == i + 1);
+        points++;
+    }
+    assert_int_equal(delta->points[points].form, POINT_INCREMENT); /* its sender says so */
+    delta_free(delta);
+}
+
+/* In __other__ they would be many under one tracker (FIG-35). */
+static void over_the_limit_totals_of_samples_are_refused(void **state)
+{
+    struct scene *scene = *state;
+    struct metric_definition served = {
+        .name = "served", .has_kind = true, .kind = METRIC_COUNTER, .counts_up = true};
+    struct batch *batch = batch_new(&scene->rules);
+    const struct label label = {STR("n"), STR("1")};
+    struct batch_sample sample = sample_of("served", 5, NOW);
+
+    scene->rules.series_max = 1;
+    assert_true(table_add(&scene->metrics.by_name, STR("served"), &served));
+    assert_int_equal(add(batch, &sample), REJECT_NONE);
+    sample.labels = &label;
+    sample.label_count = 1;
+    assert_int_equal(add(batch, &sample), REJECT_series_limit);
+    struct delta *delta = batch_take(batch);
+    assert_int_equal(delta->series_count, 1);
+    delta_free(delta);
+}
+
 static void samples_have_weights(void **state) /* FIG-20 */
 {
     struct scene *scene = *state;
@@ -485,6 +554,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(buckets_are_kept_as_they_were_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(over_the_limit_totals_are_refused_and_the_rest_joins_other,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(samples_of_a_cumulative_counter_are_totals, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(over_the_limit_totals_of_samples_are_refused, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(samples_have_weights, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

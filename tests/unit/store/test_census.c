@@ -14,7 +14,21 @@ struct world {
 
 static void limit(struct world *world, uint64_t series, uint64_t per_metric, uint64_t values)
 {
-    const struct series_limits limits = {series, per_metric, values};
+    const struct series_limits limits = {
+        .series = series, .per_metric = per_metric, .label_values = values};
+    census_set_limits(catalog_census(world->fixture.catalog), &limits);
+}
+
+/* A metric's own limit; the table is the caller's. */
+static void limit_own(struct world *world, struct metric_table *table,
+                      struct metric_definition *metric, uint64_t per_metric)
+{
+    const struct series_limits limits = {.per_metric = per_metric, .metrics = table};
+
+    table_fini(&table->by_name);
+    table->by_name = (struct table)TABLE_EMPTY;
+    if (metric->max_series > 0)
+        assert_true(table_add(&table->by_name, str_of(metric->name), metric));
     census_set_limits(catalog_census(world->fixture.catalog), &limits);
 }
 
@@ -357,6 +371,53 @@ static void the_room_hears_of_a_full_metric_and_of_its_series(void **state)
     assert_false(is_full(world, "orders", "plan=d"));
 }
 
+/* In place of the one that all have, whichever is higher; a reload changes it. */
+static void a_metric_may_have_a_limit_of_its_own(void **state)
+{
+    struct world *world = *state;
+    struct metric_table tables[2] = {{.by_name = TABLE_EMPTY}, {.by_name = TABLE_EMPTY}};
+    struct metric_definition orders = {.name = "orders", .max_series = 1};
+    struct metric_definition more = {.name = "orders", .max_series = 3};
+    struct metric_definition none = {.name = "orders"};
+    struct room_offender shown[ROOM_OFFENDERS_MAX];
+
+    limit_own(world, &tables[0], &orders, 2);
+    assert_true(census_has_limits(census_of(world)));
+    assert_own(world, send(world, "orders", "plan=a"), "orders{plan=\"a\"}");
+    struct catalog_series other = send(world, "orders", "plan=b");
+    assert_other(world, other, "orders");
+    assert_own(world, send(world, "visits", "plan=a"), "visits{plan=\"a\"}");
+    assert_own(world, send(world, "visits", "plan=b"), "visits{plan=\"b\"}");
+    assert_other(world, send(world, "visits", "plan=c"), "visits");
+
+    begin(&world->fixture);
+    census_count_other(census_of(world), other.place.metric, 4, 0);
+    commit(&world->fixture);
+    census_tick(census_of(world), world->now, 1000000);
+    assert_int_equal(room_offenders(world->room, shown), 1);
+    assert_string_equal(room_limit_name(shown[0].limit), "max_series");
+    assert_int_equal(shown[0].allowed, 1);
+    work(world);
+    assert_true(is_full(world, "orders", "plan=b"));
+
+    limit_own(world, &tables[1], &more, 2); /* more than others have */
+    census_tick(census_of(world), world->now, 2000000);
+    assert_false(is_full(world, "orders", "plan=b"));
+    assert_int_equal(room_offenders(world->room, shown), 1);
+    assert_int_equal(shown[0].allowed, 3);
+    assert_own(world, send(world, "orders", "plan=b"), "orders{plan=\"b\"}");
+    assert_own(world, send(world, "orders", "plan=c"), "orders{plan=\"c\"}");
+    assert_other(world, send(world, "orders", "plan=d"), "orders");
+
+    limit_own(world, &tables[0], &none, 0);
+    census_tick(census_of(world), world->now, 3000000);
+    assert_own(world, send(world, "orders", "plan=d"), "orders{plan=\"d\"}");
+    assert_false(census_has_limits(census_of(world)));
+    limit(world, 0, 0, 0);
+    for (int i = 0; i < 2; i++)
+        table_fini(&tables[i].by_name);
+}
+
 static void the_worst_offenders_are_shown_first(void **state)
 {
     struct world *world = *state;
@@ -368,7 +429,7 @@ static void the_worst_offenders_are_shown_first(void **state)
         (void)send(world, metric, "plan=a");
         begin(&world->fixture);
         struct catalog_series out = admit(world, metric, "plan=b", true);
-        census_count_other(census_of(world), out.place.metric, i + 1);
+        census_count_other(census_of(world), out.place.metric, i + 1, 0);
         assert_int_equal(census_group(census_of(world))->samples, i + 1);
         (void)catalog_end_group(world->fixture.catalog);
         commit(&world->fixture);
@@ -488,6 +549,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CENSUS_TEST(without_limits_every_series_is_made),
         CENSUS_TEST(beyond_the_limit_of_a_metric_series_join_its_other),
+        CENSUS_TEST(a_metric_may_have_a_limit_of_its_own),
         CENSUS_TEST(beyond_the_limit_of_all_each_metric_has_an_other),
         CENSUS_TEST(a_label_with_too_many_values_refuses_new_values_only),
         CENSUS_TEST(what_a_sender_calls_other_is_never_over_the_limit),

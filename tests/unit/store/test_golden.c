@@ -1,11 +1,14 @@
-/* The stored and sent forms of cells, histograms, sketches, chunks and blocks, byte by byte, in
- * golden_codecs.txt: what one version has written every later one has to read. Lines may be added
- * there; one that changes needs a new version of its form, which reads the old one too. */
+/* The stored and sent forms of cells, histograms, sketches, tallies, rows of trackers, chunks and
+ * blocks, byte by byte, in golden_codecs.txt: what one version has written every later one has to
+ * read. Lines may be added there; one that changes needs a new version of its form, which reads the
+ * old one too. */
 #include <ctype.h>
 #include <xxhash.h>
 
 #include "fixture.h"
+#include "series/batch.h"
 #include "store/partition.h"
+#include "store/tracker_private.h"
 
 /* 2026-05-04T00:00:00Z. */
 #define GOLDEN_MINUTE INT64_C(29630880)
@@ -360,6 +363,207 @@ static void sketches_of_uniques_are_as_in_the_golden_file(void **state)
     expect_no_mismatches();
 }
 
+/* --- what senders have counted --- */
+
+static const double golden_bounds[] = {0.005, 0.25, 1, 2.5};
+static const uint64_t golden_counts[] = {3, 0, 14, 200, 1};
+static const uint64_t golden_sides[] = {1, 0, 0, 7};
+
+static const struct golden_tally {
+    const char *name;
+    struct batch_buckets buckets;
+} tallies[] = {
+    {"empty", {.count = 0}},
+    {"count_and_sum", {.count = 12, .has_sum = true, .sum = 30.25}},
+    {"bounds",
+     {.count = 218,
+      .has_sum = true,
+      .sum = 411.7,
+      .bounds = golden_bounds,
+      .bound_count = 4,
+      .counts = golden_counts}},
+    {"bounds_without_sum",
+     {.count = 218, .bounds = golden_bounds, .bound_count = 4, .counts = golden_counts}},
+    {"bounds_with_extremes",
+     {.count = 218,
+      .has_sum = true,
+      .sum = 411.7,
+      .has_extremes = true,
+      .min = 0.0009765625,
+      .max = 7.5,
+      .bounds = golden_bounds,
+      .bound_count = 4,
+      .counts = golden_counts}},
+    {"exponential",
+     {.count = 18,
+      .has_sum = true,
+      .sum = -3.5,
+      .has_extremes = true,
+      .min = -17,
+      .max = 20.125,
+      .is_exponential = true,
+      .scale = 3,
+      .zeros = 2,
+      .positive = {-5, 4, golden_sides},
+      .negative = {9, 4, golden_sides}}},
+    {"exponential_beyond_the_scale",
+     {.count = 8, .is_exponential = true, .scale = 9, .positive = {64, 4, golden_sides}}},
+};
+
+enum { TALLIES = sizeof tallies / sizeof *tallies };
+
+static void encode_tally(const struct batch_buckets *buckets, struct buf *out)
+{
+    struct error err = ERROR_EMPTY;
+    struct tally *tally = tally_new(buckets, &err);
+
+    if (tally == NULL)
+        fail_msg("%s", err.text);
+    tally_encode(tally, out);
+    tally_free(tally);
+}
+
+static void tallies_are_as_in_the_golden_file(void **state)
+{
+    (void)state;
+    struct buf bytes = BUF_EMPTY;
+    struct buf golden = BUF_EMPTY;
+
+    for (size_t i = 0; i < TALLIES; i++) {
+        buf_clear(&bytes);
+        encode_tally(&tallies[i].buckets, &bytes);
+        expect_golden("tally", tallies[i].name, buf_view(&bytes), &golden);
+        struct reader reader = reader_of(buf_view(&golden));
+        struct tally *read = tally_decode(&reader);
+        assert_true(read != NULL && reader.left == 0);
+        buf_clear(&bytes);
+        tally_encode(read, &bytes);
+        assert_true(str_equal(buf_view(&bytes), buf_view(&golden)));
+        tally_free(read);
+    }
+    buf_fini(&bytes);
+    buf_fini(&golden);
+    expect_no_mismatches();
+}
+
+enum { TRACKERS_MAX = 5 };
+
+/* Trackers of a row, in the order of their ids. */
+static const struct golden_tracker {
+    const char *name;
+    struct {
+        uint32_t id;                /* 0: there are no more */
+        wall_ms after, start_after; /* start: WALL_NONE: not said */
+        double value;
+        enum delta_point_form form;
+        wall_ms resets[TRACKER_RESETS]; /* before the point; 0: none */
+        size_t tally;                   /* 1 + index; 0: none */
+    } trackers[TRACKERS_MAX];
+} tracker_rows[] = {
+    {"none", {{.id = 0}}},
+    {"totals",
+     {{.id = 1, .after = 1500, .start_after = WALL_NONE, .value = 100},
+      {.id = 2, .after = 1500, .start_after = -60000, .value = 9007199254740992.0},
+      {.id = 300, .after = 1499, .start_after = -60000, .value = 0.1},
+      {.id = 8191, .after = -3600000, .start_after = 0, .value = 0},
+      {.id = UINT32_MAX, .after = 0, .start_after = WALL_NONE, .value = 1e300}}},
+    {"levels_and_increments",
+     {{.id = 7, .start_after = WALL_NONE, .value = -3, .form = POINT_LEVEL},
+      {.id = 8, .start_after = WALL_NONE, .value = -0.0, .form = POINT_LEVEL},
+      {.id = 9, .start_after = -10000, .value = 17, .form = POINT_INCREMENT},
+      {.id = 10, .after = 1, .start_after = 0, .value = -2.5, .form = POINT_INCREMENT}}},
+    {"resets",
+     {{.id = 4, .after = 10, .start_after = WALL_NONE, .value = 5, .resets = {1}},
+      {.id = 5, .after = 10, .start_after = 9, .value = 0.5, .resets = {1000, 60000, 500000}}}},
+    {"tallies",
+     {{.id = 21, .after = 10, .start_after = -60000, .tally = 3},
+      {.id = 22, .after = 10, .start_after = -60000, .resets = {300}, .tally = 6},
+      {.id = 23, .after = 11, .start_after = 0, .value = 0.3, .form = POINT_INCREMENT, .tally = 1},
+      {.id = 24, .after = 11, .start_after = 0, .value = 1}}},
+};
+
+enum { TRACKER_ROWS = sizeof tracker_rows / sizeof *tracker_rows };
+
+/* `more` is the caller's. */
+static void make_tracker(const struct golden_tracker *row, size_t i, struct tracker *out)
+{
+    const wall_ms start_after = row->trackers[i].start_after;
+    struct buf tally = BUF_EMPTY;
+
+    *out = (struct tracker){.at = GOLDEN_AT + row->trackers[i].after,
+                            .start = start_after == WALL_NONE ? WALL_NONE : GOLDEN_AT + start_after,
+                            .last.value = row->trackers[i].value,
+                            .form = (1U + row->trackers[i].form) & 3U,
+                            .has_tally = row->trackers[i].tally > 0};
+    bool keeps_tally = out->has_tally && row->trackers[i].form == POINT_CUMULATIVE;
+    if (keeps_tally)
+        encode_tally(&tallies[row->trackers[i].tally - 1].buckets, &tally);
+    if (keeps_tally || row->trackers[i].resets[0] != 0) {
+        out->more = memory_alloc(sizeof *out->more + tally.len);
+        out->more->len = tally.len;
+        for (int j = 0; j < TRACKER_RESETS; j++) {
+            wall_ms before = row->trackers[i].resets[j];
+            out->more->reset_at[j] = before == 0 ? WALL_NONE : out->at - before;
+        }
+        if (tally.len > 0)
+            memcpy(out->more->tally, tally.bytes, tally.len);
+    }
+    buf_fini(&tally);
+}
+
+static void expect_same_tracker(const struct tracker *one, const struct tracker *other)
+{
+    assert_int_equal(one->at, other->at);
+    assert_int_equal(one->start, other->start);
+    assert_int_equal(one->last.bits, other->last.bits);
+    assert_int_equal(one->form, other->form);
+    assert_int_equal(one->has_tally, other->has_tally);
+    assert_int_equal(one->more == NULL, other->more == NULL);
+    if (one->more == NULL)
+        return;
+    assert_memory_equal(one->more->reset_at, other->more->reset_at, sizeof one->more->reset_at);
+    assert_int_equal(one->more->len, other->more->len);
+    assert_memory_equal(one->more->tally, other->more->tally, one->more->len);
+}
+
+static void expect_golden_trackers(const struct golden_tracker *row)
+{
+    struct tracker_row_writer writer = {.bytes = BUF_EMPTY};
+    struct tracker made[TRACKERS_MAX];
+    struct buf golden = BUF_EMPTY;
+    struct tracker_row_reader reader;
+    struct tracker read;
+    size_t count = 0;
+
+    tracker_row_begin(&writer);
+    for (; count < TRACKERS_MAX && row->trackers[count].id != 0; count++) {
+        make_tracker(row, count, &made[count]);
+        tracker_row_add(&writer, row->trackers[count].id, &made[count]);
+    }
+    assert_int_equal(writer.bytes.bytes[0], 1);
+    expect_golden("tracker", row->name, buf_view(&writer.bytes), &golden);
+    assert_true(tracker_row_open(&reader, buf_view(&golden)));
+    for (size_t i = 0; i < count; i++) {
+        assert_true(tracker_row_next(&reader, &read));
+        assert_int_equal(reader.id, row->trackers[i].id);
+        expect_same_tracker(&read, &made[i]);
+        free(read.more);
+        free(made[i].more);
+    }
+    assert_false(tracker_row_next(&reader, &read));
+    assert_true(reader.reader.ok && reader.reader.left == 0);
+    buf_fini(&writer.bytes);
+    buf_fini(&golden);
+}
+
+static void trackers_are_as_in_the_golden_file(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TRACKER_ROWS; i++)
+        expect_golden_trackers(&tracker_rows[i]);
+    expect_no_mismatches();
+}
+
 /* All of its cells that fit together, each of a series of its own, over two quarters of an hour. */
 static void expect_golden_chunk(const struct golden_chunk *chunk)
 {
@@ -473,7 +677,7 @@ static void blocks_are_as_in_the_golden_file(void **state)
 static void versions_are_the_known_ones(void **state)
 {
     (void)state;
-    assert_int_equal(STORE_SCHEMA_VERSION, 4);
+    assert_int_equal(STORE_SCHEMA_VERSION, 5);
     assert_int_equal(HISTOGRAM_SCALE_MAX, 6);
     assert_int_equal(HISTOGRAM_BUCKETS_MAX, 2048);
     assert_int_equal(DISTINCT_PRECISION, 14);
@@ -489,6 +693,8 @@ int main(void)
         GOLDEN_TEST(cells_are_as_in_the_golden_file),
         GOLDEN_TEST(histograms_are_as_in_the_golden_file),
         GOLDEN_TEST(sketches_of_uniques_are_as_in_the_golden_file),
+        GOLDEN_TEST(tallies_are_as_in_the_golden_file),
+        GOLDEN_TEST(trackers_are_as_in_the_golden_file),
         GOLDEN_TEST(chunks_are_as_in_the_golden_file),
         GOLDEN_TEST(blocks_are_as_in_the_golden_file),
         GOLDEN_TEST(versions_are_the_known_ones),

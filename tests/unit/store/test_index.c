@@ -379,6 +379,13 @@ static void lists_and_marks_agree_with_what_was_written(void **state)
                 assert_int_equal(list.ids[at++], id);
         }
         assert_int_equal(at, list.count);
+        const size_t limits[] = {0, list.count / 2, list.count - 1, list.count, list.count + 1};
+        for (size_t i = list.count == 0 ? TEST_COUNT(limits) : 0; i < TEST_COUNT(limits); i++) {
+            bool has_more = false;
+            must(fixture, index_has_more(&fixture->txn.reader, &runs, key_of(k), limits[i],
+                                         &has_more, &fixture->err));
+            assert_int_equal(has_more, list.count > limits[i]);
+        }
         for (uint64_t other = 0; other < KEYS; other++) {
             unsigned char *marks = memory_zero(list.count + 1, 1);
             must(fixture, index_mark(&fixture->txn.reader, &runs, key_of(other), &list, marks,
@@ -519,8 +526,8 @@ static void a_label_without_a_value_is_not_indexed(void **state)
     assert_int_equal(index_entries_of(7, buf_view(&key), &arena, entries), 4);
     assert_true(
         series_hash_equal(entries[0].key.hash, index_series_key(series_key_hash(buf_view(&key)))));
-    assert_true(
-        series_hash_equal(entries[1].key.hash, index_metric_key(METRIC_COUNTER, STR("orders"))));
+    const struct index_key metric = index_metric_key(METRIC_COUNTER, STR("orders"), &arena);
+    assert_int_equal(index_key_order(entries[1].key, metric), 0);
     for (size_t i = 0; i < 2; i++) {
         const struct index_key expected = index_value_key(labels[2 * i].name, STR("x"), &arena);
         assert_int_equal(index_key_order(entries[2 + i].key, expected), 0);
@@ -528,6 +535,48 @@ static void a_label_without_a_value_is_not_indexed(void **state)
     }
     arena_fini(&arena);
     buf_fini(&key);
+}
+
+static void metrics_stand_in_the_order_of_their_stems_whatever_their_kinds(void **state)
+{
+    enum { LONG = 100 };
+    char names[3][LONG];
+    struct arena arena = ARENA_EMPTY;
+    struct index_metric metric;
+    const struct str ordered[] = {
+        STR("a"),
+        STR("a b"),
+        STR("ab"),
+        {names[0], INDEX_VALUE_MAX - 1},
+        {names[0], INDEX_VALUE_MAX},
+        {names[0], INDEX_VALUE_MAX + 1}, /* cut from here on */
+        {names[1], INDEX_VALUE_MAX - 1},
+        {names[1], LONG},
+    };
+    struct index_key before = {0};
+    (void)state;
+
+    memset(names[0], 'm', LONG);
+    memset(names[1], 'n', LONG);
+    for (size_t i = 0; i < TEST_COUNT(ordered); i++) {
+        for (unsigned kind = 1; kind <= METRIC_KIND_MAX; kind++) {
+            struct index_key key = index_metric_key((enum metric_kind)kind, ordered[i], &arena);
+            assert_true(key.text.len <= INDEX_TEXT_MAX);
+            assert_true(index_key_order(before, key) < 0);
+            assert_true(index_metric_of(key, &metric));
+            assert_int_equal(metric.kind, kind);
+            assert_int_equal(metric.is_cut, ordered[i].len > INDEX_VALUE_MAX);
+            assert_true(str_equal(metric.stem, index_metric_stem(ordered[i], &arena)));
+            assert_true(metric.is_cut || str_equal(metric.stem, ordered[i]));
+            before = key;
+        }
+    }
+    memcpy(names[2], names[1], LONG);
+    names[2][LONG - 1] = 'x'; /* they differ after what is kept of them */
+    const struct str other = {names[2], LONG};
+    assert_false(str_equal(index_metric_stem(other, &arena), metric.stem));
+    assert_false(index_metric_of(index_value_key(STR("a"), STR("b"), &arena), &metric));
+    arena_fini(&arena);
 }
 
 /* --- removed ids --- */
@@ -569,6 +618,7 @@ int main(void)
         CATALOG_TEST(sets_of_prefixes_agree_with_what_was_written),
         cmocka_unit_test(long_values_are_cut_and_differ),
         cmocka_unit_test(a_label_without_a_value_is_not_indexed),
+        cmocka_unit_test(metrics_stand_in_the_order_of_their_stems_whatever_their_kinds),
         CATALOG_TEST(removed_ids_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
-/* A data directory of schema version 2, written by hand, and one of version 3, which differs in its
- * index, and what becomes of them. Linked with
- * -Wl,--wrap, so that a commit on the way can fail. */
+/* A data directory of schema version 2, written by hand, and one of versions 3 and 4, which differ
+ * in their index, and what becomes of them. Linked with -Wl,--wrap, so that a commit on the way can
+ * fail. */
 #include <errno.h>
 #include <lmdb.h>
 
@@ -144,17 +144,18 @@ static void old_cell(struct old *old, uint32_t id, int64_t minute, double value)
     buf_fini(&bytes);
 }
 
-/* --- version 3 --- */
+/* --- versions 3 and 4 --- */
 
-/* Makes of a directory of this version one of version 3: the index is what it could not be now. */
-static void make_version_3(const char *path)
+/* Makes of a directory of this version one of an older one: the index is what it could not be now,
+ * and metrics have a table. */
+static void make_version(const char *path, char number)
 {
     MDB_env *env = NULL;
     MDB_txn *txn = NULL;
     MDB_dbi meta = 0;
     MDB_dbi index = 0;
     char schema[] = "schema";
-    char version[4] = {3};
+    char version[4] = {number};
     char place[28] = {0, 0, 0, 0, 0, 0, 0, 1}; /* u64 run, 16 bytes key, u32 id */
     char chunk[] = "\1as it was";
     MDB_val key = {strlen(schema), schema};
@@ -171,6 +172,29 @@ static void make_version_3(const char *path)
     key = (MDB_val){sizeof place, place};
     value = (MDB_val){sizeof chunk, chunk};
     assert_int_equal(mdb_put(txn, index, &key, &value, 0), 0);
+    assert_int_equal(mdb_dbi_open(txn, "metrics", MDB_CREATE, &index), 0);
+    assert_int_equal(mdb_put(txn, index, &key, &value, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+/* A row of the trackers' log; only that it is there matters. */
+static void put_tracker(const char *path)
+{
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    MDB_dbi dbi = 0;
+    char number[8] = {0, 0, 0, 0, 0, 0, 0, 1};
+    char row[] = "\1";
+    MDB_val key = {sizeof number, number};
+    MDB_val value = {1, row};
+
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 64), 0);
+    assert_int_equal(mdb_env_open(env, path, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, "trackers", 0, &dbi), 0);
+    assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
     assert_int_equal(mdb_txn_commit(txn), 0);
     mdb_env_close(env);
 }
@@ -326,7 +350,7 @@ static void index_all(struct fixture *fixture)
     catalog_indexer_free(indexer);
 }
 
-static void check_version_3(struct fixture *fixture, int series)
+static void check_orders(struct fixture *fixture, int series)
 {
     struct metric_facts facts;
     struct read_txn *txn = read_begin(fixture);
@@ -399,10 +423,9 @@ static void tables_that_came_later_are_made(void **state)
 }
 
 /* What was in its index is found by reading the series, and then by an index that is made anew. */
-static void the_index_of_version_3_is_made_anew(void **state)
+static void expect_index_made_anew(struct fixture *fixture, char version)
 {
     enum { SERIES = 300 };
-    struct fixture *fixture = *state;
     struct error err = ERROR_EMPTY;
 
     fixture_open(fixture);
@@ -416,7 +439,7 @@ static void the_index_of_version_3_is_made_anew(void **state)
     commit(fixture);
     index_all(fixture);
     fixture_close(fixture);
-    make_version_3(fixture->path);
+    make_version(fixture->path, version);
 
     const struct store_options options = {fixture->path, fixture->max_size};
     commits_until_failure = 2; /* the first one is for the databases */
@@ -425,13 +448,46 @@ static void the_index_of_version_3_is_made_anew(void **state)
     commits_until_failure = 0;
     expect_sound(fixture);
     fixture_open(fixture);
-    check_version_3(fixture, SERIES);
+    check_orders(fixture, SERIES);
     post(fixture, one_sample(METRIC_COUNTER, "orders", "user=17", 0, AT(MINUTE, 30)));
     commit(fixture);
-    check_version_3(fixture, SERIES);
+    check_orders(fixture, SERIES);
     index_all(fixture);
     fixture_reopen(fixture);
-    check_version_3(fixture, SERIES);
+    check_orders(fixture, SERIES);
+}
+
+static void the_index_of_version_3_is_made_anew(void **state)
+{
+    expect_index_made_anew(*state, 3);
+}
+
+static uint64_t trackers_in(struct fixture *fixture)
+{
+    MDB_stat stat;
+    struct read_txn *txn = read_begin(fixture);
+
+    assert_int_equal(mdb_stat(txn->txn, txn->store->databases[DATABASE_TRACKERS], &stat), 0);
+    read_txn_end(txn);
+    return stat.ms_entries;
+}
+
+static void the_index_of_version_4_is_made_anew_and_its_trackers_stay(void **state)
+{
+    struct fixture *fixture = *state;
+
+    expect_index_made_anew(fixture, 4);
+    fixture_close(fixture);
+    assert_false(has_database(fixture->path, "metrics"));
+    put_tracker(fixture->path);
+    make_version(fixture->path, 4);
+    fixture_open(fixture);
+    assert_int_equal(trackers_in(fixture), 1);
+    fixture_close(fixture);
+    put_tracker(fixture->path);
+    make_version(fixture->path, 3);
+    fixture_open(fixture);
+    assert_int_equal(trackers_in(fixture), 0);
 }
 
 #define MIGRATE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, fixture_teardown)
@@ -445,6 +501,7 @@ int main(void)
         MIGRATE_TEST(a_migration_that_was_cut_short_goes_on_where_it_was),
         MIGRATE_TEST(tables_that_came_later_are_made),
         MIGRATE_TEST(the_index_of_version_3_is_made_anew),
+        MIGRATE_TEST(the_index_of_version_4_is_made_anew_and_its_trackers_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,14 @@
 #include "fixture.h"
 #include "store/parts.h"
 
-enum { READERS = 3, SAMPLES_MAX = 600, RUN_MS = 1500, SERIES = 6, SPAN_MINUTES = 2000 };
+enum {
+    READERS = 3,
+    SAMPLES_MIN = 600,
+    LOOK_EVERY = 50,
+    PATIENCE_MS = 60000,
+    SERIES = 6,
+    SPAN_MINUTES = 2000
+};
 
 struct run_of_it {
     struct fixture *fixture;
@@ -19,6 +26,21 @@ struct run_of_it {
 };
 
 /* --- the producer --- */
+
+static size_t partitions_of(struct fixture *fixture, enum level level)
+{
+    struct arena arena = ARENA_EMPTY;
+    struct error err = ERROR_EMPTY;
+    struct partition *partitions = NULL;
+    size_t count = 0;
+    struct read_txn *txn = read_begin(fixture);
+    assert_true(
+        parts_partitions(txn, &(const struct bucket_range){level, 0, INT64_MIN / 2, INT64_MAX / 2},
+                         &arena, &partitions, &count, &err));
+    read_txn_end(txn);
+    arena_fini(&arena);
+    return count;
+}
 
 static void on_acknowledged(struct delta *delta, const struct error *err)
 {
@@ -36,12 +58,19 @@ static wall_ms time_of(int i)
     return AT(MINUTE - SPAN_MINUTES - 100 + minute, i % 60);
 }
 
+/* The background work has been through all levels. */
+static bool is_far(const struct run_of_it *run, int i)
+{
+    return i % LOOK_EVERY == 0 && partitions_of(run->fixture, LEVEL_MINUTE) > 0 &&
+           partitions_of(run->fixture, LEVEL_QUARTER) > 0;
+}
+
 static void *produce(void *arg)
 {
     struct run_of_it *run = arg;
-    mono_ms until = clock_mono() + RUN_MS;
+    mono_ms until = clock_mono() + PATIENCE_MS;
 
-    for (int i = 0; i < SAMPLES_MAX && clock_mono() < until; i++) {
+    for (int i = 0; i < SAMPLES_MIN || !(is_far(run, i) || clock_mono() > until); i++) {
         char labels[16];
         (void)snprintf(labels, sizeof labels, "n=%d", i % SERIES);
         struct delta *delta = one_sample(METRIC_COUNTER, "orders", labels, 1, time_of(i));
@@ -121,21 +150,6 @@ static void *read_on(void *arg)
 }
 
 /* --- the test --- */
-
-static size_t partitions_of(struct fixture *fixture, enum level level)
-{
-    struct arena arena = ARENA_EMPTY;
-    struct error err = ERROR_EMPTY;
-    struct partition *partitions = NULL;
-    size_t count = 0;
-    struct read_txn *txn = read_begin(fixture);
-    assert_true(
-        parts_partitions(txn, &(const struct bucket_range){level, 0, INT64_MIN / 2, INT64_MAX / 2},
-                         &arena, &partitions, &count, &err));
-    read_txn_end(txn);
-    arena_fini(&arena);
-    return count;
-}
 
 static void a_count_is_never_below_what_was_acknowledged_and_never_falls(void **state)
 {

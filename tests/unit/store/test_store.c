@@ -126,9 +126,9 @@ static void another_schema_version_is_refused_and_left_alone(void **state)
         const char *text;
         const char *hint;
     } cases[] = {
-        {"\x63\0\0\0", "was written by a newer version of kpid (schema 99, this one reads 4)",
+        {"\x63\0\0\0", "was written by a newer version of kpid (schema 99, this one reads 5)",
          "start that version"},
-        {"\x01\0\0\0", "was written by an old version of kpid (schema 1, this one reads 4)",
+        {"\x01\0\0\0", "was written by an old version of kpid (schema 1, this one reads 5)",
          "move it away or start with an empty directory"},
     };
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -139,7 +139,7 @@ static void another_schema_version_is_refused_and_left_alone(void **state)
         assert_non_null(strstr(err.hint, cases[i].hint));
     }
 
-    put_raw(fixture->path, "meta", STR("schema"), STR("\x04\0\0\0"));
+    put_raw(fixture->path, "meta", STR("schema"), STR("\x05\0\0\0"));
     fixture_open(fixture);
     assert_same(sum_of(fixture, "orders"), 3);
 }

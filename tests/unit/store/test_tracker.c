@@ -518,6 +518,44 @@ static void levels_are_taken_in_order(void **state)
     tracker_set_free(world.set);
 }
 
+/* Who says no time is in the order he comes; two of one millisecond both count, and a clock that
+ * was set back does not make him begin anew. */
+static void totals_without_a_time_count_in_the_order_they_come(void **state)
+{
+    static const struct {
+        int64_t at;
+        double value;
+        bool by_arrival;
+        enum tracker_verdict verdict;
+        double increase;
+        bool reset;
+    } cases[] = {
+        {10, 100, true, TRACKER_COUNTED, 0, false}, {10, 105, true, TRACKER_COUNTED, 5, false},
+        {10, 105, true, TRACKER_COUNTED, 0, false}, {10, 3, true, TRACKER_COUNTED, 3, true},
+        {10, 4, false, TRACKER_CONFLICT, 0, false}, {10, 3, false, TRACKER_DUPLICATE, 0, false},
+        {9, 7, true, TRACKER_DUPLICATE, 0, false},  {11, 8, true, TRACKER_COUNTED, 5, false},
+    };
+    struct world world = {.set = tracker_set_new()};
+
+    begin(&world, *state);
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        const struct tracker_point point = {.id = 3,
+                                            .form = POINT_CUMULATIVE,
+                                            .at = seconds(cases[i].at),
+                                            .start = NONE,
+                                            .value = cases[i].value,
+                                            .by_arrival = cases[i].by_arrival,
+                                            .metric_first_at = NONE};
+        struct tracker_answer answer = take(&world, &point);
+        assert_int_equal(answer.verdict, cases[i].verdict);
+        assert_int_equal(answer.reset, cases[i].reset);
+        if (answer.verdict == TRACKER_COUNTED)
+            assert_same(answer.value, cases[i].increase);
+    }
+    write_txn_abort(&world.txn);
+    tracker_set_free(world.set);
+}
+
 /* A sender that was set to the other temporality. */
 static void a_form_that_changes_goes_on_where_the_other_ended(void **state)
 {
@@ -643,6 +681,7 @@ int main(void)
         TRACKER_TEST(the_log_is_cleaned_as_it_goes),
         TRACKER_TEST(increments_count_once),
         TRACKER_TEST(levels_are_taken_in_order),
+        TRACKER_TEST(totals_without_a_time_count_in_the_order_they_come),
         TRACKER_TEST(a_form_that_changes_goes_on_where_the_other_ended),
         TRACKER_TEST(trackers_of_series_that_are_gone_are_forgotten),
         TRACKER_TEST(what_counters_counted_is_what_is_counted),

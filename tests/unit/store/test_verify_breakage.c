@@ -560,9 +560,50 @@ static void remove_what_is_there(struct write_txn *txn)
     assert_true(removed_add(txn, 2, &err));
 }
 
-static void damage_metric(struct write_txn *txn)
+static void damage_wish(struct write_txn *txn)
 {
-    put_named(txn, DATABASE_METRICS, "orders", STR("\1"));
+    const struct schema_key key = schema_id_key(3);
+    put_row(txn, DATABASE_UNWANTED, &key, STR("\1"));
+}
+
+static void wish_for_no_series(struct write_txn *txn)
+{
+    const struct schema_key key = schema_id_key(UINT32_MAX - 9);
+    put_row(txn, DATABASE_UNWANTED, &key, STR("12345678"));
+}
+
+static void remove_what_never_was(struct write_txn *txn)
+{
+    struct error err = ERROR_EMPTY;
+    assert_true(removed_add(txn, UINT32_MAX - 9, &err));
+}
+
+static void put_unknown_mark(struct write_txn *txn)
+{
+    set_meta(txn, "a mark", 1);
+}
+
+static void cut_clock(struct write_txn *txn)
+{
+    struct error err = ERROR_EMPTY;
+    assert_true(store_put(txn, DATABASE_META, store_value(STR("clock")), STR("\1"), 0, &err));
+}
+
+static void lose_days(struct write_txn *txn)
+{
+    set_meta(txn, "days_lost_17", 1);
+}
+
+static void cut_lost_days(struct write_txn *txn)
+{
+    struct error err = ERROR_EMPTY;
+    assert_true(
+        store_put(txn, DATABASE_META, store_value(STR("days_lost_17")), STR("\1"), 0, &err));
+}
+
+static void index_too_much(struct write_txn *txn)
+{
+    set_meta(txn, "indexed", NOWHERE);
 }
 
 static void damage_index(struct write_txn *txn)
@@ -671,7 +712,17 @@ static const struct breakage BREAKAGES[] = {
     {damage_removed, "series", "row 0 of the removed series", "its row is damaged"},
     {remove_what_is_there, "series", "row 0 of the removed series",
      "the series 2 is in the catalogue"},
-    {damage_metric, "catalogue", "the row of metric 'orders'", "its row is damaged"},
+    {damage_wish, "series", "the wish that series 3 goes", "its row is damaged"},
+    {wish_for_no_series, "series", "the wish that series 4294967286 goes",
+     "its number was never given"},
+    {remove_what_never_was, "series", "row 524287 of the removed series",
+     "the number of series 4294967286 was never given"},
+    {put_unknown_mark, "mark", "the marks", "'a mark' is none of them"},
+    {cut_clock, "mark", "the marks", "'clock' has 1 bytes"},
+    {lose_days, NULL, NULL, NULL},
+    {cut_lost_days, "mark", "the marks", "'days_lost_17' has 1 bytes"},
+    {index_too_much, "catalogue", "the catalogue",
+     "the index is said to have all series up to 77777, and the newest is "},
     {damage_index, "catalogue", "the catalogue", "index run 1 in data directory"},
     {damage_identity, "identity", "identity 0000000000000005", "its row is damaged"},
     {lose_age, "identity", "identity 0000000000000005", "it is not in the list of ages"},
