@@ -25,6 +25,7 @@ struct buf;
     X(GAUGE, series_active, "Series that had a sample in the last 24 hours")                       \
     X(COUNTER, evaluations, "KPIs evaluated")                                                      \
     X(COUNTER, evaluation_errors, "Evaluations that could not read the store")                     \
+    X(COUNTER, samples_late, "Samples of minutes that had ended two minutes before or earlier")    \
     X(COUNTER, periods_restated, "Closed periods that late samples have changed")                  \
     X(COUNTER, period_looks,                                                                       \
       "Looks for late samples at the closed periods of a KPI that have ended")                     \

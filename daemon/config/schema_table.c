@@ -152,7 +152,7 @@ static const struct schema_object SERVER_OBJECT = {
 static const struct schema_entry LISTENER_KEYS[] = {
     KEY("protocol", CHOICE, "what is spoken there", REQUIRED,
         ONE_OF("statsd", "dogstatsd", "graphite", "graphite_pickle", "influx", "prometheus", "otlp",
-               "native", "json")),
+               "native", "json", "collectd")),
     KEY("listen", TEXT,
         "SCHEME:ADDRESS with the scheme udp, tcp, unix, unixgram or http, as udp:127.0.0.1:8125 or "
         "unix:/run/kpid/statsd.sock",

@@ -1,5 +1,5 @@
 /* What reads the body of one HTTP write and makes a batch of it: one `struct body_format` for each
- * format (influx_body.h, remote_body.h, otlp_body.h, json_body.h).
+ * format (influx_body.h, remote_body.h, otlp_body.h, json_body.h, collectd_body.h).
  *
  * Bytes come inflated (http_body.h), in pieces. What cannot be read as a whole is refused as a
  * whole; else good samples are kept and bad ones counted, each with a reason, and the answer says

@@ -204,6 +204,20 @@ static void write_mistake_json(struct http_answer *answer, struct str words, str
     buf_char(&answer->body, '\n');
 }
 
+static void write_stored_json(struct http_answer *answer, struct str words)
+{
+    struct json json = json_to(&answer->body);
+
+    json_open(&json, '{');
+    json_field_u64(&json, "stored", answer->counts.samples);
+    if (answer->counts.rejected > 0) {
+        json_field_u64(&json, "rejected", answer->counts.rejected);
+        json_field_str(&json, "error", words);
+    }
+    json_close(&json, '}');
+    buf_char(&answer->body, '\n');
+}
+
 static void begin(struct http_answer *answer, unsigned status, struct str words)
 {
     answer->status = status;
@@ -227,8 +241,7 @@ void http_answer_stored(struct http_answer *answer, struct str words)
         break;
     case HTTP_PUSH:
         answer->status = 200;
-        buf_printf(&answer->body, "{\"stored\":%llu}\n",
-                   (unsigned long long)answer->counts.samples);
+        write_stored_json(answer, words);
         break;
     default:
         break;

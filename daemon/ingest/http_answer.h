@@ -12,7 +12,7 @@ enum http_dialect {
     HTTP_PLAIN,         /* Prometheus: the words as they are */
     HTTP_OTLP_PROTOBUF, /* ExportMetricsServiceResponse and google.rpc.Status */
     HTTP_OTLP_JSON,     /* the same in JSON */
-    HTTP_PUSH,          /* {"stored":1} and {"error":"..."} */
+    HTTP_PUSH,          /* {"stored":1} and {"error":"..."}, or both */
     HTTP_DIALECT_COUNT,
 };
 
@@ -43,7 +43,8 @@ void http_answer_fini(struct http_answer *answer);
 /* What the answer held before is gone; its dialect, counts and says_written stay. */
 
 /* All is well, or so says the protocol: 204, of a push and of OTLP 200 with a body. OTLP's is a
- * partial success when counts.rejected is not 0 or there are words (O4). */
+ * partial success when counts.rejected is not 0 or there are words (O4); a push's has the words too
+ * when something of it was rejected. */
 void http_answer_stored(struct http_answer *answer, struct str words);
 
 /* An answer that says what is wrong; `list` is JSON for the key "lines" of the JSON dialects but

@@ -1,5 +1,6 @@
 #include "ingest/http_route.h"
 
+#include "ingest/collectd_body.h"
 #include "ingest/influx_body.h"
 #include "ingest/json_body.h"
 #include "ingest/otlp_body.h"
@@ -23,6 +24,7 @@ static const struct http_route ROUTES[] = {
     {"/v1/metrics", &OTLP_BODY_FORMAT, PROTOCOL_OTLP, ROUTE_WRITE, HTTP_OTLP_PROTOBUF,
      ENCODINGS_USUAL},
     {"/push", &JSON_BODY_FORMAT, PROTOCOL_JSON, ROUTE_WRITE, HTTP_PUSH, ENCODINGS_USUAL},
+    {NULL, &COLLECTD_BODY_FORMAT, PROTOCOL_COLLECTD, ROUTE_WRITE, HTTP_PUSH, ENCODINGS_USUAL},
 };
 
 enum { ROUTE_COUNT = sizeof ROUTES / sizeof ROUTES[0] };
@@ -46,6 +48,7 @@ enum http_dialect http_dialect_of(enum protocol protocol, struct str content_typ
         return http_media_type_is(content_type, "application/json") ? HTTP_OTLP_JSON
                                                                     : HTTP_OTLP_PROTOBUF;
     case PROTOCOL_JSON:
+    case PROTOCOL_COLLECTD:
         return HTTP_PUSH;
     default:
         return HTTP_INFLUX_1;

@@ -6,6 +6,7 @@
  *   prometheus  POST to any path                                remote write (P1)
  *   otlp        POST /v1/metrics                                (O1)
  *   json        POST /push                                      json_body.h
+ *   collectd    POST to any path                                collectd_body.h
  *
  * Pure, on any thread. */
 #pragma once

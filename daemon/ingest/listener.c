@@ -38,7 +38,7 @@ const char *protocol_name(enum protocol protocol)
         [PROTOCOL_GRAPHITE] = "graphite", [PROTOCOL_GRAPHITE_PICKLE] = "graphite_pickle",
         [PROTOCOL_INFLUX] = "influx",     [PROTOCOL_PROMETHEUS] = "prometheus",
         [PROTOCOL_OTLP] = "otlp",         [PROTOCOL_JSON] = "json",
-        [PROTOCOL_NATIVE] = "native",
+        [PROTOCOL_COLLECTD] = "collectd", [PROTOCOL_NATIVE] = "native",
     };
     return names[protocol];
 }
@@ -61,6 +61,7 @@ bool protocol_has_transport(enum protocol protocol, enum transport transport)
         [PROTOCOL_PROMETHEUS] = HTTP,
         [PROTOCOL_OTLP] = HTTP,
         [PROTOCOL_JSON] = HTTP,
+        [PROTOCOL_COLLECTD] = HTTP,
         [PROTOCOL_NATIVE] = TCP | UNIX,
     };
     return (transports[protocol] >> transport & 1) != 0;

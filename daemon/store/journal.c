@@ -210,6 +210,13 @@ static void count_samples(const struct journal_group *group, const struct catalo
         census_count_other(census, series->place.metric, samples, 0);
 }
 
+static void note_late(const struct journal_group *group, int64_t minute, uint64_t samples,
+                      struct journal_report *report)
+{
+    if (minute < minute_of(group->now) - LATE_MINUTES)
+        report->late += samples;
+}
+
 static void collect_cell(const struct journal_group *group, const struct delta_cell *cell,
                          struct journal_part *part, const struct catalog_series *series,
                          struct collection *all, struct journal_report *report)
@@ -224,6 +231,7 @@ static void collect_cell(const struct journal_group *group, const struct delta_c
     if (has_changes(cell))
         gauges_expect(group->gauges, series->id);
     count_samples(group, series, samples_of(cell), last_of(cell));
+    note_late(group, cell->minute, samples_of(cell), report);
     note_times(cell, report);
     add_entry(all, series->id, cell);
 }
@@ -256,6 +264,7 @@ static void collect_refused_point(const struct journal_group *group, const struc
     else
         aggregate_add(&out->cell.aggregate, sent->value, WEIGHT_ONE, sent->at, sent->arrival);
     count_samples(group, series, 1, sent->at);
+    note_late(group, minute, 1, report);
     note_times(out, report);
     add_entry(all, series->id, out);
 }
@@ -273,6 +282,7 @@ static void collect_point(const struct journal_group *group, const struct delta_
     if (sent->at > report->newest)
         report->newest = sent->at;
     count_samples(group, series, 1, sent->at);
+    note_late(group, minute_of(sent->at), 1, report);
     all->points.items[all->points.count++] =
         (struct point){.id = series->id,
                        .key = part->delta->series[sent->series].key,

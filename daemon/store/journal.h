@@ -9,12 +9,15 @@
 #include "store/gauge.h"
 #include "store/point.h"
 
+enum { LATE_MINUTES = 2 };
+
 struct journal_report {
     uint64_t cells;
     uint64_t series_created;
     uint64_t collisions; /* cells refused (store/catalog.h) */
     uint64_t unknown;    /* the same */
     wall_ms newest;      /* sample; WALL_NONE without one */
+    uint64_t late;       /* samples of minutes that had ended LATE_MINUTES before, or earlier */
     uint64_t mixed;      /* points that say of two senders (store/point.h) */
     char mixed_metric[STR_QUOTED_SIZE];
 };

@@ -23,6 +23,7 @@ void writer_log_commit(struct writer_log *log, const struct journal_report *repo
     COUNTER_ADD(cells_written, report->cells);
     COUNTER_ADD(series_created, report->series_created);
     COUNTER_ADD(mixed_points, report->mixed);
+    COUNTER_ADD(samples_late, report->late);
     say_over_limit(log, over);
     if (report->collisions + report->unknown > 0)
         log_repeated(&log->refused_cells, clock_mono(), "cells_refused",

@@ -1,5 +1,6 @@
 /* What a commit makes of deltas: order, levels of gauges, increments, parts, what comes twice. */
 #include "fixture.h"
+#include "store/journal.h"
 #include "store/kept.h"
 
 /* Turns the writer's loop until nothing is left to commit. */
@@ -546,6 +547,24 @@ static void random_deltas_in_random_groups_agree_with_a_plain_model(void **state
     free(model);
 }
 
+static void samples_of_minutes_that_ended_a_while_ago_are_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t late = COUNTER_GET(samples_late);
+
+    clock_set_for_test(AT(MINUTE, 30));
+    for (int m = -LATE_MINUTES; m <= 1; m++)
+        post(fixture, one_sample(METRIC_COUNTER, "orders", "", 1, AT(MINUTE + m, 59)));
+    commit(fixture);
+    assert_int_equal(COUNTER_GET(samples_late) - late, 0);
+    post(fixture, one_sample(METRIC_COUNTER, "orders", "", 1, AT(MINUTE - LATE_MINUTES - 1, 59)));
+    post(fixture, one_sample(METRIC_COUNTER, "orders", "", 1, AT(MINUTE - 1000, 0)));
+    commit(fixture);
+    assert_int_equal(COUNTER_GET(samples_late) - late, 2);
+    assert_same(sum_of(fixture, "orders"), LATE_MINUTES + 2 + 2);
+    clock_set_for_test(WALL_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -562,6 +581,7 @@ int main(void)
         STORE_TEST(cumulative_samples_count_their_differences),
         STORE_TEST(a_cumulative_sample_that_comes_again_is_a_duplicate),
         STORE_TEST(a_batch_that_comes_twice_counts_once),
+        STORE_TEST(samples_of_minutes_that_ended_a_while_ago_are_counted),
         STORE_TEST(random_deltas_in_random_groups_agree_with_a_plain_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
