@@ -107,7 +107,8 @@ struct body_tally {
 };
 void body_word_mistakes(const struct body *body, const struct body_tally *tally, struct buf *out);
 
-bool body_looks_within(struct body *body, size_t held_max, struct error *err);
+bool body_looks_within(struct body *body, size_t held_max,
+                       struct error *err); /* for body_is_within alone */
 
 /* A few bytes may stand for many. A format of which this is so takes what it adds off `until_look`
  * and asks on its way; false, ERROR_FULL, when more is held. */

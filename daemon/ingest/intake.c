@@ -235,15 +235,16 @@ static struct str no_longer(struct str text, size_t most)
     return text.len <= most ? text : (struct str){text.text, most};
 }
 
-/* The name of a field's metric (I11), in the scratch. Of one that is too long enough is taken that
- * it is seen to be so. */
+/* The name of a field's metric (I11), in the scratch unless it is that of the measurement. Of one
+ * that is too long enough is taken that it is seen to be so. */
 static struct str influx_name(struct intake *intake, const struct influx_line *line,
                               const struct influx_field *field)
 {
-    struct str name = append(intake, no_longer(line->measurement, METRIC_NAME_MAX + 1));
+    struct str name = no_longer(line->measurement, METRIC_NAME_MAX + 1);
 
     if (intake->dialect.skip_single_field && line->field_count == 1 && str_is(field->key, "value"))
         return name;
+    name = append(intake, name);
     name.len += append(intake, STR("_")).len;
     name.len += append(intake, no_longer(field->key, METRIC_NAME_MAX)).len;
     return name;

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/memory.h"
+#include "bench_lines.h"
 #include "ingest/graphite.h"
 #include "ingest/stream_frame.h"
 #include "series/shard.h"
@@ -18,23 +18,12 @@ enum { LINES = 1 << 19, ROUNDS = 5, CHUNK = 256 * 1024, LINE_BYTES_MAX = 64 * 10
 
 static const wall_ms NOW = INT64_C(1791788430000);
 
-static double seconds_now(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 /* --- what is measured ------------------------------------------------------------------------- */
 
 static size_t scan(struct str text, enum protocol protocol)
 {
-    size_t lines = 0;
-    const char *end = text.text + text.len;
     (void)protocol;
-    for (const char *at = text.text; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
-        lines++;
-    return lines;
+    return scan_lines(text);
 }
 
 static size_t parse_graphite(struct str text)
@@ -49,25 +38,6 @@ static size_t parse_graphite(struct str text)
         count += graphite_parse(line, &samples[count % 64], &ledger, &why) == GRAPHITE_SAMPLE;
     }
     return count;
-}
-
-static size_t parse_influx(struct str text)
-{
-    static struct influx_parser parser;
-    struct influx_mistake mistake;
-    struct influx_line line;
-    size_t fields = 0;
-    size_t end = 0;
-
-    while (text.len > 0) {
-        struct influx_cut cut = {0};
-        bool ended = influx_cut(&cut, text, &end);
-        if (influx_parse(&parser, (struct str){text.text, end}, &line, &mistake) == INFLUX_LINE)
-            fields += line.field_count;
-        end += ended;
-        text = (struct str){text.text + end, text.len - end};
-    }
-    return fields;
 }
 
 static size_t parse(struct str text, enum protocol protocol)

@@ -2,52 +2,16 @@
  * for the newlines of the same bytes in the same run: machines differ, the ratios do not. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "base/memory.h"
+#include "bench_lines.h"
 #include "ingest/influx_body.h"
 
 enum { LINES = 200 * 1000, ROUNDS = 7, CHUNK = 16 * 1024, SERIES = 10 * 1000 };
 
 static const wall_ms NOW = INT64_C(1791788430000);
 
-static double seconds_now(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 /* --- what is measured ------------------------------------------------------------------------- */
-
-static size_t scan(struct str text)
-{
-    size_t lines = 0;
-    const char *end = text.text + text.len;
-    for (const char *at = text.text; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
-        lines++;
-    return lines;
-}
-
-static size_t parse(struct str text)
-{
-    static struct influx_parser parser;
-    struct influx_mistake mistake;
-    struct influx_line line;
-    size_t fields = 0;
-    size_t end = 0;
-
-    while (text.len > 0) {
-        struct influx_cut cut = {0};
-        bool ended = influx_cut(&cut, text, &end);
-        if (influx_parse(&parser, (struct str){text.text, end}, &line, &mistake) == INFLUX_LINE)
-            fields += line.field_count;
-        end += ended;
-        text = (struct str){text.text + end, text.len - end};
-    }
-    return fields;
-}
 
 /* As a connection does it: in pieces, into a batch. */
 static size_t take(struct str text)
@@ -134,10 +98,10 @@ int main(void)
         for (unsigned i = 0; i < LINES; i++)
             mix->write(&text, i);
         struct str all = buf_view(&text);
-        double scan_ns = best_ns(scan, all, LINES);
+        double scan_ns = best_ns(scan_lines, all, LINES);
         size_t values = mix->fields * LINES;
         size_t parsed = mix->write == write_texts ? 2 * values : values;
-        double parse_ns = best_ns(parse, all, parsed);
+        double parse_ns = best_ns(parse_influx, all, parsed);
         double take_ns = best_ns(take, all, values);
         printf("%-20s %10.1f %10.1f %10.1f %10.1f %12.1f %12.1f\n", mix->name,
                (double)all.len / LINES, scan_ns, parse_ns, take_ns, parse_ns / scan_ns,

@@ -3,35 +3,19 @@
  * the same run: machines differ, the ratios do not. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "base/memory.h"
+#include "bench_request.h"
 #include "ingest/otlp_body.h"
 #include "unit/ingest/remote_message.h"
 
-enum { REQUEST = 2000, METRICS = 10, ROUNDS = 5, ATTRIBUTES = 4, REQUESTS_MAX = 50, BOUNDS = 10 };
+enum { METRICS = 10, ATTRIBUTES = 4, BOUNDS = 10 };
 
 static const wall_ms NOW = INT64_C(1791788430000);
 
 enum shape { SHAPE_SUM, SHAPE_HISTOGRAM };
 
-struct request {
-    struct buf bytes;
-    struct buf json;
-};
-
-static struct request requests[REQUESTS_MAX];
-static size_t request_count;
 static enum shape shape;
-
-/* Of the processor, for others may want it too. */
-static double seconds_now(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 /* --- what is measured: one request each ------------------------------------------------------- */
 
@@ -61,12 +45,10 @@ static size_t walk_request(const struct request *request)
 
 static size_t take(struct str content_type, struct str bytes)
 {
-    const struct batch_rules rules = {
-        .series_max = 1000 * 1000, .max_future = MS_PER_HOUR, .max_past = MS_PER_DAY, .seed = 42};
     const struct http_head head = {.content_type = content_type};
     static uint64_t arrival;
     const struct body_request what = {.head = &head,
-                                      .rules = &rules,
+                                      .rules = batch_rules_of_requests(),
                                       .body_bytes_max = 32 * 1024 * 1024,
                                       .held_max = 128 * 1024 * 1024,
                                       .now_us = NOW * 1000,
@@ -87,25 +69,7 @@ static size_t take_protobuf(const struct request *request)
 
 static size_t take_json(const struct request *request)
 {
-    return take(STR("application/json"), buf_view(&request->json));
-}
-
-static double best_ns(size_t (*what)(const struct request *request))
-{
-    double best = 1e9;
-    for (int i = 0; i < ROUNDS; i++) {
-        double began = seconds_now();
-        for (size_t r = 0; r < request_count; r++) {
-            size_t got = what(&requests[r]);
-            if (got != REQUEST) {
-                (void)fprintf(stderr, "bench_otlp: %zu points, not %d\n", got, REQUEST);
-                exit(1);
-            }
-        }
-        double took = seconds_now() - began;
-        best = took < best ? took : best;
-    }
-    return best * 1e9 / (double)(request_count * REQUEST);
+    return take(STR("application/json"), buf_view(&request->other));
 }
 
 /* --- what it is measured on ------------------------------------------------------------------- */
@@ -203,22 +167,22 @@ static void make_request(struct request *out, unsigned first)
     struct buf resource = BUF_EMPTY;
     struct point point;
 
-    *out = (struct request){.bytes = BUF_EMPTY, .json = BUF_EMPTY};
-    buf_text(&out->json, "{\"resourceMetrics\":[{\"resource\":{\"attributes\":[{\"key\":"
-                         "\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]},"
-                         "\"scopeMetrics\":[{\"metrics\":[");
+    *out = (struct request){.bytes = BUF_EMPTY, .other = BUF_EMPTY};
+    buf_text(&out->other, "{\"resourceMetrics\":[{\"resource\":{\"attributes\":[{\"key\":"
+                          "\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]},"
+                          "\"scopeMetrics\":[{\"metrics\":[");
     for (unsigned m = 0; m < METRICS; m++) {
         char name[64];
         (void)snprintf(name, sizeof name, "http.server.requests.%u", m);
-        buf_printf(&out->json, "%s{\"name\":\"%s\",\"%s\":{\"dataPoints\":[", m == 0 ? "" : ",",
+        buf_printf(&out->other, "%s{\"name\":\"%s\",\"%s\":{\"dataPoints\":[", m == 0 ? "" : ",",
                    name, shape == SHAPE_SUM ? "sum" : "histogram");
         for (unsigned i = 0; i < REQUEST / METRICS; i++) {
             name_point(&point, first + m * (REQUEST / METRICS) + i);
             put_point(&data, &point);
-            buf_text(&out->json, i == 0 ? "" : ",");
-            put_point_json(&out->json, &point);
+            buf_text(&out->other, i == 0 ? "" : ",");
+            put_point_json(&out->other, &point);
         }
-        buf_text(&out->json, "],\"aggregationTemporality\":2,\"isMonotonic\":true}}");
+        buf_text(&out->other, "],\"aggregationTemporality\":2,\"isMonotonic\":true}}");
         put_number(&data, 2, 2);
         if (shape == SHAPE_SUM)
             put_number(&data, 3, 1);
@@ -226,7 +190,7 @@ static void make_request(struct request *out, unsigned first)
         put_message(&metric, shape == SHAPE_SUM ? 7 : 9, &data);
         put_message(&scope, 2, &metric);
     }
-    buf_text(&out->json, "]}]}]}");
+    buf_text(&out->other, "]}]}]}");
     put_attribute(&data, 1, STR("service.name"), STR("shop"));
     put_message(&resource, 1, &data);
     put_message(&resource, 2, &scope);
@@ -252,7 +216,7 @@ int main(void)
         for (size_t r = 0; r < request_count; r++) {
             make_request(&requests[r], (unsigned)r * REQUEST);
             bytes += requests[r].bytes.len;
-            json += requests[r].json.len;
+            json += requests[r].other.len;
         }
         double walk_ns = best_ns(walk_request);
         double take_ns = best_ns(take_protobuf);
@@ -260,10 +224,7 @@ int main(void)
         printf("%-10s %6u series %8.1f %8.1f %10.1f %10.1f %10.1f %10.1f\n",
                shape == SHAPE_SUM ? "sums" : "histograms", count, (double)bytes / count,
                (double)json / count, walk_ns, take_ns, json_ns, take_ns / walk_ns);
-        for (size_t r = 0; r < request_count; r++) {
-            buf_fini(&requests[r].bytes);
-            buf_fini(&requests[r].json);
-        }
+        forget_requests();
     }
     return 0;
 }

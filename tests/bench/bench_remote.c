@@ -4,35 +4,18 @@
 #include <snappy-c.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "base/memory.h"
+#include "bench_request.h"
 #include "ingest/remote_body.h"
 #include "unit/ingest/remote_message.h"
 
-enum { REQUEST = 2000, ROUNDS = 5, LABELS = 7, REQUESTS_MAX = 50 };
+enum { LABELS = 7 };
 
 static const wall_ms NOW = INT64_C(1791788430000);
 
-struct request {
-    struct buf bytes;
-    char *packed;
-    size_t packed_len;
-};
-
-static struct request requests[REQUESTS_MAX];
-static size_t request_count;
 static char *unpacked;
 static unsigned version;
-
-/* Of the processor, for others may want it too. */
-static double seconds_now(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 /* --- what is measured: one request each ------------------------------------------------------- */
 
@@ -67,15 +50,13 @@ static size_t walk_request(const struct request *request)
 static size_t unpack(const struct request *request)
 {
     size_t len = request->bytes.len;
-    return snappy_uncompress(request->packed, request->packed_len, unpacked, &len) == SNAPPY_OK
+    return snappy_uncompress(request->other.bytes, request->other.len, unpacked, &len) == SNAPPY_OK
                ? REQUEST
                : 0;
 }
 
 static size_t take(const struct request *request)
 {
-    const struct batch_rules rules = {
-        .series_max = 1000 * 1000, .max_future = MS_PER_HOUR, .max_past = MS_PER_DAY, .seed = 42};
     const struct http_head head = {
         .encoding = HTTP_SNAPPY,
         .content_type = version == 1
@@ -83,7 +64,7 @@ static size_t take(const struct request *request)
                             : STR("application/x-protobuf;proto=io.prometheus.write.v2.Request")};
     static uint64_t arrival;
     const struct body_request what = {.head = &head,
-                                      .rules = &rules,
+                                      .rules = batch_rules_of_requests(),
                                       .body_bytes_max = 32 * 1024 * 1024,
                                       .now_us = NOW * 1000,
                                       .last_arrival = &arrival};
@@ -94,24 +75,6 @@ static size_t take(const struct request *request)
     size_t stored = body->counts.stored;
     REMOTE_BODY_FORMAT.close(body);
     return ok ? stored : 0;
-}
-
-static double best_ns(size_t (*what)(const struct request *request))
-{
-    double best = 1e9;
-    for (int i = 0; i < ROUNDS; i++) {
-        double began = seconds_now();
-        for (size_t r = 0; r < request_count; r++) {
-            size_t got = what(&requests[r]);
-            if (got != REQUEST) {
-                (void)fprintf(stderr, "bench_remote: %zu samples, not %d\n", got, REQUEST);
-                exit(1);
-            }
-        }
-        double took = seconds_now() - began;
-        best = took < best ? took : best;
-    }
-    return best * 1e9 / (double)(request_count * REQUEST);
 }
 
 /* --- what it is measured on ------------------------------------------------------------------- */
@@ -203,9 +166,11 @@ static void make_request(struct request *out, unsigned first)
     if (version == 2)
         buf_str(&out->bytes, buf_view(&symbols));
     buf_str(&out->bytes, buf_view(&series));
-    out->packed_len = snappy_max_compressed_length(out->bytes.len);
-    out->packed = memory_alloc(out->packed_len);
-    (void)snappy_compress(out->bytes.bytes, out->bytes.len, out->packed, &out->packed_len);
+    out->other = (struct buf)BUF_EMPTY;
+    size_t packed_len = snappy_max_compressed_length(out->bytes.len);
+    (void)snappy_compress(out->bytes.bytes, out->bytes.len, buf_room(&out->other, packed_len),
+                          &packed_len);
+    out->other.len = packed_len;
     table_fini(&table);
     buf_fini(&symbols);
     buf_fini(&series);
@@ -226,7 +191,7 @@ int main(void)
         for (size_t r = 0; r < request_count; r++) {
             make_request(&requests[r], (unsigned)r * REQUEST);
             bytes += requests[r].bytes.len;
-            packed += requests[r].packed_len;
+            packed += requests[r].other.len;
         }
         unpacked = memory_alloc(bytes);
         double snappy_ns = best_ns(unpack);
@@ -235,10 +200,7 @@ int main(void)
         printf("%u.0, %6u series %10.1f %8.1f %10.1f %10.1f %10.1f %10.1f\n", version, count,
                (double)bytes / count, (double)packed / count, snappy_ns, walk_ns, take_ns,
                take_ns / walk_ns);
-        for (size_t r = 0; r < request_count; r++) {
-            buf_fini(&requests[r].bytes);
-            free(requests[r].packed);
-        }
+        forget_requests();
         free(unpacked);
     }
     return 0;

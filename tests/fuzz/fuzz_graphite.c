@@ -1,27 +1,9 @@
 /* Any bytes on a Graphite socket: every line is counted once, and a sample points into its line and
  * is what a slow reading of the rules says. */
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz_line.h"
 #include "ingest/graphite.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static void require_inside(struct str part, struct str whole)
-{
-    if (part.len == 0)
-        return;
-    uintptr_t at = (uintptr_t)part.text;
-    uintptr_t begin = (uintptr_t)whole.text;
-    require(at >= begin && part.len <= whole.len && at - begin <= whole.len - part.len);
-}
 
 static bool is_blank(char c)
 {

@@ -2,15 +2,11 @@
  * event with all its parts. */
 #pragma once
 
-#include <dirent.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "alert/event.h"
 #include "alert/outbox.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "directory.h"
 #include "store/record.h"
 #include "store/writer.h"
 #include "test.h"
@@ -44,8 +40,7 @@ static inline void fixture_close(struct fixture *fixture)
 static inline int fixture_setup(void **state)
 {
     struct fixture *fixture = memory_zero(1, sizeof *fixture);
-    (void)snprintf(fixture->path, sizeof fixture->path, "/tmp/kpid-alert-XXXXXX");
-    assert_non_null(mkdtemp(fixture->path));
+    make_directory(fixture->path);
     fixture_open(fixture);
     *state = fixture;
     return 0;
@@ -55,14 +50,7 @@ static inline int fixture_teardown(void **state)
 {
     struct fixture *fixture = *state;
     fixture_close(fixture);
-    DIR *directory = opendir(fixture->path);
-    struct dirent *entry = NULL;
-
-    assert_non_null(directory);
-    while ((entry = readdir(directory)) != NULL)
-        (void)unlinkat(dirfd(directory), entry->d_name, 0);
-    (void)closedir(directory);
-    assert_int_equal(rmdir(fixture->path), 0);
+    remove_directory(fixture->path);
     free(fixture);
     return 0;
 }

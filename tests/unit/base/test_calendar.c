@@ -1,17 +1,7 @@
-#include "base/calendar.h"
-#include "test.h"
+#include "zone.h"
 
 #define MIN  MS_PER_MINUTE
 #define HOUR MS_PER_HOUR
-
-static struct calendar *open_calendar(const char *zone, int week_start)
-{
-    struct error err = ERROR_EMPTY;
-    struct calendar *calendar = calendar_new(str_of(zone), week_start, &err);
-    if (calendar == NULL)
-        fail_msg("%s", err.text);
-    return calendar;
-}
 
 /* The instant that ISO 8601 text with an offset names. */
 static wall_ms at(const char *text)

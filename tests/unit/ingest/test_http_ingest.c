@@ -2,150 +2,20 @@
 #include <stdio.h>
 #include <zlib.h>
 
-#include "base/counters.h"
+#include "answer_scene.h"
 #include "base/memory.h"
-#include "collector.h"
 
-/* What the sink does with batches that somebody waits for. */
-enum mode { STORE, FAIL, REPEAT, CONFLICT, REFUSE, HOLD };
-
-enum { BODY_MAX = 100000, HELD_MAX = 16 };
-
-static struct scene {
-    struct collector *collector;
-    struct listener_config listener;
-    struct ingest_config config;
-    struct ingest_options options;
-    struct ingest *ingest;
-    char listen[200];
-
-    pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t changed;
-    enum mode mode;
-    unsigned posted;
-    struct delta_identity identities[64];
-    struct delta *held[HELD_MAX];
-    unsigned held_count;
-} scene;
-
-static void finish(struct delta *delta, enum mode mode)
-{
-    const struct error full = {ERROR_FULL, "no room", ""};
-
-    switch (mode) {
-    case FAIL:
-        delta->on_done(delta, &full);
-        delta_free(delta);
-        return;
-    case REPEAT:
-    case CONFLICT:
-        delta->outcome = mode == REPEAT ? DELTA_REPEATED : DELTA_CONFLICT;
-        delta->on_done(delta, NULL);
-        delta_free(delta);
-        return;
-    default:
-        (void)collector_post(delta, scene.collector);
-    }
-}
-
-static bool post(struct delta *delta, void *arg)
-{
-    if (!delta_is_waited_for(delta))
-        return collector_post(delta, scene.collector);
-    (void)arg;
-    (void)pthread_mutex_lock(&scene.lock);
-    enum mode mode = scene.mode;
-    if (scene.posted < TEST_COUNT(scene.identities))
-        scene.identities[scene.posted] = delta->identity;
-    scene.posted++;
-    if (mode == HOLD) {
-        assert_true(scene.held_count < HELD_MAX);
-        scene.held[scene.held_count++] = delta;
-    }
-    (void)pthread_cond_broadcast(&scene.changed);
-    (void)pthread_mutex_unlock(&scene.lock);
-    if (mode == REFUSE)
-        return false;
-    if (mode != HOLD)
-        finish(delta, mode);
-    return true;
-}
-
-static bool has_room(void *arg)
-{
-    return collector_has_room(arg);
-}
-
-static void set_mode(enum mode mode)
-{
-    (void)pthread_mutex_lock(&scene.lock);
-    scene.mode = mode;
-    (void)pthread_mutex_unlock(&scene.lock);
-}
-
-static void wait_posted(unsigned count)
-{
-    struct timespec until = patience();
-    int rc = 0;
-
-    (void)pthread_mutex_lock(&scene.lock);
-    while (scene.posted < count && rc == 0)
-        rc = pthread_cond_timedwait(&scene.changed, &scene.lock, &until);
-    (void)pthread_mutex_unlock(&scene.lock);
-    assert_int_equal(rc, 0);
-}
-
-/* The sink's word on everything it holds. */
-static void release_held(enum mode mode)
-{
-    (void)pthread_mutex_lock(&scene.lock);
-    unsigned count = scene.held_count;
-    scene.held_count = 0;
-    (void)pthread_mutex_unlock(&scene.lock);
-    for (unsigned i = 0; i < count; i++)
-        finish(scene.held[i], mode);
-}
+enum { BODY_MAX = 100000 };
 
 static int setup(void **state)
 {
+    const struct listener_config listener = {.protocol = PROTOCOL_INFLUX,
+                                             .transport = TRANSPORT_HTTP,
+                                             .address = "127.0.0.1:0",
+                                             .name = "influx http"};
     (void)state;
-    memset(&scene, 0, sizeof scene);
-    (void)pthread_mutex_init(&scene.lock, NULL);
-    (void)pthread_cond_init(&scene.changed, NULL);
-    scene.collector = collector_new();
-    scene.listener = (struct listener_config){.protocol = PROTOCOL_INFLUX,
-                                              .transport = TRANSPORT_HTTP,
-                                              .address = "127.0.0.1:0",
-                                              .name = "influx http"};
-    scene.config = config_for(&scene.listener, 1);
+    scene_init(&listener);
     scene.config.body_bytes_max = BODY_MAX;
-    scene.config.request_timeout = MS_PER_MINUTE;
-    scene.config.idle_timeout = MS_PER_HOUR;
-    scene.options = options_for(scene.collector, 2);
-    scene.options.sink =
-        (struct delta_sink){.has_room = has_room, .post = post, .arg = scene.collector};
-    return 0;
-}
-
-static void start(void)
-{
-    struct error err = ERROR_EMPTY;
-
-    scene.ingest = ingest_start(&scene.options, &scene.config, &err);
-    if (scene.ingest == NULL)
-        fail_msg("%s", err.text);
-    struct listener_facts facts = facts_of(scene.ingest, 0);
-    (void)snprintf(scene.listen, sizeof scene.listen, "%s", facts.listen);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    ingest_free(scene.ingest);
-    collector_free(scene.collector);
-    (void)pthread_cond_destroy(&scene.changed);
-    (void)pthread_mutex_destroy(&scene.lock);
-    assert_int_equal(COUNTER_GET(ingest_body_bytes), 0);
     return 0;
 }
 
@@ -270,7 +140,7 @@ static void a_write_is_answered_when_it_is_stored(void **state) /* I22 */
     assert_int_equal(facts.received - facts.handed_over, 1); /* pending */
     char byte = 0;
     assert_true(recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
-    release_held(STORE);
+    release_all(STORE);
     struct response response = read_response(fd, false);
     assert_int_equal(response.status, 204);
     assert_true(says(&response, "X-Influxdb-Version: "));
@@ -322,7 +192,11 @@ static void requests_have_answers_with_words(void **state)
         {"POST /write HTTP/1.1\r\nIdempotency-Key: \r\nContent-Length: 5\r\n\r\nm f=1", 400,
          "1 to"},
         {"POST /write HTTP/1.1\r\nContent-Encoding: snappy\r\nContent-Length: 1\r\n\r\n", 415,
-         "gzip or identity"},
+         "\"the Content-Encoding is not gzip or identity\""},
+        {"POST /write HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 415,
+         "\"the Transfer-Encoding is not chunked\""},
+        {"POST /query HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 415,
+         "the Transfer-Encoding is not chunked"},
         {"POST /write HTTP/1.1\r\nAuthorization: Token a\r\nAuthorization: Token b\r\n"
          "Content-Length: 5\r\n\r\nm f=1",
          400, "Authorization is given twice"},
@@ -760,7 +634,7 @@ static void bodies_share_a_budget(void **state)
     assert_int_equal(response.status, 429);
     assert_true(says(&response, "{\"code\":\"too many requests\",\"message\":\"your bodies"));
     assert_true(says(&response, "Retry-After: "));
-    release_held(STORE);
+    release_all(STORE);
     assert_int_equal(read_response(fd, false).status, 204);
     assert_int_equal(read_response(second, false).status, 204);
     (void)close(fd);
@@ -918,41 +792,20 @@ static void a_stop_waits_for_what_is_on_its_way(void **state)
     wait_posted(1);
     /* Nothing comes while it drains; the sink says its word before the end. */
     ingest_stop(scene.ingest, 20);
-    release_held(STORE);
+    release_all(STORE);
     assert_int_equal(read_response(fd, false).status, 0);
     (void)close(fd);
     assert_int_equal(collector_total(scene.collector).stored, 1);
 }
 
-/* The streams of a thread end before it waits for its answers. */
-static void *release_during_stop(void *arg)
-{
-    const int *stream = arg;
-    wait_until_closed(*stream);
-    release_held(STORE);
-    return NULL;
-}
-
 static void answers_that_come_during_a_stop_are_sent(void **state)
 {
-    struct listener_config listeners[] = {scene.listener, tcp_listener()};
-    pthread_t thread;
     (void)state;
-    scene.config.listeners = listeners;
-    scene.config.listener_count = 2;
-    scene.options.threads = 1;
-    start();
-    set_mode(HOLD);
+    start_beside_stream();
     int fd = dial(scene.listen);
     say(fd, "POST /write HTTP/1.1\r\nContent-Length: 5\r\n\r\nm f=1");
     wait_posted(1);
-    struct listener_facts facts = facts_of(scene.ingest, 1);
-    int stream = dial(facts.listen);
-    say(stream, "hits:1|c\n");
-    collector_wait(scene.collector, 1);
-    assert_int_equal(pthread_create(&thread, NULL, release_during_stop, &stream), 0);
-    ingest_stop(scene.ingest, PATIENCE_S * 1000);
-    (void)pthread_join(thread, NULL);
+    stop_and_release();
     assert_int_equal(read_response(fd, false).status, 204);
     (void)close(fd);
 }

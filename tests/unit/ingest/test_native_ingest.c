@@ -1,172 +1,28 @@
 /* kpid's own protocol over real sockets: what is answered when, and what the sink gets. */
 #include <stdio.h>
 
-#include "base/counters.h"
+#include "answer_scene.h"
 #include "base/memory.h"
-#include "collector.h"
 #include "ingest/native.h"
 #include "ingest/native_connection.h"
 #include "native_message.h"
 
-/* What the sink does with batches. */
-enum mode { STORE, FAIL, REPEAT, TOO_OLD, DUPLICATE, REFUSE, HOLD };
-
-enum { HELD_MAX = 128, FRAME_MAX = 20000 };
+enum { FRAME_MAX = 20000 };
 
 static const char PRODUCER[] = "0123456789abcdef";
 
-static struct scene {
-    struct collector *collector;
-    struct listener_config listener;
-    struct ingest_config config;
-    struct ingest_options options;
-    struct ingest *ingest;
-    char listen[200];
-    struct message_of message;
-
-    pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t changed;
-    enum mode mode;
-    unsigned posted;
-    struct delta_identity identities[HELD_MAX];
-    struct delta *held[HELD_MAX];
-    unsigned held_count;
-} scene;
-
-static void finish(struct delta *delta, enum mode mode)
-{
-    const struct error full = {ERROR_FULL, "no room", ""};
-
-    switch (mode) {
-    case FAIL:
-        delta->on_done(delta, &full);
-        delta_free(delta);
-        return;
-    case REPEAT:
-    case TOO_OLD:
-        delta->outcome = mode == REPEAT ? DELTA_REPEATED : DELTA_TOO_OLD;
-        delta->on_done(delta, NULL);
-        delta_free(delta);
-        return;
-    case DUPLICATE:
-        delta->not_stored = 1;
-        (void)collector_post(delta, scene.collector);
-        return;
-    default:
-        (void)collector_post(delta, scene.collector);
-    }
-}
-
-static bool post(struct delta *delta, void *arg)
-{
-    (void)arg;
-    if (!delta_is_waited_for(delta))
-        return collector_post(delta, scene.collector);
-    (void)pthread_mutex_lock(&scene.lock);
-    enum mode mode = scene.mode;
-    if (scene.posted < HELD_MAX)
-        scene.identities[scene.posted] = delta->identity;
-    scene.posted++;
-    if (mode == HOLD) {
-        assert_true(scene.held_count < HELD_MAX);
-        scene.held[scene.held_count++] = delta;
-    }
-    (void)pthread_cond_broadcast(&scene.changed);
-    (void)pthread_mutex_unlock(&scene.lock);
-    if (mode == REFUSE)
-        return false;
-    if (mode != HOLD)
-        finish(delta, mode);
-    return true;
-}
-
-static void set_mode(enum mode mode)
-{
-    (void)pthread_mutex_lock(&scene.lock);
-    scene.mode = mode;
-    (void)pthread_mutex_unlock(&scene.lock);
-}
-
-static unsigned posted(void)
-{
-    (void)pthread_mutex_lock(&scene.lock);
-    unsigned count = scene.posted;
-    (void)pthread_mutex_unlock(&scene.lock);
-    return count;
-}
-
-static void wait_posted(unsigned count)
-{
-    struct timespec until = patience();
-    int rc = 0;
-
-    (void)pthread_mutex_lock(&scene.lock);
-    while (scene.posted < count && rc == 0)
-        rc = pthread_cond_timedwait(&scene.changed, &scene.lock, &until);
-    (void)pthread_mutex_unlock(&scene.lock);
-    assert_int_equal(rc, 0);
-}
-
-/* The sink's word on the newest batch it holds. */
-static void release_newest(enum mode mode)
-{
-    (void)pthread_mutex_lock(&scene.lock);
-    assert_true(scene.held_count > 0);
-    struct delta *delta = scene.held[--scene.held_count];
-    (void)pthread_mutex_unlock(&scene.lock);
-    finish(delta, mode);
-}
-
-static void release_all(enum mode mode)
-{
-    (void)pthread_mutex_lock(&scene.lock);
-    unsigned count = scene.held_count;
-    scene.held_count = 0;
-    (void)pthread_mutex_unlock(&scene.lock);
-    for (unsigned i = 0; i < count; i++)
-        finish(scene.held[i], mode);
-}
+static struct message_of message; /* that is being made */
 
 static int setup(void **state)
 {
+    const struct listener_config listener = {.protocol = PROTOCOL_NATIVE,
+                                             .transport = TRANSPORT_TCP,
+                                             .address = "127.0.0.1:0",
+                                             .name = "native tcp"};
     (void)state;
-    memset(&scene, 0, sizeof scene);
-    (void)pthread_mutex_init(&scene.lock, NULL);
-    (void)pthread_cond_init(&scene.changed, NULL);
-    scene.collector = collector_new();
-    scene.listener = (struct listener_config){.protocol = PROTOCOL_NATIVE,
-                                              .transport = TRANSPORT_TCP,
-                                              .address = "127.0.0.1:0",
-                                              .name = "native tcp"};
-    scene.config = config_for(&scene.listener, 1);
+    scene_init(&listener);
+    memset(&message, 0, sizeof message);
     scene.config.frame_bytes_max = FRAME_MAX;
-    scene.config.request_timeout = MS_PER_MINUTE;
-    scene.config.idle_timeout = MS_PER_HOUR;
-    scene.options = options_for(scene.collector, 2);
-    scene.options.sink =
-        (struct delta_sink){.has_room = collector_has_room, .post = post, .arg = scene.collector};
-    return 0;
-}
-
-static void start(void)
-{
-    struct error err = ERROR_EMPTY;
-
-    scene.ingest = ingest_start(&scene.options, &scene.config, &err);
-    if (scene.ingest == NULL)
-        fail_msg("%s", err.text);
-    struct listener_facts facts = facts_of(scene.ingest, 0);
-    (void)snprintf(scene.listen, sizeof scene.listen, "%s", facts.listen);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    ingest_free(scene.ingest);
-    collector_free(scene.collector);
-    (void)pthread_cond_destroy(&scene.changed);
-    (void)pthread_mutex_destroy(&scene.lock);
-    assert_int_equal(COUNTER_GET(ingest_body_bytes), 0);
     return 0;
 }
 
@@ -197,11 +53,11 @@ static void put_hello(struct buf *out, const char *producer, uint64_t epoch)
 static void put_batch(struct buf *out, uint64_t sequence, double value)
 {
     struct buf batch = BUF_EMPTY;
-    message_begin(&scene.message, sequence);
+    message_begin(&message, sequence);
     uint32_t series =
-        message_series(&scene.message, "hits", KPID__V1__KIND__COUNTER, KPID__V1__FORM__PLAIN);
-    (void)message_value(&scene.message, series, value);
-    message_end(&scene.message, &batch);
+        message_series(&message, "hits", KPID__V1__KIND__COUNTER, KPID__V1__FORM__PLAIN);
+    (void)message_value(&message, series, value);
+    message_end(&message, &batch);
     put_frame(out, buf_view(&batch));
     buf_fini(&batch);
 }
@@ -419,15 +275,15 @@ static void an_answer_says_which_samples_were_rejected(void **state)
     (void)state;
     start();
     int fd = greet(PRODUCER);
-    message_begin(&scene.message, 1);
+    message_begin(&message, 1);
     uint32_t good =
-        message_series(&scene.message, "hits", KPID__V1__KIND__COUNTER, KPID__V1__FORM__PLAIN);
+        message_series(&message, "hits", KPID__V1__KIND__COUNTER, KPID__V1__FORM__PLAIN);
     uint32_t bad =
-        message_series(&scene.message, "bad\n", KPID__V1__KIND__COUNTER, KPID__V1__FORM__PLAIN);
-    (void)message_value(&scene.message, good, 1);
-    (void)message_value(&scene.message, bad, 1);
-    (void)message_value(&scene.message, good, 2);
-    message_end(&scene.message, &batch);
+        message_series(&message, "bad\n", KPID__V1__KIND__COUNTER, KPID__V1__FORM__PLAIN);
+    (void)message_value(&message, good, 1);
+    (void)message_value(&message, bad, 1);
+    (void)message_value(&message, good, 2);
+    message_end(&message, &batch);
     put_frame(&out, buf_view(&batch));
     say_buf(fd, &out);
     Kpid__V1__ServerFrame *frame = read_frame(fd);
@@ -463,9 +319,9 @@ static void a_bad_batch_is_refused_and_the_next_one_is_taken(void **state)
     (void)state;
     start();
     int fd = greet(PRODUCER);
-    message_begin(&scene.message, 8);
-    (void)message_value(&scene.message, 0, 1); /* of a series that is not there */
-    message_end(&scene.message, &batch);
+    message_begin(&message, 8);
+    (void)message_value(&message, 0, 1); /* of a series that is not there */
+    message_end(&message, &batch);
     put_frame(&out, buf_view(&batch));
     put_batch(&out, 9, 1);
     say_buf(fd, &out);
@@ -641,9 +497,9 @@ static void answers_that_nobody_reads_do_not_pile_up(void **state)
     start();
     int fd = greet(PRODUCER);
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    message_begin(&scene.message, 8);
-    (void)message_value(&scene.message, 0, 1);
-    message_end(&scene.message, &batch);
+    message_begin(&message, 8);
+    (void)message_value(&message, 0, 1);
+    message_end(&message, &batch);
     for (int i = 0; i < 100; i++)
         put_frame(&frame, buf_view(&batch));
     bool open = true;
@@ -718,12 +574,12 @@ static void what_is_shown_of_rejected_samples_is_charged(void **state)
     start();
     set_mode(HOLD);
     int fd = greet(PRODUCER);
-    message_begin(&scene.message, 1);
+    message_begin(&message, 1);
     uint32_t bad =
-        message_series(&scene.message, "bad\n", KPID__V1__KIND__COUNTER, KPID__V1__FORM__PLAIN);
+        message_series(&message, "bad\n", KPID__V1__KIND__COUNTER, KPID__V1__FORM__PLAIN);
     for (unsigned i = 0; i < NATIVE_EXAMPLES; i++)
-        (void)message_value(&scene.message, bad, 1);
-    message_end(&scene.message, &batch);
+        (void)message_value(&message, bad, 1);
+    message_end(&message, &batch);
     put_frame(&out, buf_view(&batch));
     say_buf(fd, &out);
     wait_posted(1);
@@ -738,34 +594,14 @@ static void what_is_shown_of_rejected_samples_is_charged(void **state)
 /* --- ends -------------------------------------------------------------------------------------
  */
 
-static void *release_during_stop(void *arg)
-{
-    const int *stream = arg;
-    wait_until_closed(*stream);
-    release_all(STORE);
-    return NULL;
-}
-
 static void what_was_posted_is_answered_during_a_stop(void **state)
 {
-    struct listener_config listeners[] = {scene.listener, tcp_listener()};
-    pthread_t thread;
     (void)state;
-    scene.config.listeners = listeners;
-    scene.config.listener_count = 2;
-    scene.options.threads = 1;
-    start();
-    set_mode(HOLD);
+    start_beside_stream();
     int fd = greet(PRODUCER);
     say_batch(fd, 1, 4);
     wait_posted(1);
-    struct listener_facts facts = facts_of(scene.ingest, 1);
-    int stream = dial(facts.listen);
-    say(stream, "up:1|c\n");
-    collector_wait(scene.collector, 1);
-    assert_int_equal(pthread_create(&thread, NULL, release_during_stop, &stream), 0);
-    ingest_stop(scene.ingest, PATIENCE_S * 1000);
-    (void)pthread_join(thread, NULL);
+    stop_and_release();
     expect_ack(fd, 1, 1);
     expect_end(fd);
 }

@@ -134,27 +134,48 @@ static void past_its_budget_and_without_room_nothing_is_read(void **state)
     collector_free(collector);
 }
 
+/* A thread that is past its budget with the first line of a client, and whose sink has no room. */
+struct full {
+    struct listener_config listener;
+    struct ingest_config config;
+    struct collector *collector;
+    struct ingest *ingest;
+    int fd; /* of the client */
+};
+
+static void full_init(struct full *full, const char *lines)
+{
+    full->listener = tcp_listener();
+    full->config = config_for(&full->listener, 1);
+    full->collector = collector_new();
+    struct ingest_options options = options_for(full->collector, 1);
+    options.pending_bytes_max = 1;
+    full->ingest = must_start_with(&options, &full->config);
+
+    collector_set_room(full->collector, false);
+    full->fd = dial(facts_of(full->ingest, 0).listen);
+    say(full->fd, lines);
+    wait_for_counter(&counters.ingest_paused, 1);
+}
+
+static void full_fini(struct full *full)
+{
+    ingest_free(full->ingest);
+    assert_int_equal(COUNTER_GET(ingest_paused), 0);
+    (void)close(full->fd);
+    collector_free(full->collector);
+}
+
 static void a_stop_without_room_does_not_read_more_than_the_budget(void **state)
 {
     (void)state;
-    const struct listener_config listener = tcp_listener();
-    struct ingest_config config = config_for(&listener, 1);
-    struct collector *collector = collector_new();
-    struct ingest_options options = options_for(collector, 1);
-    options.pending_bytes_max = 1;
-    struct ingest *ingest = must_start_with(&options, &config);
+    struct full full;
 
-    collector_set_room(collector, false);
-    int fd = dial(facts_of(ingest, 0).listen);
-    say(fd, "a:1|s\n");
-    wait_for_counter(&counters.ingest_paused, 1);
-    say_sets(fd, "b");
-    ingest_stop(ingest, 10000);
-    assert_int_equal(collector_total(collector).received, 1);
-    ingest_free(ingest);
-    assert_int_equal(COUNTER_GET(ingest_paused), 0);
-    (void)close(fd);
-    collector_free(collector);
+    full_init(&full, "a:1|s\n");
+    say_sets(full.fd, "b");
+    ingest_stop(full.ingest, 10000);
+    assert_int_equal(collector_total(full.collector).received, 1);
+    full_fini(&full);
 }
 
 /* Keeps one delta as a writer does whose disk is full. */
@@ -274,25 +295,15 @@ static void at_a_stop_who_sends_for_ever_does_not_keep_the_others_out(void **sta
 static void a_line_that_a_stop_has_cut_is_no_line(void **state)
 {
     (void)state;
-    const struct listener_config listener = tcp_listener();
-    struct ingest_config config = config_for(&listener, 1);
-    struct collector *collector = collector_new();
-    struct ingest_options options = options_for(collector, 1);
-    options.pending_bytes_max = 1;
-    struct ingest *ingest = must_start_with(&options, &config);
+    struct full full;
 
-    collector_set_room(collector, false);
-    int fd = dial(facts_of(ingest, 0).listen);
-    say(fd, "s:1|s\norders:1|c"); /* the first line is past the budget */
-    wait_for_counter(&counters.ingest_paused, 1);
-    say(fd, "|@0.1\n");
-    ingest_stop(ingest, 1000);
-    struct ledger total = collector_total(collector);
+    full_init(&full, "s:1|s\norders:1|c"); /* the first line is past the budget */
+    say(full.fd, "|@0.1\n");
+    ingest_stop(full.ingest, 1000);
+    struct ledger total = collector_total(full.collector);
     assert_int_equal(total.stored, 1);
     assert_int_equal(total.rejected[REJECT_truncated], 1);
-    (void)close(fd);
-    ingest_free(ingest);
-    collector_free(collector);
+    full_fini(&full);
 }
 
 /* --- lines without an end ----------------------------------------------------------------------

@@ -1,16 +1,8 @@
 #include "schedule/cron.h"
 #include "test.h"
+#include "zone.h"
 
 static struct arena arena;
-
-static struct calendar *open_calendar(const char *zone)
-{
-    struct error err = ERROR_EMPTY;
-    struct calendar *calendar = calendar_new(str_of(zone), 1, &err);
-    if (calendar == NULL)
-        fail_msg("%s", err.text);
-    return calendar;
-}
 
 static struct cron parse(const char *text)
 {
@@ -32,7 +24,7 @@ static int free_arena(void **state)
 static void assert_runs(const char *zone, const char *text, const char *from,
                         const char *const *runs)
 {
-    struct calendar *calendar = open_calendar(zone);
+    struct calendar *calendar = open_calendar(zone, 1);
     struct cron cron = parse(text);
     char formatted[CLOCK_TEXT_SIZE];
     wall_ms at = WALL_NONE;
@@ -501,7 +493,7 @@ static void there_is_no_run_beyond_the_end_of_time(void **state)
 {
     static const wall_ms far[] = {INT64_MAX, INT64_MAX - 1, 253402300799999};
     static const char *const texts[] = {"* * * * *", "0 0 * * *", "* * 29 2 *", "0 0 29 2 *"};
-    struct calendar *berlin = open_calendar("Europe/Berlin");
+    struct calendar *berlin = open_calendar("Europe/Berlin", 1);
     (void)state;
     for (size_t i = 0; i < TEST_COUNT(texts); i++) {
         struct cron cron = parse(texts[i]);
@@ -522,7 +514,7 @@ static void the_next_run_does_not_depend_on_where_one_asks(void **state)
                                         "45 23 L * 6#4"};
     (void)state;
     for (size_t z = 0; z < TEST_COUNT(zones); z++) {
-        struct calendar *calendar = open_calendar(zones[z]);
+        struct calendar *calendar = open_calendar(zones[z], 1);
         wall_ms start = 0;
         assert_true(calendar_parse(calendar, STR("2006-01-01"), false, &start));
         for (size_t i = 0; i < TEST_COUNT(texts); i++) {

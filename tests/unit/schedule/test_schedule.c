@@ -1,16 +1,8 @@
 #include "schedule/schedule.h"
 #include "test.h"
+#include "zone.h"
 
 static struct arena arena;
-
-static struct calendar *open_calendar(const char *zone, int week_start)
-{
-    struct error err = ERROR_EMPTY;
-    struct calendar *calendar = calendar_new(str_of(zone), week_start, &err);
-    if (calendar == NULL)
-        fail_msg("%s", err.text);
-    return calendar;
-}
 
 static int free_arena(void **state)
 {

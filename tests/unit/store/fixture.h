@@ -4,7 +4,6 @@
  * thread, so that nothing depends on time. */
 #pragma once
 
-#include <dirent.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "base/counters.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "directory.h"
 #include "store/query.h"
 #include "store/record.h"
 #include "store/writer.h"
@@ -66,24 +66,6 @@ static inline void fixture_reopen(struct fixture *fixture)
 {
     fixture_close(fixture);
     fixture_open(fixture);
-}
-
-static inline void make_directory(char path[64])
-{
-    (void)snprintf(path, 64, "/tmp/kpid-store-XXXXXX");
-    assert_non_null(mkdtemp(path));
-}
-
-static inline void remove_directory(const char *path)
-{
-    DIR *directory = opendir(path);
-    struct dirent *entry = NULL;
-
-    assert_non_null(directory);
-    while ((entry = readdir(directory)) != NULL)
-        (void)unlinkat(dirfd(directory), entry->d_name, 0);
-    (void)closedir(directory);
-    assert_int_equal(rmdir(path), 0);
 }
 
 static inline int fixture_setup(void **state)

@@ -283,84 +283,93 @@ static void expect_same_cell(const struct cell *one, const struct cell *other)
     buf_fini(&b);
 }
 
-static void cells_are_as_in_the_golden_file(void **state)
+/* Of one cell or tally: writes what it has of a form, if anything, to `bytes`, and compares it and
+ * what comes of reading it; `golden` is room for what is in the file. */
+typedef void (*expect_fn)(size_t i, struct buf *bytes, struct buf *golden);
+
+static void expect_each(size_t count, expect_fn expect)
 {
-    (void)state;
     struct buf bytes = BUF_EMPTY;
     struct buf golden = BUF_EMPTY;
 
-    for (size_t i = 0; i < CELLS; i++) {
-        struct cell cell = CELL_EMPTY;
-        struct cell read = CELL_EMPTY;
-        cells[i].make(&cell);
+    for (size_t i = 0; i < count; i++) {
         buf_clear(&bytes);
-        cell_encode(&cell, &bytes);
-        assert_int_equal(bytes.bytes[0], 1); /* the version */
-        expect_golden("cell", cells[i].name, buf_view(&bytes), &golden);
-        assert_true(cell_decode(buf_view(&golden), &read));
-        expect_same_cell(&cell, &read);
-        cell_fini(&cell);
-        cell_fini(&read);
+        expect(i, &bytes, &golden);
     }
     buf_fini(&bytes);
     buf_fini(&golden);
     expect_no_mismatches();
+}
+
+static void expect_cell(size_t i, struct buf *bytes, struct buf *golden)
+{
+    struct cell cell = CELL_EMPTY;
+    struct cell read = CELL_EMPTY;
+
+    cells[i].make(&cell);
+    cell_encode(&cell, bytes);
+    assert_int_equal(bytes->bytes[0], 1); /* the version */
+    expect_golden("cell", cells[i].name, buf_view(bytes), golden);
+    assert_true(cell_decode(buf_view(golden), &read));
+    expect_same_cell(&cell, &read);
+    cell_fini(&cell);
+    cell_fini(&read);
+}
+
+static void cells_are_as_in_the_golden_file(void **state)
+{
+    (void)state;
+    expect_each(CELLS, expect_cell);
+}
+
+static void expect_histogram(size_t i, struct buf *bytes, struct buf *golden)
+{
+    struct cell cell = CELL_EMPTY;
+
+    cells[i].make(&cell);
+    if (cell.histogram != NULL) {
+        histogram_encode(cell.histogram, bytes);
+        assert_int_equal((unsigned char)bytes->bytes[0] >> 6,
+                         histogram_bounded(cell.histogram) == NULL ? 1 : 2);
+        expect_golden("histogram", cells[i].name, buf_view(bytes), golden);
+        struct reader reader = reader_of(buf_view(golden));
+        struct histogram *read = histogram_decode(&reader);
+        assert_non_null(read);
+        buf_clear(bytes);
+        histogram_encode(read, bytes);
+        assert_true(str_equal(buf_view(bytes), buf_view(golden)));
+        histogram_free(read);
+    }
+    cell_fini(&cell);
 }
 
 static void histograms_are_as_in_the_golden_file(void **state)
 {
     (void)state;
-    struct buf bytes = BUF_EMPTY;
-    struct buf golden = BUF_EMPTY;
+    expect_each(CELLS, expect_histogram);
+}
 
-    for (size_t i = 0; i < CELLS; i++) {
-        struct cell cell = CELL_EMPTY;
-        cells[i].make(&cell);
-        if (cell.histogram != NULL) {
-            buf_clear(&bytes);
-            histogram_encode(cell.histogram, &bytes);
-            assert_int_equal((unsigned char)bytes.bytes[0] >> 6,
-                             histogram_bounded(cell.histogram) == NULL ? 1 : 2);
-            expect_golden("histogram", cells[i].name, buf_view(&bytes), &golden);
-            struct reader reader = reader_of(buf_view(&golden));
-            struct histogram *read = histogram_decode(&reader);
-            assert_non_null(read);
-            buf_clear(&bytes);
-            histogram_encode(read, &bytes);
-            assert_true(str_equal(buf_view(&bytes), buf_view(&golden)));
-            histogram_free(read);
-        }
-        cell_fini(&cell);
+static void expect_sketch(size_t i, struct buf *bytes, struct buf *golden)
+{
+    struct cell cell = CELL_EMPTY;
+
+    cells[i].make(&cell);
+    if (cell.distinct != NULL) {
+        distinct_encode(cell.distinct, bytes);
+        expect_golden("distinct", cells[i].name, buf_view(bytes), golden);
+        struct reader reader = reader_of(buf_view(golden));
+        struct distinct *read = distinct_decode(&reader);
+        assert_non_null(read);
+        assert_same(distinct_estimate(read), distinct_estimate(cell.distinct));
+        distinct_free(read);
     }
-    buf_fini(&bytes);
-    buf_fini(&golden);
-    expect_no_mismatches();
+    cell_fini(&cell);
 }
 
 static void sketches_of_uniques_are_as_in_the_golden_file(void **state)
 {
     (void)state;
-    struct buf bytes = BUF_EMPTY;
-    struct buf golden = BUF_EMPTY;
-
-    for (size_t i = 0; i < CELLS; i++) {
-        struct cell cell = CELL_EMPTY;
-        cells[i].make(&cell);
-        if (cell.distinct != NULL) {
-            buf_clear(&bytes);
-            distinct_encode(cell.distinct, &bytes);
-            expect_golden("distinct", cells[i].name, buf_view(&bytes), &golden);
-            struct reader reader = reader_of(buf_view(&golden));
-            struct distinct *read = distinct_decode(&reader);
-            assert_non_null(read);
-            assert_same(distinct_estimate(read), distinct_estimate(cell.distinct));
-            distinct_free(read);
-        }
-        cell_fini(&cell);
-    }
-    buf_fini(&bytes);
-    buf_fini(&golden);
-    expect_no_mismatches();
+    expect_each(CELLS, expect_sketch);
 }
 
 /* --- what senders have counted --- */
@@ -423,27 +432,23 @@ static void encode_tally(const struct batch_buckets *buckets, struct buf *out)
     tally_free(tally);
 }
 
+static void expect_tally(size_t i, struct buf *bytes, struct buf *golden)
+{
+    encode_tally(&tallies[i].buckets, bytes);
+    expect_golden("tally", tallies[i].name, buf_view(bytes), golden);
+    struct reader reader = reader_of(buf_view(golden));
+    struct tally *read = tally_decode(&reader);
+    assert_true(read != NULL && reader.left == 0);
+    buf_clear(bytes);
+    tally_encode(read, bytes);
+    assert_true(str_equal(buf_view(bytes), buf_view(golden)));
+    tally_free(read);
+}
+
 static void tallies_are_as_in_the_golden_file(void **state)
 {
     (void)state;
-    struct buf bytes = BUF_EMPTY;
-    struct buf golden = BUF_EMPTY;
-
-    for (size_t i = 0; i < TALLIES; i++) {
-        buf_clear(&bytes);
-        encode_tally(&tallies[i].buckets, &bytes);
-        expect_golden("tally", tallies[i].name, buf_view(&bytes), &golden);
-        struct reader reader = reader_of(buf_view(&golden));
-        struct tally *read = tally_decode(&reader);
-        assert_true(read != NULL && reader.left == 0);
-        buf_clear(&bytes);
-        tally_encode(read, &bytes);
-        assert_true(str_equal(buf_view(&bytes), buf_view(&golden)));
-        tally_free(read);
-    }
-    buf_fini(&bytes);
-    buf_fini(&golden);
-    expect_no_mismatches();
+    expect_each(TALLIES, expect_tally);
 }
 
 enum { TRACKERS_MAX = 5 };

@@ -3,42 +3,52 @@
 
 #include "upkeep_world.h"
 
-static void a_day_of_other_bounds_is_built_anew(void **state)
+/* As if a day of the first calendar had been an hour longer and the next one shorter, with more
+ * days behind them. Returns the calendar's number. */
+static uint32_t move_midnight(struct world *world, size_t day)
 {
     struct error err = ERROR_EMPTY;
-    struct world world;
     struct write_txn txn;
     struct days days = {.kept = INT64_MIN};
+
+    assert_true(write_txn_begin(world->fixture.store, NULL, &txn, &err));
+    uint32_t number = parts_calendar(&txn.reader, str_of(ZONES[0]));
+    assert_true(parts_days(&txn.reader, &(const struct day_range){number, INT64_MIN, INT64_MAX},
+                           keep_day, &days, &err));
+    assert_true(days.count > day + 5);
+    days.bounds[day].to += 4;
+    days.bounds[day + 1].from += 4;
+    assert_true(parts_add_day(&txn, number, &days.bounds[day], &err));
+    assert_true(parts_add_day(&txn, number, &days.bounds[day + 1], &err));
+    number_commit(&txn);
+    return number;
+}
+
+static void expect_all_built(struct world *world)
+{
+    (void)settle(world);
+    check_levels(world);
+    expect_days_tile(world);
+    world_close(world);
+}
+
+static void a_day_of_other_bounds_is_built_anew(void **state)
+{
+    struct world world;
     (void)state;
 
     world_open(&world, "2025-10-02", 7);
     simulate(&world, 150, 24 * 60);
     (void)settle(&world);
-    assert_true(write_txn_begin(world.fixture.store, NULL, &txn, &err));
-    uint32_t number = parts_calendar(&txn.reader, str_of(ZONES[0]));
-    assert_true(parts_days(&txn.reader, &(const struct day_range){number, INT64_MIN, INT64_MAX},
-                           keep_day, &days, &err));
-    assert_true(days.count > 8);
-    /* As if the fourth day had been an hour longer and the fifth shorter. */
-    days.bounds[3].to += 4;
-    days.bounds[4].from += 4;
-    assert_true(parts_add_day(&txn, number, &days.bounds[3], &err));
-    assert_true(parts_add_day(&txn, number, &days.bounds[4], &err));
-    number_commit(&txn);
+    (void)move_midnight(&world, 3);
     new_upkeep(&world);
-    (void)settle(&world);
-    check_levels(&world);
-    expect_days_tile(&world);
-    world_close(&world);
+    expect_all_built(&world);
 }
 
 /* The cells of the day are taken out of the middle of a partition. */
 static void a_day_of_other_bounds_among_combined_ones_is_built_anew(void **state)
 {
-    struct error err = ERROR_EMPTY;
     struct world world;
-    struct write_txn txn;
-    struct days days = {.kept = INT64_MIN};
     (void)state;
 
     world_open(&world, "2025-10-02", 8);
@@ -49,21 +59,10 @@ static void a_day_of_other_bounds_among_combined_ones_is_built_anew(void **state
         pass_time(&world, MS_PER_DAY);
         (void)settle(&world);
     }
-    assert_true(write_txn_begin(world.fixture.store, NULL, &txn, &err));
-    uint32_t number = parts_calendar(&txn.reader, str_of(ZONES[0]));
-    assert_true(parts_days(&txn.reader, &(const struct day_range){number, INT64_MIN, INT64_MAX},
-                           keep_day, &days, &err));
+    uint32_t number = move_midnight(&world, 20);
     assert_true(count_partitions(&world, LEVEL_DAY, number) < 40);
-    days.bounds[20].to += 4;
-    days.bounds[21].from += 4;
-    assert_true(parts_add_day(&txn, number, &days.bounds[20], &err));
-    assert_true(parts_add_day(&txn, number, &days.bounds[21], &err));
-    number_commit(&txn);
     new_upkeep(&world);
-    (void)settle(&world);
-    check_levels(&world);
-    expect_days_tile(&world);
-    world_close(&world);
+    expect_all_built(&world);
 }
 
 static void calendars_that_come_later_get_their_days(void **state)
@@ -80,10 +79,7 @@ static void calendars_that_come_later_get_their_days(void **state)
     struct upkeep_options more = world.options;
     more.calendar_count = CALENDARS;
     upkeep_set_options(world.upkeep, &more);
-    (void)settle(&world);
-    check_levels(&world);
-    expect_days_tile(&world);
-    world_close(&world);
+    expect_all_built(&world);
 }
 
 int __real_mdb_txn_commit(MDB_txn *txn);
