@@ -197,13 +197,13 @@ static const double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
 static bool parse_short(struct str text, double *out)
 {
     enum { LEN_MAX = 17 }; /* fewer digits than 64 bits hold */
-    const char *at = text.text;
-    const char *end = at + text.len;
     uint64_t mantissa = 0;
     bool negative = false;
 
     if (text.len == 0 || text.len > LEN_MAX)
         return false;
+    const char *at = text.text;
+    const char *end = at + text.len;
     if (*at == '+' || *at == '-')
         negative = *at++ == '-';
     const char *digits = at;

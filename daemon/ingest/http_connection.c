@@ -275,6 +275,8 @@ static void begin_query(struct http_connection *connection, const struct http_he
 
     if (head->from_page)
         http_answer_set(answer, 403, "requests of web pages are not taken (Origin)");
+    else if (head->unknown_transfer)
+        http_answer_set(answer, 415, "the Transfer-Encoding is not chunked");
     else if (head->unknown_encoding || (has_body && head->encoding != HTTP_IDENTITY))
         http_answer_set(answer, 415, "a form has no Content-Encoding");
     else if (head->length > HTTP_QUERY_MAX)

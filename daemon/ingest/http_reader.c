@@ -73,7 +73,7 @@ static void read_header(struct http_reader *reader)
         read_encoding(head, reader->value + (value.text - reader->value), value.len);
     } else if (str_is(name, "transfer-encoding")) {
         lower_case(reader->value, sizeof reader->value);
-        head->unknown_encoding = head->unknown_encoding || !str_is(value, "chunked");
+        head->unknown_transfer = head->unknown_transfer || !str_is(value, "chunked");
     } else if (str_is(name, "expect")) {
         lower_case(reader->value, sizeof reader->value);
         head->expects_continue = str_is(value, "100-continue");

@@ -23,7 +23,8 @@ struct http_head {
     bool expects_continue;
     bool from_page; /* it has an Origin: a browser sends it for a page */
     bool keep_alive;
-    bool unknown_encoding; /* none of enum http_encoding (I26), or a transfer that is not chunked */
+    bool unknown_encoding; /* none of enum http_encoding (I26) */
+    bool unknown_transfer; /* a Transfer-Encoding that is not chunked */
     enum http_encoding encoding;
     struct str content_type;  /* as sent, cut at HTTP_HEADER_MAX bytes; empty without */
     struct str authorization; /* the same */

@@ -116,11 +116,13 @@ static void refuse_busy(const struct body_format *format, struct http_answer *an
 static bool is_encoding_taken(const struct http_route *route, const struct http_head *head,
                               struct http_answer *answer)
 {
-    if (!head->unknown_encoding && (route->encodings >> head->encoding & 1) != 0)
+    if (head->unknown_transfer)
+        refuse(route->format, answer, 415, "the Transfer-Encoding is not chunked");
+    else if (head->unknown_encoding || (route->encodings >> head->encoding & 1) == 0)
+        refuse(route->format, answer, 415, "the Content-Encoding is not %s",
+               route->encodings == 1 << HTTP_SNAPPY ? "snappy" : "gzip or identity");
+    else
         return true;
-    refuse(route->format, answer, 415,
-           "the Content-Encoding is not %s, or the Transfer-Encoding is not chunked",
-           route->encodings == 1 << HTTP_SNAPPY ? "snappy" : "gzip or identity");
     return false;
 }
 

@@ -23,7 +23,7 @@ from remote_write import V1, number, series_1, snappy, text, varint
 LISTENERS = [("statsd", "udp"), ("statsd", "tcp"), ("statsd", "unix"), ("statsd", "unixgram"), ("dogstatsd", "udp"),
              ("dogstatsd", "unix"), ("graphite", "tcp"), ("graphite", "udp"), ("graphite_pickle", "tcp"),
              ("influx", "tcp"), ("influx", "udp"), ("influx", "http"), ("prometheus", "http"), ("otlp", "http"),
-             ("json", "http"), ("native", "tcp"), ("native", "unix")]
+             ("json", "http"), ("collectd", "http"), ("native", "tcp"), ("native", "unix")]
 STREAMS = [one for one in LISTENERS if one[1] not in ("udp", "unixgram")]
 HTTP = [one for one in LISTENERS if one[1] == "http"]
 LIMITS = "limits: { connections: 600, request: 3s, line: 16K, frame: 1M }"
@@ -183,6 +183,8 @@ def good(kind):
                                       f"Content-Type: {V1}", "Content-Encoding: snappy"),
         "otlp": lambda: request("/v1/metrics", otlp_gauge(), "Content-Type: application/json"),
         "json": lambda: request("/push", b'{"samples":[{"name":"well","value":1}]}'),
+        "collectd": lambda: request("/", b'[{"values":[1],"dstypes":["gauge"],"dsnames":["value"],"plugin":"p",'
+                                         b'"type":"t"}]'),
     }[kind[0]]()
 
 
@@ -338,7 +340,7 @@ def test_more_connections_than_are_allowed(target):
 # --- size -----------------------------------------------------------------------------------------
 
 CONTENT = {"influx": ("/write", ""), "otlp": ("/v1/metrics", "application/json"), "json": ("/push", ""),
-           "prometheus": ("/api/v1/write", V1)}
+           "prometheus": ("/api/v1/write", V1), "collectd": ("/", "application/json")}
 
 
 def zeros(megabytes, what=b" "):
@@ -352,7 +354,7 @@ def test_gzip_bombs(target):
     bomb = zeros(80)
     layered = gzip.compress(bomb)
     many = gzip.compress(b"") * 50000  # members without content
-    for protocol in ("influx", "otlp", "json"):
+    for protocol in ("influx", "otlp", "json", "collectd"):
         path, content = CONTENT[protocol]
         headers = ["Content-Encoding: gzip", f"Content-Type: {content or 'text/plain'}"]
         kind = (protocol, "http")
@@ -395,8 +397,10 @@ def test_deep_nesting(target):
     deep = 1_000_000
     arrays = b'{"a":' * deep
     for kind, path, content in ((("json", "http"), "/push", "application/json"),
-                                (("otlp", "http"), "/v1/metrics", "application/json")):
+                                (("otlp", "http"), "/v1/metrics", "application/json"),
+                                (("collectd", "http"), "/", "application/json")):
         for body in (b"[" * deep, arrays, b'{"resourceMetrics":' + b"[" * deep, b'{"samples":[' + b"[" * deep,
+                     b'[{"meta":' + b"[" * deep, b'[{"values":[' + b"[" * deep,
                      b'{"x":' + b"[" * deep + b"]" * deep + b"}"):
             answer = target.exchange(kind, request(path, body, f"Content-Type: {content}"))
             assert answer.startswith(b"HTTP/1.1 4"), (kind, body[:20], answer)

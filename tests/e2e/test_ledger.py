@@ -30,6 +30,7 @@ ingest:
   - { protocol: prometheus, listen: "http:127.0.0.1:0" }
   - { protocol: otlp, listen: "http:127.0.0.1:0" }
   - { protocol: json, listen: "http:127.0.0.1:0" }
+  - { protocol: collectd, listen: "http:127.0.0.1:0" }
   - { protocol: native, listen: "tcp:127.0.0.1:0" }
 """
 
@@ -190,6 +191,18 @@ def pushes(port, over):
     yield from posts(port, over, "/push", bodies(), Content_Type="application/json")
 
 
+def collectd(port, over):
+    def bodies():
+        while True:
+            yield json.dumps([{"values": [i, None], "dstypes": ["derive", "gauge"], "dsnames": ["rx", "tx"],
+                               "time": time.time(), "host": "web1", "plugin": "interface", "type": "if_octets",
+                               "plugin_instance": f"eth{i}", "type_instance": ""} for i in range(25)]
+                             + [{"values": [1, 2, 3]}]).encode(), 53
+            yield b'{"values":[1]}', 1
+
+    yield from posts(port, over, "/collectd", bodies(), Content_Type="application/json")
+
+
 def native(port, over):
     connection = native_client.Connection(port, b"0123456789abcdef", int(time.time() * 1000))
     sequence = 0
@@ -220,6 +233,7 @@ SENDERS = {
     ("prometheus", "http"): prometheus,
     ("otlp", "http"): otlp,
     ("json", "http"): pushes,
+    ("collectd", "http"): collectd,
     ("native", "tcp"): native,
 }
 

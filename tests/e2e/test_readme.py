@@ -190,6 +190,16 @@ def test_the_recipe_of_opentelemetry(running):
     assert figure(folder, "last(carts.open)") == 12
 
 
+def test_the_recipe_of_collectd(running):
+    folder = start_with(running, ("collectd", "http"))
+    block, = blocks("apacheconf")
+    (folder / "collectd.conf").write_text(
+        f'FQDNLookup false\nBaseDir "{folder}"\nPIDFile "{folder}/pid"\nTypesDB "/usr/share/collectd/types.db"\n'
+        f"Interval 0.1\nLoadPlugin load\n{block}")
+    with Program(folder, "collectd", "-f", "-C", folder / "collectd.conf"):
+        wait_until(lambda: figure(folder, "last(collectd.load.load.shortterm)") is not None, "what collectd measured")
+
+
 def test_the_recipe_of_prometheus(running):
     folder = start_with(running, ("prometheus", "http"))
     block, = [block for block in blocks("yaml") if block.startswith("remote_write:")]

@@ -151,6 +151,8 @@ def test_what_is_no_remote_write_is_refused(kpid):
         status, headers, words = post(daemon, body, content_type, encoding)
         assert status == expected, (content_type, encoding, body, words)
         assert words.strip()
+        if encoding != "snappy":
+            assert words.strip() == "the Content-Encoding is not snappy"
     assert post(daemon, snappy(b""))[0] == 204  # P5
     assert daemon.stored() == 0
 

@@ -24,6 +24,7 @@ ingest:
   - { protocol: prometheus, listen: "http:127.0.0.1:0" }
   - { protocol: otlp, listen: "http:127.0.0.1:0" }
   - { protocol: json, listen: "http:127.0.0.1:0" }
+  - { protocol: collectd, listen: "http:127.0.0.1:0" }
   - { protocol: native, listen: "tcp:127.0.0.1:0" }
   - { protocol: graphite_pickle, listen: "tcp:127.0.0.1:0" }
 """
@@ -76,11 +77,14 @@ def good_requests():
     point = {"asInt": "1", "timeUnixNano": str(now * 10**9), "attributes": [{"key": "a", "value": {"stringValue": "b"}}]}
     otlp = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "up", "gauge": {"dataPoints": [point]}}]}]}]}
     samples = {"samples": [{"name": "leads", "value": 1, "labels": {"a": "b"}, "type": "counter"}]}
+    value_lists = [{"values": [1, 2.5], "dstypes": ["derive", "gauge"], "dsnames": ["rx", "tx"], "time": now + 0.5,
+                    "host": "web1", "plugin": "p", "plugin_instance": "a", "type": "t", "type_instance": ""}] * 2
     remote = series_1({"__name__": "up", "job": "x"}, (1, now * 1000))
     return {"influx": ("/write?db=x", f"m,t=a f=1,g=2i {now}000000000\nn f=\"text\"\n".encode(), {}),
             "prometheus": ("/api/v1/write", remote, {"Content_Type": V1, "Content_Encoding": "snappy"}),
             "otlp": ("/v1/metrics", json.dumps(otlp).encode(), {"Content_Type": "application/json"}),
-            "json": ("/push", json.dumps(samples).encode(), {"Content_Type": "application/json"})}
+            "json": ("/push", json.dumps(samples).encode(), {"Content_Type": "application/json"}),
+            "collectd": ("/", json.dumps(value_lists).encode(), {"Content_Type": "application/json"})}
 
 
 def damage(chance, body):
@@ -99,7 +103,7 @@ def damage(chance, body):
     return bytes(body)
 
 
-@pytest.mark.parametrize("protocol", ["influx", "prometheus", "otlp", "json"])
+@pytest.mark.parametrize("protocol", ["influx", "prometheus", "otlp", "json", "collectd"])
 def test_no_fault_of_a_client_is_told_to_come_again(kpid, protocol):  # P9, O5: else it comes for ever
     daemon = kpid(LISTENERS)
     port = port_of(daemon, protocol)
@@ -137,12 +141,17 @@ def test_one_bad_sample_leaves_the_others_in_every_batch(kpid):  # S17, G9, I24,
     status, words = post(port_of(daemon, "otlp"), "/v1/metrics", json.dumps(
         {"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}), Content_Type="application/json")
     assert status == 200 and json.loads(words)["partialSuccess"]["rejectedDataPoints"] in ("1", 1)
+    good, bad = ({"values": [1], "dstypes": [kind], "dsnames": ["value"], "plugin": "p", "type": "t"}
+                 for kind in ("gauge", "rate"))
+    status, words = post(port_of(daemon, "collectd"), "/", json.dumps([bad, good]))
+    assert status == 200 and (json.loads(words)["stored"], json.loads(words)["rejected"]) == (1, 1)
+    assert "bad_type" in words and post(port_of(daemon, "collectd"), "/", json.dumps([bad, bad]))[0] == 400
     batch = native_client.Batch(1).add("h", 1).add("", 1)
     client = native_client.Connection(port_of(daemon, "native"))
     answer = client.ask(batch)
     assert (answer.stored, answer.rejected) == (1, 1)
     client.close()
-    for expression in ("sum(a_f)", "sum(c_f)", "last(d)", "last(g)", "sum(h)"):
+    for expression in ("sum(a_f)", "sum(c_f)", "last(d)", "last(g)", "sum(h)", "last(collectd.p.t)"):
         assert daemon.value(expression) == 1, expression
 
 

@@ -53,7 +53,7 @@ static bool on_head(const struct http_head *head, void *arg)
     http_body_free(run->body);
     run->body = http_body_new(head->encoding, BODY_MAX, head->key.len > 0);
     run->length = 0;
-    return !head->unknown_encoding;
+    return !head->unknown_encoding && !head->unknown_transfer;
 }
 
 static bool on_body(struct str bytes, void *arg)

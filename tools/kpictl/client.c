@@ -122,29 +122,40 @@ static int read_answer(struct client_answer *out)
     return EXIT_UNREACHABLE;
 }
 
-/* The token of a file into a header; false, with words on stderr, when there is none to be read. */
-static bool add_token(const struct client *client, struct curl_slist **headers)
+bool client_read_token(const struct client *client, char *out)
 {
-    char line[1024] = "";
-    char header[sizeof line + 32];
+    char words[100];
 
+    out[0] = '\0';
     if (client->token_file == NULL)
         return true;
     FILE *file = fopen(client->token_file, "re");
-    bool ok = file != NULL && fgets(line, sizeof line, file) != NULL;
-    char words[100];
+    bool ok = file != NULL && fgets(out, CLIENT_TOKEN_SIZE, file) != NULL;
     int why = errno;
     if (file != NULL)
         (void)fclose(file);
-    struct str token = str_of(line);
-    while (token.len > 0 && (unsigned char)token.text[token.len - 1] <= ' ')
-        token.len--;
-    if (!ok || token.len == 0) {
-        (void)fprintf(stderr, "kpictl: cannot read a token from '%s': %s\n", client->token_file,
-                      file == NULL ? error_errno_words(why, words, sizeof words) : "it is empty");
+    size_t len = strlen(out);
+    while (len > 0 && (unsigned char)out[len - 1] <= ' ')
+        len--;
+    out[len] = '\0';
+    if (ok && len > 0)
+        return true;
+    (void)fprintf(stderr, "kpictl: cannot read a token from '%s': %s\n", client->token_file,
+                  file == NULL ? error_errno_words(why, words, sizeof words) : "it is empty");
+    return false;
+}
+
+/* The token of a file into a header; false, with words on stderr, when there is none to be read. */
+static bool add_token(const struct client *client, struct curl_slist **headers)
+{
+    char token[CLIENT_TOKEN_SIZE];
+    char header[CLIENT_TOKEN_SIZE + 32];
+
+    if (!client_read_token(client, token))
         return false;
-    }
-    (void)snprintf(header, sizeof header, "Authorization: Bearer %.*s", STR_ARGS(token));
+    if (token[0] == '\0')
+        return true;
+    (void)snprintf(header, sizeof header, "Authorization: Bearer %s", token);
     *headers = curl_slist_append(*headers, header);
     return true;
 }

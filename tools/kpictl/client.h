@@ -20,6 +20,11 @@ struct client_answer {
     struct json_t *json; /* the same, read; an object */
 };
 
+/* The token of the client's file, without blanks at its end; empty when there is no file. False,
+ * with words on stderr, when none can be read. `out` takes CLIENT_TOKEN_SIZE bytes. */
+enum { CLIENT_TOKEN_SIZE = 1024 };
+bool client_read_token(const struct client *client, char *out);
+
 void client_answer_fini(struct client_answer *answer);
 
 /* Adds "?name=value" or "&name=value" to a path, escaped; nothing when `value` is NULL. */

@@ -87,6 +87,7 @@ static void all_is_well_in_the_words_of_the_protocol(void **state) /* I22, P7, O
         {HTTP_OTLP_JSON, 3, "bad", 200,
          "{\"partialSuccess\":{\"rejectedDataPoints\":\"3\",\"errorMessage\":\"bad\"}}", 66},
         {HTTP_PUSH, 0, "", 200, "{\"stored\":7}\n", 13},
+        {HTTP_PUSH, 2, "bad", 200, "{\"stored\":7,\"rejected\":2,\"error\":\"bad\"}\n", 40},
     };
     (void)state;
 

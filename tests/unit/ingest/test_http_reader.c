@@ -18,11 +18,11 @@ static bool on_head(const struct http_head *head, void *arg)
 {
     struct notes *notes = arg;
 
-    buf_printf(&notes->text, "%s %.*s?%.*s%s%s%s%s%s%s", http_method_str(head->method),
+    buf_printf(&notes->text, "%s %.*s?%.*s%s%s%s%s%s%s%s", http_method_str(head->method),
                STR_ARGS(head->path), STR_ARGS(head->query), head->is_chunked ? " chunked" : "",
                head->expects_continue ? " expects" : "", head->from_page ? " page" : "",
                head->keep_alive ? " keep" : "", head->encoding == HTTP_GZIP ? " gzip" : "",
-               head->unknown_encoding ? " unknown" : "");
+               head->unknown_encoding ? " unknown" : "", head->unknown_transfer ? " transfer" : "");
     if (head->length > 0)
         buf_printf(&notes->text, " length=%llu", (unsigned long long)head->length);
     if (head->key.len > 0)
@@ -120,7 +120,7 @@ static void requests_are_read_in_any_pieces(void **state)
          "POST /w? keep auth=a twice=Authorization|.\n"},
         {"POST /w HTTP/1.1\r\nAuthorization: \r\nContent-Type:\r\n\r\n", "POST /w? keep|.\n"},
         {"POST /w HTTP/1.1\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
-         "POST /w? chunked keep unknown|x.\n"},
+         "POST /w? chunked keep transfer|x.\n"},
         {"POST /w HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
          "POST /w? chunked keep|x.\n"},
         {"POST /w HTTP/1.1\r\nContent-Encoding: gzip, gzip\r\n\r\n", "POST /w? keep unknown|.\n"},

@@ -38,6 +38,9 @@ static void each_protocol_has_its_paths(void **state)
         {PROTOCOL_JSON, HTTP_POST, "/push", ROUTE_WRITE, 0, ""},
         {PROTOCOL_JSON, HTTP_GET, "/push", -1, 405, "{\"error\":\"/push is not for GET\"}"},
         {PROTOCOL_JSON, HTTP_POST, "/write", -1, 404, "POST /push"},
+        {PROTOCOL_COLLECTD, HTTP_POST, "/collectd", ROUTE_WRITE, 0, ""},
+        {PROTOCOL_COLLECTD, HTTP_POST, "/", ROUTE_WRITE, 0, ""},
+        {PROTOCOL_COLLECTD, HTTP_GET, "/", -1, 405, "{\"error\":\"/ is not for GET\"}"},
     };
     (void)state;
 
