@@ -43,13 +43,26 @@ static void show_inet(struct inherited_socket *socket, const void *host, in_port
                    is_six ? "]" : "", ntohs(port));
 }
 
+/* Whether a log can have it as it is. */
+static bool is_plain(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text <= ' ' || *text > '~' || *text == '"' || *text == '\\')
+            return false;
+    }
+    return true;
+}
+
 static void show_path(struct inherited_socket *socket, const char *path, size_t len)
 {
     char text[16 + sizeof((struct sockaddr_un *)NULL)->sun_path];
 
     (void)snprintf(text, sizeof text, "%s:%.*s", socket->type == SOCK_STREAM ? "unix" : "unixgram",
                    (int)len, path);
-    (void)str_quoted(str_of(text), socket->shown);
+    if (is_plain(text))
+        (void)snprintf(socket->shown, sizeof socket->shown, "%s", text);
+    else
+        (void)str_quoted(str_of(text), socket->shown);
 }
 
 /* False: nobody could name its address, as that of an abstract Unix socket. */

@@ -14,16 +14,16 @@
 #include "base/error.h"
 #include "base/str.h"
 
-enum { INHERITED_MAX = 256, INHERITED_FIRST = 3 };
+enum { INHERITED_MAX = 256, INHERITED_FIRST = 3, INHERITED_SHOWN_SIZE = 128 };
 
 struct inherited_socket {
     int fd; /* nonblocking, closed by exec; -1: it was taken */
     int number;
     char name[STR_QUOTED_SIZE]; /* for people; empty without LISTEN_FDNAMES */
-    char
-        shown[STR_QUOTED_SIZE]; /* "udp:127.0.0.1:8125", "unix:/run/x", "tcp:[::1]:80"; may be "" */
-    const char *unfit;          /* why nobody can take it; NULL: one could */
-    int type;                   /* SOCK_STREAM, listening, or SOCK_DGRAM */
+    /* "udp:127.0.0.1:8125", "unix:/run/x", "tcp:[::1]:80"; may be "" */
+    char shown[INHERITED_SHOWN_SIZE];
+    const char *unfit; /* why nobody can take it; NULL: one could */
+    int type;          /* SOCK_STREAM, listening, or SOCK_DGRAM */
     struct sockaddr_storage address;
 };
 

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 
 import native_client
-from conftest import BUILD, PATIENCE, TICK
+from conftest import BUILD, PATIENCE, TICK, wait_until
 from test_limits import LISTENERS, limited, send
 
 def tail(made, *arguments, send_it):
@@ -124,7 +124,7 @@ def test_examples_are_escaped_once(kpid, tmp_path):
     kept = {one["example"] for listener in made.ask("ingest")["listeners"] for one in listener["examples"]}
     assert kept == wanted
     for example in wanted:
-        assert f'example="{example}"' in made.log(), example
+        wait_until(lambda said=f'example="{example}"': said in made.log(), f"{example} in the log")
 
 
 def test_wrong_usage_is_said(kpid):

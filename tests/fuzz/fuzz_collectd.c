@@ -1,42 +1,20 @@
 /* Any bytes as the body of collectd's write_http: refused with words, or the ledger balances and
  * what is stored is such as may be stored; the same in any pieces. */
-#include <math.h>
-#include <stdlib.h>
-
+#include "fuzz_points.h"
 #include "ingest/collectd_body.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const wall_ms NOW = INT64_C(1791788430000);
-
 enum { HELD_MAX = 1024 * 1024 };
-
-static const struct batch_rules RULES = {.series_max = 100,
-                                         .max_future = MS_PER_HOUR,
-                                         .max_past = INT64_C(100000) * MS_PER_DAY,
-                                         .seed = 1};
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_points(const struct delta *delta)
 {
-    for (size_t i = 0; i < delta->series_count; i++) {
-        require(series_key_is_valid(delta->series[i].key));
-        require(series_hash_equal(delta->series[i].hash, series_key_hash(delta->series[i].key)));
-    }
+    require_points(delta);
     for (size_t i = 0; i < delta->point_count; i++) {
         const struct delta_point *point = &delta->points[i];
-        require(point->series < delta->series_count);
-        require(point->at <= NOW + RULES.max_future && point->at >= NOW - RULES.max_past);
-        require(point->start == WALL_NONE && point->tally == NULL && isfinite(point->value));
         enum metric_kind kind = series_key_kind(delta->series[point->series].key);
+        require(point->start == WALL_NONE && point->tally == NULL);
         require(kind == METRIC_GAUGE || kind == METRIC_COUNTER);
-        require((point->form == POINT_LEVEL) == (kind == METRIC_GAUGE));
-        require(point->form != POINT_CUMULATIVE || point->value >= 0);
     }
 }
 

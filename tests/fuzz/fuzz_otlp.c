@@ -1,48 +1,13 @@
 /* Any bytes as the body of an OTLP request, in protobuf or in JSON as the first byte says: the
  * ledger balances, what is stored is such as may be stored, and JSON is what the protobuf that is
  * made of it is. */
-#include <math.h>
-#include <stdlib.h>
-
+#include "fuzz_points.h"
 #include "ingest/otlp_body.h"
 #include "ingest/otlp_json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const wall_ms NOW = INT64_C(1791788430000);
-
 enum { HELD_MAX = 8 * 1024 * 1024 };
-
-static const struct batch_rules RULES = {.series_max = 100,
-                                         .max_future = MS_PER_HOUR,
-                                         .max_past = INT64_C(100000) * MS_PER_DAY,
-                                         .seed = 1};
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static void check_points(const struct delta *delta)
-{
-    for (size_t i = 0; i < delta->series_count; i++) {
-        require(series_key_is_valid(delta->series[i].key));
-        require(series_hash_equal(delta->series[i].hash, series_key_hash(delta->series[i].key)));
-    }
-    for (size_t i = 0; i < delta->point_count; i++) {
-        const struct delta_point *point = &delta->points[i];
-        require(point->series < delta->series_count);
-        require(point->at <= NOW + RULES.max_future && point->at >= NOW - RULES.max_past);
-        require(point->start == WALL_NONE || point->start <= point->at);
-        enum metric_kind kind = series_key_kind(delta->series[point->series].key);
-        require((kind == METRIC_DISTRIBUTION) == (point->tally != NULL));
-        require((point->form == POINT_LEVEL) == (kind == METRIC_GAUGE));
-        if (point->tally == NULL)
-            require(isfinite(point->value) &&
-                    (point->form != POINT_CUMULATIVE || point->value >= 0));
-    }
-}
 
 /* What became of a body, as bytes to compare; empty when it was refused. */
 static void take(bool is_json, struct str bytes, struct buf *out)
@@ -69,7 +34,7 @@ static void take(bool is_json, struct str bytes, struct buf *out)
         require((answer.counts.rejected > 0) == (answer.words.len > 0));
         struct delta *delta = batch_take(body->batch);
         body->batch = NULL;
-        check_points(delta);
+        require_points(delta);
         buf_printf(out, "%zu %zu %llu ", delta->series_count, delta->point_count,
                    (unsigned long long)body->counts.received);
         buf_str(out, buf_view(&answer.words));

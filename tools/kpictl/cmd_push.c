@@ -45,12 +45,7 @@ static void write_body(const struct invocation *invocation, const struct push_sa
         json_field_text(&json, "id", option(invocation, "id"));
     if (sample->label_count > 0) {
         json_key(&json, "labels");
-        json_open(&json, '{');
-        for (size_t i = 0; i < sample->label_count; i++) {
-            json_key_str(&json, sample->labels[i].name);
-            json_str(&json, sample->labels[i].value);
-        }
-        json_close(&json, '}');
+        push_write_labels(&json, sample);
     }
     json_close(&json, '}');
     json_close(&json, ']');

@@ -101,12 +101,7 @@ static void write_row(struct http_sink *http, const struct push_sample *sample)
     if (option(invocation, "type") != NULL)
         json_field_text(&json, "type", option(invocation, "type"));
     json_key(&json, "labels");
-    json_open(&json, '{');
-    for (size_t i = 0; i < sample->label_count; i++) {
-        json_key_str(&json, sample->labels[i].name);
-        json_str(&json, sample->labels[i].value);
-    }
-    json_close(&json, '}');
+    push_write_labels(&json, sample);
     json_close(&json, '}');
     buf_char(&http->rows, '\n');
 }

@@ -60,3 +60,13 @@ void push_tell(uint64_t line, const char *format, ...)
     va_end(arguments);
     (void)fputc('\n', stderr);
 }
+
+void push_write_labels(struct json *json, const struct push_sample *sample)
+{
+    json_open(json, '{');
+    for (size_t i = 0; i < sample->label_count; i++) {
+        json_key_str(json, sample->labels[i].name);
+        json_str(json, sample->labels[i].value);
+    }
+    json_close(json, '}');
+}

@@ -1,6 +1,7 @@
 /* Where the samples of `kpictl push` go: over HTTP, or by kpid's own protocol. */
 #pragma once
 
+#include "base/json.h"
 #include "command.h"
 #include "push_sample.h"
 
@@ -53,6 +54,9 @@ struct push_sink {
 /* NULL, with words on stderr. */
 struct push_sink *push_http_new(const struct invocation *invocation);
 struct push_sink *push_native_new(const struct invocation *invocation);
+
+/* The labels of a sample as a JSON object. */
+void push_write_labels(struct json *json, const struct push_sample *sample);
 
 /* "kpictl: line 3: ..."; line 0: of the command line, "kpictl: ...". */
 __attribute__((format(printf, 2, 3))) void push_tell(uint64_t line, const char *format, ...);

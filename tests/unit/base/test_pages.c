@@ -1,4 +1,5 @@
 #include <stdint.h>
+#include <unistd.h>
 
 #include "base/pages.h"
 #include "test.h"
@@ -34,7 +35,7 @@ static void pages_are_zeros_and_keep_what_is_written(void **state)
 static void pages_may_be_more_than_there_is_memory(void **state)
 {
     (void)state;
-    const size_t size = (size_t)1 << 40;
+    const size_t size = 2 * (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
     char *pages = pages_new(size);
     pages[size - 1] = 1;
     pages_free(pages, size);

@@ -3,14 +3,15 @@
  * sent, never less than it saw before. */
 #include <pthread.h>
 #include <semaphore.h>
+#include <unistd.h>
 
 #include "fixture.h"
 #include "store/parts.h"
 
 enum {
     READERS = 3,
-    SAMPLES_MIN = 600,
-    LOOK_EVERY = 50,
+    SAMPLES = 600,
+    LOOK_EVERY_US = 10000,
     PATIENCE_MS = 60000,
     SERIES = 6,
     SPAN_MINUTES = 2000
@@ -58,19 +59,12 @@ static wall_ms time_of(int i)
     return AT(MINUTE - SPAN_MINUTES - 100 + minute, i % 60);
 }
 
-/* The background work has been through all levels. */
-static bool is_far(const struct run_of_it *run, int i)
-{
-    return i % LOOK_EVERY == 0 && partitions_of(run->fixture, LEVEL_MINUTE) > 0 &&
-           partitions_of(run->fixture, LEVEL_QUARTER) > 0;
-}
-
 static void *produce(void *arg)
 {
     struct run_of_it *run = arg;
     mono_ms until = clock_mono() + PATIENCE_MS;
 
-    for (int i = 0; i < SAMPLES_MIN || !(is_far(run, i) || clock_mono() > until); i++) {
+    for (int i = 0; i < SAMPLES; i++) {
         char labels[16];
         (void)snprintf(labels, sizeof labels, "n=%d", i % SERIES);
         struct delta *delta = one_sample(METRIC_COUNTER, "orders", labels, 1, time_of(i));
@@ -81,6 +75,9 @@ static void *produce(void *arg)
         while (sem_wait(&run->answered) != 0) {
         }
     }
+    /* Readers go on until the background work has been through all levels. */
+    while (partitions_of(run->fixture, LEVEL_QUARTER) == 0 && clock_mono() < until)
+        (void)usleep(LOOK_EVERY_US);
     atomic_store(&run->ended, true);
     return NULL;
 }
