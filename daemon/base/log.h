@@ -37,7 +37,7 @@ struct log_repeat {
     mono_ms last_seen_at;
     bool active;
     char what[64];    /* the event's name */
-    char fields[192]; /* key=value pairs of the newest one */
+    char fields[384]; /* key=value pairs of the newest one */
 };
 
 /* Counts `count` more of `event`; `format` gives the other key=value pairs, an example among them.
