@@ -610,6 +610,8 @@ void census_count_other(struct census *census, uint32_t metric, uint64_t samples
     offender->group_refused += refused;
     census->group.samples += samples;
     census->group.refused_samples += refused;
+    if (census->group.metric[0] != '\0')
+        return; /* one of them is enough to say */
     (void)str_quoted((struct str){offender->name, offender->name_len}, census->group.metric);
     census->group.limit = offender->limit;
 }

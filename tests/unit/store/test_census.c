@@ -392,10 +392,14 @@ static void a_metric_may_have_a_limit_of_its_own(void **state)
 
     begin(&world->fixture);
     census_count_other(census_of(world), other.place.metric, 4, 0);
+    census_count_other(census_of(world), other.place.metric, 0, 3);
+    assert_int_equal(census_group(census_of(world))->refused_samples, 3);
     commit(&world->fixture);
     census_tick(census_of(world), world->now, 1000000);
     assert_int_equal(room_offenders(world->room, shown), 1);
     assert_string_equal(room_limit_name(shown[0].limit), "max_series");
+    assert_int_equal(shown[0].samples, 4);
+    assert_int_equal(shown[0].refused, 3);
     assert_int_equal(shown[0].allowed, 1);
     work(world);
     assert_true(is_full(world, "orders", "plan=b"));
