@@ -22,6 +22,8 @@ enum {
     DEFAULT_FLUSH_MS = 1000,
     MAILBOX_CAPACITY = 64,
     LEAVE_MS = 1000,
+    DRAIN_SILENCE_MS = 50,
+    DRAIN_PAUSE_NS = 1000 * 1000,
     DEFAULT_PENDING_BYTES = 256 << 20,
     DEFAULT_BODY_BYTES = 256 << 20,
     DESCRIPTORS_KEPT = 64,
@@ -810,18 +812,38 @@ void worker_set(struct ingest_worker *worker, const struct worker_settings *sett
         shard_set_metrics(worker->shard, settings->metrics);
 }
 
-void worker_drain(struct ingest_worker *worker, mono_ms until)
+/* What a full window held back is still in the sender's socket when ours is empty, and comes a
+ * moment after there is room again: streams have said all only when they are silent for a while. */
+static void read_what_waits(struct ingest_worker *worker, mono_ms until)
 {
+    const struct timespec pause = {.tv_nsec = DRAIN_PAUSE_NS};
     struct listener_part *part = NULL;
-    bool more = !worker->is_paused; /* else there is no room for what waits */
+    mono_ms now = clock_mono();
+    mono_ms silent_since = now;
 
-    /* In turns, so that nobody who sends for ever keeps what others have said out. */
-    while (more && clock_mono() < until) {
-        more = false;
+    for (; now < until; now = clock_mono()) {
+        bool more = false;
+
+        /* In turns, so that nobody who sends for ever keeps what others have said out. */
         TAILQ_FOREACH(part, &worker->parts, link)
         more = take_some(part) || more;
         more = stream_read_some(worker, until) || more;
+        if (more) {
+            silent_since = clock_mono();
+            continue;
+        }
+        if (worker->connection_count == 0 || now - silent_since >= DRAIN_SILENCE_MS)
+            return;
+        (void)nanosleep(&pause, NULL);
     }
+}
+
+void worker_drain(struct ingest_worker *worker, mono_ms until)
+{
+    struct listener_part *part = NULL;
+
+    if (!worker->is_paused) /* else there is no room for what waits */
+        read_what_waits(worker, until);
     TAILQ_FOREACH(part, &worker->parts, link)
     {
         count_drops(part);

@@ -200,7 +200,7 @@ void worker_remove_listener(struct ingest_worker *worker, struct listener *liste
 struct listener_part *worker_find_part(struct ingest_worker *worker,
                                        const struct listener *listener);
 
-/* Takes what waits, in turns, until there is no more or `until`; ends every connection and hands
+/* Takes what waits, in turns, until streams are silent or `until`; ends every connection and hands
  * the last delta over. */
 void worker_drain(struct ingest_worker *worker, mono_ms until);
 

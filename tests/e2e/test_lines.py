@@ -266,6 +266,22 @@ def test_sigterm_drains_what_was_sent(daemon):
     assert daemon.value("sum(pickled)") == sum(range(5000))
 
 
+def test_sigterm_drains_what_a_full_window_keeps_in_the_senders_socket(daemon):
+    now = int(time.time())
+    lines = b"".join(b"drained %d %d\n" % (i, now) for i in range(60000))
+    with socket.socket() as sender:
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 21)
+        sender.settimeout(60)
+        sender.connect(address(daemon, "graphite", "tcp"))
+        daemon.process.send_signal(signal.SIGSTOP)
+        sender.sendall(lines)
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.send_signal(signal.SIGCONT)
+        assert daemon.process.wait(60) == 0
+    daemon.start()
+    assert daemon.value("count(drained)") == 60000
+
+
 @pytest.mark.parametrize("protocol", ["graphite", "graphite_pickle", "influx"])
 def test_random_bytes_keep_the_ledger_balanced(daemon, protocol):
     chance = random.Random(99)
