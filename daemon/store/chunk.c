@@ -16,11 +16,6 @@ static const double THOUSANDTHS_MAX = 0x1p31;
 /* --- places ------------------------------------------------------------------------------------
  */
 
-int64_t quarter_of_minute(int64_t minute)
-{
-    return minute / MINUTES_PER_QUARTER - (minute % MINUTES_PER_QUARTER < 0 ? 1 : 0);
-}
-
 chunk_place chunk_place_of(uint32_t id, int64_t minute)
 {
     struct place place = place_of(id, minute);
@@ -339,20 +334,43 @@ static unsigned char *put_cell(struct chunk_writer *writer, const struct place *
     return to + writer->sketches.len;
 }
 
-bool chunk_writer_add(struct chunk_writer *writer, uint32_t id, int64_t minute,
-                      const struct cell *cell)
+void chunk_sample_of(double value, int64_t minute, wall_ms at, uint64_t arrival,
+                     struct chunk_sample *out)
 {
-    struct place place = place_of(id, minute);
-    size_t restarts = writer->count / CELLS_PER_RESTART;
+    uint64_t start = (uint64_t)minute * MS_PER_MINUTE;
+    unsigned time = 0;
+    unsigned form = 0;
+    unsigned number = 0;
 
+    value += 0.0; /* -0 becomes 0, as in aggregate_add */
+    assert(isfinite(value));
+    unsigned char *to = put_time(out->bytes, (uint64_t)at - start, &time);
+    to = put_arrival(to, at, arrival, &form);
+    to = put_number(to, value, &number);
+    out->tag = (uint8_t)(form << ARRIVAL_SHIFT | number << NUMBER_SHIFT | time << TIME_SHIFT);
+    out->len = (uint8_t)(to - out->bytes);
+}
+
+/* Whether a cell may be written after the last one, with room for it. */
+static bool begin_cell(struct chunk_writer *writer, const struct place *place)
+{
     if (writer->len > CHUNK_BYTES_MAX)
         return false; /* one large cell */
-    assert(place_is_quarter(place.quarter));
+    assert(place_is_quarter(place->quarter));
     if (writer->count == 0)
-        writer->first = place;
+        writer->first = *place;
     else
-        assert(place_number(&place) > place_number(&writer->last));
-    size_t len = (size_t)(put_cell(writer, &place, cell) - writer->bytes);
+        assert(place_number(place) > place_number(&writer->last));
+    return true;
+}
+
+/* The cell ends before `to`: it stays, unless the chunk would be too large. */
+static bool end_cell(struct chunk_writer *writer, const struct place *place,
+                     const unsigned char *to)
+{
+    size_t restarts = writer->count / CELLS_PER_RESTART;
+    size_t len = (size_t)(to - writer->bytes);
+
     if (writer->count > 0) {
         if (len + restarts * RESTART_BYTES + CHECKSUM_BYTES > CHUNK_BYTES_MAX)
             return false;
@@ -360,9 +378,31 @@ bool chunk_writer_add(struct chunk_writer *writer, uint32_t id, int64_t minute,
             writer->restarts[restarts - 1] = (uint16_t)writer->len;
     }
     writer->len = len;
-    writer->last = place;
+    writer->last = *place;
     writer->count++;
     return true;
+}
+
+bool chunk_writer_add(struct chunk_writer *writer, uint32_t id, int64_t minute,
+                      const struct cell *cell)
+{
+    struct place place = place_of(id, minute);
+
+    return begin_cell(writer, &place) && end_cell(writer, &place, put_cell(writer, &place, cell));
+}
+
+bool chunk_writer_add_sample(struct chunk_writer *writer, uint32_t id, int64_t minute,
+                             const struct chunk_sample *sample)
+{
+    struct place place = place_of(id, minute);
+
+    if (!begin_cell(writer, &place))
+        return false;
+    unsigned char *to = writer->bytes + writer->len;
+    *to = sample->tag;
+    to = put_place(writer, to + 1, &place);
+    memcpy(to, sample->bytes, sizeof sample->bytes); /* whatever of them counts */
+    return end_cell(writer, &place, to + sample->len);
 }
 
 struct str chunk_writer_take(struct chunk_writer *writer, uint64_t seed, uint32_t *first_id,

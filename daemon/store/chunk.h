@@ -69,7 +69,10 @@ struct run_cell {
 };
 
 /* Floored, also before 1970. */
-int64_t quarter_of_minute(int64_t minute);
+static inline int64_t quarter_of_minute(int64_t minute)
+{
+    return minute / MINUTES_PER_QUARTER - (minute % MINUTES_PER_QUARTER < 0 ? 1 : 0);
+}
 
 /* < 0, 0, > 0. Two cells of one run never have 0. */
 int chunk_order(uint32_t id, int64_t minute, uint32_t other_id, int64_t other_minute);
@@ -88,6 +91,24 @@ void chunk_writer_free(struct chunk_writer *writer); /* NULL is fine */
  * in growing order; the cell is borrowed for the call and holds something. */
 bool chunk_writer_add(struct chunk_writer *writer, uint32_t id, int64_t minute,
                       const struct cell *cell);
+
+/* One plain sample as it is stored but for its place, which any chunk takes as it is. Most cells
+ * are that until runs are merged. */
+struct chunk_sample {
+    uint8_t len; /* 0: there is none */
+    uint8_t tag;
+    unsigned char bytes[24]; /* whatever of them counts */
+};
+
+void chunk_sample_of(double value, int64_t minute, wall_ms at, uint64_t arrival,
+                     struct chunk_sample *out);
+
+/* As chunk_writer_add. */
+bool chunk_writer_add_sample(struct chunk_writer *writer, uint32_t id, int64_t minute,
+                             const struct chunk_sample *sample);
+
+/* Merges it into a cell of its minute. */
+void chunk_sample_merge(const struct chunk_sample *sample, int64_t minute, struct cell *into);
 
 /* The chunk's bytes, borrowed until the next call, and its first cell's place; the writer is empty
  * again. Empty bytes when nothing was added. `seed` is the run's number: a chunk cannot pass for
@@ -115,6 +136,11 @@ bool chunk_reader_init(struct chunk_reader *reader, struct str bytes, uint64_t s
 /* The next cell into `out`, whose cell the caller finishes. False at the end, with `*corrupt` set
  * when it is not one. */
 bool chunk_reader_next(struct chunk_reader *reader, struct run_cell *out, bool *corrupt);
+
+/* The same for who moves cells: one plain sample goes into `sample` and `out` has its place alone;
+ * else there is no sample. */
+bool chunk_reader_take(struct chunk_reader *reader, struct run_cell *out,
+                       struct chunk_sample *sample, bool *corrupt);
 
 /* The place of the last cell that was read or passed. */
 chunk_place chunk_reader_place(const struct chunk_reader *reader);

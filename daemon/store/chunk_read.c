@@ -404,6 +404,71 @@ bool chunk_reader_next(struct chunk_reader *reader, struct run_cell *out, bool *
     return true;
 }
 
+/* --- moving cells -------------------------------------------------------------------------------
+ */
+
+/* Of a number that is stored in so many bytes, the last ones of which are before `end`. */
+static bool is_finite_number(unsigned form, const unsigned char *end)
+{
+    const unsigned exponent = 0x7ff0; /* of a double's highest two bytes */
+
+    if (form == NUMBER_PRODUCT)
+        return false;
+    if (form < NUMBER_TOP2 || form > NUMBER_DOUBLE)
+        return true;
+    return (((unsigned)end[-1] << 8 | end[-2]) & exponent) != exponent;
+}
+
+static inline bool take_sample(const struct record *record, struct chunk_reader *reader,
+                               struct chunk_sample *out)
+{
+    const unsigned char *bytes = record->input.at;
+    unsigned tag = record->tag;
+    unsigned form = tag >> NUMBER_SHIFT & NUMBER_MASK;
+    unsigned len = TIME_BYTES[tag >> TIME_SHIFT] + ARRIVAL_BYTES[tag >> ARRIVAL_SHIFT & 3] +
+                   NUMBER_BYTES[form];
+
+    out->tag = (uint8_t)tag;
+    out->len = (uint8_t)len;
+    memcpy(out->bytes, bytes, sizeof out->bytes);
+    return is_finite_number(form, bytes + len) &&
+           move_on(reader, record, (size_t)(bytes - record->start) + len);
+}
+
+bool chunk_reader_take(struct chunk_reader *reader, struct run_cell *out,
+                       struct chunk_sample *sample, bool *corrupt)
+{
+    struct record record;
+
+    sample->len = 0;
+    if (reader->index == reader->count || reader->at >= reader->end ||
+        ((unsigned char)reader->bytes.text[reader->at] & SHAPE_MASK) != SHAPE_ONE)
+        return chunk_reader_next(reader, out, corrupt);
+    *corrupt = !open_next(&record, reader) || !take_sample(&record, reader, sample);
+    if (*corrupt)
+        return false;
+    out->id = reader->id;
+    out->minute = reader->quarter * MINUTES_PER_QUARTER + reader->minute;
+    return true;
+}
+
+void chunk_sample_merge(const struct chunk_sample *sample, int64_t minute, struct cell *into)
+{
+    struct input input = {sample->bytes, true};
+    unsigned tag = sample->tag;
+    wall_ms at = (wall_ms)((uint64_t)minute * MS_PER_MINUTE + get_time(&input, tag >> TIME_SHIFT));
+    uint64_t arrival = get_arrival(&input, at, tag >> ARRIVAL_SHIFT & 3);
+    double value = get_number(&input, tag >> NUMBER_SHIFT & NUMBER_MASK);
+
+    if (!into->counts_values) {
+        aggregate_add(&into->aggregate, value, WEIGHT_ONE, at, arrival);
+        return;
+    }
+    struct cell one = CELL_EMPTY;
+    aggregate_add(&one.aggregate, value, WEIGHT_ONE, at, arrival);
+    cell_merge(into, &one);
+}
+
 /* --- seeking: lengths without the values --------------------------------------------------------
  */
 

@@ -11,6 +11,8 @@ enum {
     SORT_SMALL = 48, /* fewer are sorted by insertion */
     PREFETCH_AHEAD = 12,
     MINUTE_BITS = 4, /* of a minute within its quarter */
+    SAMPLE_BIT = 1,  /* of a place: it is of a point's plain sample */
+    PLACE_SHIFT = 1, /* of the place itself */
 };
 
 #define SIGN_BIT UINT64_C(0x8000000000000000)
@@ -18,8 +20,11 @@ enum {
 /* One cell of one part, ready to be sorted: the numbers have the order of chunk_order. */
 struct entry {
     uint64_t quarter; /* with 2^63 added */
-    uint64_t place;   /* id, minute within the quarter */
-    const struct delta_cell *cell;
+    uint64_t place;   /* id, minute within the quarter, SAMPLE_BIT */
+    union {
+        const struct delta_cell *cell;
+        const struct point_sample *sample;
+    } of;
 };
 
 /* What is kept: from which minute on of any metric, and of all of them. */
@@ -40,6 +45,7 @@ struct collection {
     struct ages ages;
     struct entry *entries;
     size_t count;
+    bool is_unordered;
     struct point_list points;
     struct other *others;
     uint64_t quarter_bits; /* those in which the entries differ */
@@ -144,17 +150,34 @@ static uint64_t samples_of(const struct delta_cell *cell)
     return samples + (has_changes(cell) ? cell->changes->count : 0);
 }
 
-static void add_entry(struct collection *all, uint32_t id, const struct delta_cell *cell)
+static bool is_before(const struct entry *a, const struct entry *b)
 {
-    struct entry *entry = &all->entries[all->count++];
-    int64_t quarter = quarter_of_minute(cell->minute);
-    int64_t minute = cell->minute - quarter * MINUTES_PER_QUARTER;
+    return a->quarter != b->quarter ? a->quarter < b->quarter : a->place < b->place;
+}
 
-    *entry = (struct entry){.quarter = (uint64_t)quarter ^ SIGN_BIT,
-                            .place = (uint64_t)id << MINUTE_BITS | (uint64_t)minute,
-                            .cell = cell};
+static struct entry *add_place(struct collection *all, uint32_t id, int64_t minute, unsigned sample)
+{
+    struct entry *entry = &all->entries[all->count];
+    int64_t quarter = quarter_of_minute(minute);
+    int64_t within = minute - quarter * MINUTES_PER_QUARTER;
+
+    entry->quarter = (uint64_t)quarter ^ SIGN_BIT;
+    entry->place = ((uint64_t)id << MINUTE_BITS | (uint64_t)within) << PLACE_SHIFT | sample;
     all->quarter_bits |= entry->quarter ^ all->entries->quarter;
     all->place_bits |= entry->place ^ all->entries->place;
+    all->is_unordered = all->is_unordered || (all->count > 0 && is_before(entry, entry - 1));
+    all->count++;
+    return entry;
+}
+
+static void add_entry(struct collection *all, uint32_t id, const struct delta_cell *cell)
+{
+    add_place(all, id, cell->minute, 0)->of.cell = cell;
+}
+
+static uint32_t id_of(const struct entry *entry)
+{
+    return (uint32_t)(entry->place >> (PLACE_SHIFT + MINUTE_BITS));
 }
 
 static bool is_last_part(const struct journal_part *part)
@@ -313,6 +336,29 @@ static bool collect_part(const struct journal_group *group, struct journal_part 
     return true;
 }
 
+static void collect_sample(const struct journal_group *group, const struct point_sample *sample,
+                           struct collection *all)
+{
+    struct delta_cell *cell = sample->cell;
+
+    if (cell != NULL && holds_nothing(&cell->cell))
+        return;
+    if (is_too_old(group, &all->ages, sample->id, sample->minute)) {
+        sample->drops->counts[DROP_too_old]++;
+        return;
+    }
+    if (cell == NULL && !gauges_has(group->gauges, sample->id)) {
+        add_place(all, sample->id, sample->minute, SAMPLE_BIT)->of.sample = sample;
+        return;
+    }
+    if (cell == NULL) {
+        cell = arena_alloc(group->scratch, sizeof *cell);
+        cell->minute = sample->minute;
+        chunk_sample_merge(&sample->sample, sample->minute, &cell->cell);
+    }
+    add_entry(all, sample->id, cell);
+}
+
 /* What points count. */
 static bool collect_counted(const struct journal_group *group, struct collection *all,
                             struct journal_report *report, struct error *err)
@@ -321,20 +367,12 @@ static bool collect_counted(const struct journal_group *group, struct collection
 
     if (points->count == 0)
         return true;
-    points->cells = arena_array(group->scratch, points->count, sizeof *points->cells);
     if (!points_resolve(group->points, group->txn, group->scratch, points, err))
         return false;
     report->mixed = points->mixed;
     memcpy(report->mixed_metric, points->mixed_metric, sizeof report->mixed_metric);
-    for (size_t i = 0; i < points->count; i++) {
-        const struct point *point = &points->items[i];
-        if (holds_nothing(&points->cells[i].cell))
-            continue;
-        if (is_too_old(group, &all->ages, point->id, points->cells[i].minute))
-            point->drops->counts[DROP_too_old]++;
-        else
-            add_entry(all, point->id, &points->cells[i]);
-    }
+    for (size_t i = 0; i < points->sample_count; i++)
+        collect_sample(group, &points->samples[i], all);
     return true;
 }
 
@@ -362,11 +400,6 @@ static bool collect(const struct journal_group *group, struct collection *all,
 }
 
 /* --- sorting --- */
-
-static bool is_before(const struct entry *a, const struct entry *b)
-{
-    return a->quarter != b->quarter ? a->quarter < b->quarter : a->place < b->place;
-}
 
 static void sort_few(struct entry *entries, size_t count)
 {
@@ -405,6 +438,8 @@ static void sort_digit(const struct entry *from, struct entry *to, size_t count,
  * ids and one of the minutes. */
 static void sort(struct collection *all, struct arena *scratch)
 {
+    if (!all->is_unordered)
+        return;
     if (all->count <= SORT_SMALL) {
         sort_few(all->entries, all->count);
         return;
@@ -453,11 +488,11 @@ static void sort_by_time(struct entry *entries, size_t count)
 {
     for (size_t i = 1; i < count; i++) {
         struct entry entry = entries[i];
-        wall_ms at = first_at(entry.cell);
-        uint64_t arrival = first_arrival(entry.cell);
+        wall_ms at = first_at(entry.of.cell);
+        uint64_t arrival = first_arrival(entry.of.cell);
         size_t j = i;
         for (; j > 0; j--) {
-            const struct delta_cell *before = entries[j - 1].cell;
+            const struct delta_cell *before = entries[j - 1].of.cell;
             if (first_at(before) < at ||
                 (first_at(before) == at && first_arrival(before) <= arrival))
                 break;
@@ -487,11 +522,24 @@ static bool merge_gauge(struct writing *writing, uint32_t id, const struct delta
     return true;
 }
 
-/* All cells of one place. */
+static int64_t minute_of_entry(const struct entry *entry)
+{
+    return (entry->place & SAMPLE_BIT) != 0 ? entry->of.sample->minute : entry->of.cell->minute;
+}
+
+static void merge_entry(const struct entry *entry, struct cell *into)
+{
+    if ((entry->place & SAMPLE_BIT) != 0)
+        chunk_sample_merge(&entry->of.sample->sample, entry->of.sample->minute, into);
+    else
+        cell_merge(into, &entry->of.cell->cell);
+}
+
+/* All cells of one place; of gauges that are changed relatively there are no plain samples. */
 static bool write_merged(struct writing *writing, struct entry *entries, size_t count,
                          struct error *err)
 {
-    uint32_t id = (uint32_t)(entries->place >> MINUTE_BITS);
+    uint32_t id = id_of(entries);
     bool is_gauge = gauges_has(writing->group->gauges, id);
     struct cell merged = CELL_EMPTY;
     bool ok = true;
@@ -500,26 +548,46 @@ static bool write_merged(struct writing *writing, struct entry *entries, size_t 
         sort_by_time(entries, count);
     for (size_t i = 0; i < count && ok; i++) {
         if (is_gauge)
-            ok = merge_gauge(writing, id, entries[i].cell, &merged, err);
+            ok = merge_gauge(writing, id, entries[i].of.cell, &merged, err);
         else
-            cell_merge(&merged, &entries[i].cell->cell);
+            merge_entry(&entries[i], &merged);
     }
-    ok = ok && run_writer_add(&writing->run, writing->group->txn, id, entries->cell->minute,
+    ok = ok && run_writer_add(&writing->run, writing->group->txn, id, minute_of_entry(entries),
                               &merged, err);
     cell_fini(&merged);
     return ok;
 }
 
-static bool is_same_place(const struct entry *a, const struct entry *b)
+/* One cell that is alone at its place. */
+static bool write_one(struct writing *writing, struct entry *entry, struct error *err)
 {
-    return a->place == b->place && a->quarter == b->quarter;
+    struct write_txn *txn = writing->group->txn;
+    const struct delta_cell *cell = entry->of.cell;
+    uint32_t id = id_of(entry);
+
+    if ((entry->place & SAMPLE_BIT) != 0)
+        return run_writer_add_sample(&writing->run, txn, id, entry->of.sample->minute,
+                                     &entry->of.sample->sample, err);
+    if (gauges_has(writing->group->gauges, id))
+        return write_merged(writing, entry, 1, err);
+    return run_writer_add(&writing->run, txn, id, cell->minute, &cell->cell, err);
 }
 
-static void prefetch(const struct delta_cell *cell)
+static bool is_same_place(const struct entry *a, const struct entry *b)
 {
+    return ((a->place ^ b->place) & ~(uint64_t)SAMPLE_BIT) == 0 && a->quarter == b->quarter;
+}
+
+/* gcc takes a function that only prefetches for one that does nothing, so it must be inlined. */
+static inline __attribute__((always_inline)) void prefetch(const struct entry *entry)
+{
+    const char *cell = (const char *)entry->of.cell;
+
+    if ((entry->place & SAMPLE_BIT) != 0) /* they come one after the other */
+        return;
     __builtin_prefetch(cell);
-    __builtin_prefetch((const char *)cell + 64);
-    __builtin_prefetch((const char *)cell + 128);
+    __builtin_prefetch(cell + 64);
+    __builtin_prefetch(cell + 128);
 }
 
 static bool write_entries(struct writing *writing, const struct collection *all, struct error *err)
@@ -529,19 +597,15 @@ static bool write_entries(struct writing *writing, const struct collection *all,
 
     for (size_t i = 0; i < all->count;) {
         size_t end = i + 1;
-        uint32_t id = (uint32_t)(entries[i].place >> MINUTE_BITS);
 
         if (i + PREFETCH_AHEAD < all->count)
-            prefetch(entries[i + PREFETCH_AHEAD].cell);
+            prefetch(&entries[i + PREFETCH_AHEAD]);
         while (end < all->count && is_same_place(&entries[i], &entries[end]))
             end++;
-        if (end == i + 1 && !gauges_has(writing->group->gauges, id)) {
-            const struct delta_cell *cell = entries[i].cell;
-            if (!run_writer_add(&writing->run, txn, id, cell->minute, &cell->cell, err))
-                return false;
-        } else if (!write_merged(writing, &entries[i], end - i, err)) {
+        bool ok = end == i + 1 ? write_one(writing, &entries[i], err)
+                               : write_merged(writing, &entries[i], end - i, err);
+        if (!ok)
             return false;
-        }
         i = end;
     }
     return run_writer_flush(&writing->run, txn, err) &&

@@ -1,7 +1,7 @@
 #include "store/point.h"
 
+#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "store/catalog.h"
@@ -174,30 +174,38 @@ static bool first_seen(struct points *set, const struct read_txn *txn, const str
 
 /* --- sorting --- */
 
-static int compare_points(const void *a, const void *b)
-{
-    const struct point *one = a;
-    const struct point *other = b;
+/* A point to be sorted: what its place in the order needs. */
+struct place {
+    uint32_t id;
+    uint32_t point;
+};
 
-    if (one->id != other->id)
-        return one->id < other->id ? -1 : 1;
-    if (one->sent->at != other->sent->at)
-        return one->sent->at < other->sent->at ? -1 : 1;
-    if (one->sent->arrival != other->sent->arrival)
-        return one->sent->arrival < other->sent->arrival ? -1 : 1;
+static int compare_places(const void *a, const void *b, void *arg)
+{
+    const struct place *places[2] = {a, b};
+    const struct point *points = arg;
+    const struct delta_point *one = points[places[0]->point].sent;
+    const struct delta_point *other = points[places[1]->point].sent;
+
+    if (places[0]->id != places[1]->id)
+        return places[0]->id < places[1]->id ? -1 : 1;
+    if (one->at != other->at)
+        return one->at < other->at ? -1 : 1;
+    if (one->arrival != other->arrival)
+        return one->arrival < other->arrival ? -1 : 1;
     return 0;
 }
 
 /* Stable, by one digit of the ids. */
-static void sort_digit(const struct point *from, struct point *to, size_t count, unsigned shift)
+static void sort_digit(const struct place *from, struct place *to, size_t count, unsigned shift)
 {
-    size_t starts[DIGIT_COUNT] = {0};
-    size_t start = 0;
+    uint32_t starts[DIGIT_COUNT] = {0};
+    uint32_t start = 0;
 
     for (size_t i = 0; i < count; i++)
         starts[from[i].id >> shift & (DIGIT_COUNT - 1)]++;
     for (size_t i = 0; i < DIGIT_COUNT; i++) {
-        size_t here = starts[i];
+        uint32_t here = starts[i];
         starts[i] = start;
         start += here;
     }
@@ -206,33 +214,36 @@ static void sort_digit(const struct point *from, struct point *to, size_t count,
 }
 
 /* By id from the least digit on, then what is of one series: mostly there is one of each. */
-static void sort(struct point_list *list, struct arena *scratch)
+static struct place *sort(const struct point_list *list, struct arena *scratch)
 {
-    struct point *from = list->items;
+    struct place *from = arena_array(scratch, list->count + 1, sizeof *from);
     uint32_t bits = 0;
 
-    if (list->count <= SORT_SMALL) {
-        qsort(from, list->count, sizeof *from, compare_points);
-        return;
-    }
-    for (size_t i = 1; i < list->count; i++)
+    assert(list->count <= UINT32_MAX);
+    for (size_t i = 0; i < list->count; i++) {
+        from[i] = (struct place){list->items[i].id, (uint32_t)i};
         bits |= from[i].id ^ from[0].id;
-    struct point *to = arena_array(scratch, list->count, sizeof *to);
+    }
+    if (list->count <= SORT_SMALL) {
+        qsort_r(from, list->count, sizeof *from, compare_places, list->items);
+        return from;
+    }
+    struct place *to = arena_array(scratch, list->count, sizeof *to);
     for (unsigned shift = 0; shift < 32; shift += DIGIT_BITS) {
         if ((bits >> shift & (DIGIT_COUNT - 1)) == 0)
             continue;
         sort_digit(from, to, list->count, shift);
-        struct point *sorted = to;
+        struct place *sorted = to;
         to = from;
         from = sorted;
     }
-    list->items = from;
     for (size_t i = 0, end = 0; i < list->count; i = end) {
         for (end = i + 1; end < list->count && from[end].id == from[i].id;)
             end++;
         if (end > i + 1)
-            qsort(&from[i], end - i, sizeof *from, compare_points);
+            qsort_r(&from[i], end - i, sizeof *from, compare_places, list->items);
     }
+    return from;
 }
 
 /* --- the points --- */
@@ -258,23 +269,34 @@ static bool note_mixed(struct points *set, struct write_txn *txn, const struct p
     return mixed_note(txn, metric, span, err);
 }
 
+/* Takes what the answer counted over. */
 static void store_counted(const struct point *point, const struct tracker_answer *answer,
-                          struct delta_cell *out)
+                          struct arena *scratch, struct point_list *list)
 {
     const struct delta_point *sent = point->sent;
+    struct point_sample *sample = &list->samples[list->sample_count];
 
-    if (sent->tally == NULL)
-        aggregate_add(&out->cell.aggregate, answer->value, WEIGHT_ONE, sent->at, sent->arrival);
-    else if (answer->counted != NULL)
-        tally_cell(answer->counted, sent->at, sent->arrival, &out->cell);
+    sample->id = point->id;
+    sample->minute = minute_of(sent->at);
+    sample->drops = point->drops;
+    if (sent->tally == NULL) {
+        chunk_sample_of(answer->value, sample->minute, sent->at, sent->arrival, &sample->sample);
+        list->sample_count++;
+        return;
+    }
+    if (answer->counted == NULL)
+        return;
+    sample->cell = arena_alloc(scratch, sizeof *sample->cell);
+    sample->cell->minute = sample->minute;
+    tally_cell(answer->counted, sent->at, sent->arrival, &sample->cell->cell);
     tally_free(answer->counted);
+    list->has_sketches = true;
+    list->sample_count++;
 }
 
-static bool resolve(struct points *set, struct write_txn *txn, struct point_list *list, size_t i,
-                    struct error *err)
+static bool resolve(struct points *set, struct write_txn *txn, const struct point *point,
+                    struct arena *scratch, struct point_list *list, struct error *err)
 {
-    const struct point *point = &list->items[i];
-    struct delta_cell *cell = &list->cells[i];
     struct tracker_point taken = {.id = point->id,
                                   .form = point->sent->form,
                                   .at = point->sent->at,
@@ -284,13 +306,11 @@ static bool resolve(struct points *set, struct write_txn *txn, struct point_list
                                   .by_arrival = point->sent->by_arrival};
     struct tracker_answer answer;
 
-    cell->minute = minute_of(taken.at);
     if (!first_seen(set, &txn->reader, point, &taken.metric_first_at, err))
         return false;
     tracker_take(set->trackers, &taken, &answer);
-    list->has_sketches = list->has_sketches || taken.tally != NULL;
     if (answer.verdict == TRACKER_COUNTED)
-        store_counted(point, &answer, cell);
+        store_counted(point, &answer, scratch, list);
     else if (answer.verdict == TRACKER_CONFLICT)
         point->drops->counts[DROP_conflict]++;
     else
@@ -301,13 +321,16 @@ static bool resolve(struct points *set, struct write_txn *txn, struct point_list
 bool points_resolve(struct points *set, struct write_txn *txn, struct arena *scratch,
                     struct point_list *list, struct error *err)
 {
-    sort(list, scratch);
+    const struct place *order = sort(list, scratch);
+
+    list->samples = arena_array(scratch, list->count + 1, sizeof *list->samples);
     for (size_t i = 0; i < list->count; i++) {
         if (i + PREFETCH_AHEAD < list->count) {
-            __builtin_prefetch(list->items[i + PREFETCH_AHEAD].sent);
-            tracker_prefetch(set->trackers, list->items[i + PREFETCH_AHEAD].id);
+            const struct place *ahead = &order[i + PREFETCH_AHEAD];
+            __builtin_prefetch(list->items[ahead->point].sent);
+            tracker_prefetch(set->trackers, ahead->id);
         }
-        if (!resolve(set, txn, list, i, err))
+        if (!resolve(set, txn, &list->items[order[i].point], scratch, list, err))
             return false;
     }
     return tracker_set_save(set->trackers, txn, err);
@@ -315,6 +338,8 @@ bool points_resolve(struct points *set, struct write_txn *txn, struct arena *scr
 
 void point_list_fini(struct point_list *list)
 {
-    for (size_t i = 0; list->has_sketches && i < list->count; i++)
-        cell_fini(&list->cells[i].cell);
+    for (size_t i = 0; list->has_sketches && i < list->sample_count; i++) {
+        if (list->samples[i].cell != NULL)
+            cell_fini(&list->samples[i].cell->cell);
+    }
 }

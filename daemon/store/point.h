@@ -5,6 +5,7 @@
  * metric when its first series was made. */
 #pragma once
 
+#include "store/chunk.h"
 #include "store/ledger_table.h"
 #include "store/tracker.h"
 
@@ -31,21 +32,30 @@ void points_remove(struct points *set, const uint32_t *ids, size_t count);
 /* Bytes held for all series. */
 size_t points_size_bytes(const struct points *set);
 
+/* What a point counts. */
+struct point_sample {
+    int64_t minute;
+    struct delta_cell *cell;    /* of one with a tally, in the arena; else NULL, and it is: */
+    struct chunk_sample sample; /* a plain sample */
+    uint32_t id;
+    struct ledger_drops *drops; /* of its delta */
+};
+
 /* Those of a group. */
 struct point_list {
     struct point *items;
     size_t count;
-    struct delta_cell *cells;           /* of as many, zeroed before */
-    bool has_sketches;                  /* some of the cells hold one */
+    struct point_sample *samples; /* by id; those that count nothing are not among them */
+    size_t sample_count;
+    bool has_sketches;                  /* some of them hold one */
     uint64_t mixed;                     /* points that say of two senders under one series */
     char mixed_metric[STR_QUOTED_SIZE]; /* the metric of one of them, for a person */
 };
 
-/* Sorts the points by series, time and arrival and turns each into a cell; those that count nothing
- * hold nothing. Marks the metrics of two senders (store/mixed.h). The list is the caller's to end
- * with point_list_fini, also after a false. */
+/* Turns the points, by series, time and arrival, into samples. Marks the metrics of two senders
+ * (store/mixed.h). The list is the caller's to end with point_list_fini, also after a false. */
 bool points_resolve(struct points *set, struct write_txn *txn, struct arena *scratch,
                     struct point_list *list, struct error *err);
 
-/* Frees what the cells hold, not the arrays. */
+/* Frees what the samples hold, not the arrays. */
 void point_list_fini(struct point_list *list);

@@ -1,5 +1,6 @@
 #include "store/run.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -64,19 +65,38 @@ bool run_writer_flush(struct run_writer *writer, struct write_txn *txn, struct e
     return true;
 }
 
-bool run_writer_add(struct run_writer *writer, struct write_txn *txn, uint32_t id, int64_t minute,
-                    const struct cell *cell, struct error *err)
+static void note_added(struct run_writer *writer, uint32_t id, int64_t minute)
 {
     struct run *run = &writer->run;
 
+    writer->last_id = id;
+    writer->last_minute = minute;
+    run->cells++;
+    run->min_minute = minute < run->min_minute ? minute : run->min_minute;
+    run->max_minute = minute > run->max_minute ? minute : run->max_minute;
+}
+
+bool run_writer_add(struct run_writer *writer, struct write_txn *txn, uint32_t id, int64_t minute,
+                    const struct cell *cell, struct error *err)
+{
     if (!chunk_writer_add(writer->chunk, id, minute, cell)) {
         if (!run_writer_flush(writer, txn, err))
             return false;
         (void)chunk_writer_add(writer->chunk, id, minute, cell); /* an empty one takes any cell */
     }
-    run->cells++;
-    run->min_minute = minute < run->min_minute ? minute : run->min_minute;
-    run->max_minute = minute > run->max_minute ? minute : run->max_minute;
+    note_added(writer, id, minute);
+    return true;
+}
+
+bool run_writer_add_sample(struct run_writer *writer, struct write_txn *txn, uint32_t id,
+                           int64_t minute, const struct chunk_sample *sample, struct error *err)
+{
+    if (!chunk_writer_add_sample(writer->chunk, id, minute, sample)) {
+        if (!run_writer_flush(writer, txn, err))
+            return false;
+        (void)chunk_writer_add_sample(writer->chunk, id, minute, sample); /* the same */
+    }
+    note_added(writer, id, minute);
     return true;
 }
 
@@ -162,7 +182,11 @@ static bool take_cell(struct run_cursor *cursor, struct error *err)
 {
     bool corrupt = false;
 
-    cursor->has_cell = chunk_reader_next(&cursor->chunk, &cursor->cell, &corrupt);
+    if (cursor->moves)
+        cursor->has_cell =
+            chunk_reader_take(&cursor->chunk, &cursor->cell, &cursor->sample, &corrupt);
+    else
+        cursor->has_cell = chunk_reader_next(&cursor->chunk, &cursor->cell, &corrupt);
     if (cursor->has_cell)
         cursor->place = chunk_reader_place(&cursor->chunk);
     return !corrupt || is_corrupt(cursor, err);
@@ -268,16 +292,29 @@ bool run_cursor_first(struct run_cursor *cursor, struct error *err)
 /* --- merging -----------------------------------------------------------------------------------
  */
 
-/* A cursor that stands on a cell, by its place; those of one place by their number. */
-struct head {
-    chunk_place place;
-    size_t cursor;
-};
+/* A cursor that stands on a cell: the place, and in the lowest bits, which places do not need, the
+ * cursor's number. So those of one place are in the order of cursors. */
+typedef unsigned __int128 merge_head;
+
+enum { CURSOR_BITS = 24 };
+
+static const uint32_t CURSOR_MASK = (UINT32_C(1) << CURSOR_BITS) - 1;
+
+static merge_head head_of(chunk_place place, size_t cursor)
+{
+    uint32_t minute = (uint32_t)place; /* within its quarter: 4 bits */
+    return place >> 32 << 32 | minute << CURSOR_BITS | cursor;
+}
+
+static bool is_one_place(merge_head a, merge_head b)
+{
+    return (a ^ b) <= CURSOR_MASK;
+}
 
 struct run_merge {
     struct run_cursor *cursors;
     size_t count;
-    struct head *heads; /* a heap: none is before the one at half its index */
+    merge_head *heads; /* a heap: none is before the one at half its index */
     size_t head_count;
     int64_t from, to;
     bool has_begun;
@@ -299,6 +336,7 @@ struct run_merge *run_merge_new(const struct read_txn *txn, const struct run *ru
 {
     struct run_merge *merge = memory_zero(1, sizeof *merge);
 
+    assert(count <= CURSOR_MASK);
     merge->from = from;
     merge->to = to;
     merge->cursors = memory_zero(count + 1, sizeof *merge->cursors);
@@ -315,22 +353,21 @@ struct run_merge *run_merge_new(const struct read_txn *txn, const struct run *ru
     return merge;
 }
 
-static bool is_before(const struct head *a, const struct head *b)
+static struct run_cursor *cursor_of(const struct run_merge *merge, merge_head head)
 {
-    return a->place < b->place || (a->place == b->place && a->cursor < b->cursor);
+    return &merge->cursors[(uint32_t)head & CURSOR_MASK];
 }
 
 /* Puts `head` where it belongs at or below the free position. */
-static void sift_down(struct run_merge *merge, size_t position, struct head head)
+static void sift_down(struct run_merge *merge, size_t position, merge_head head)
 {
     for (;;) {
         size_t child = 2 * position + 1;
         if (child >= merge->head_count)
             break;
-        if (child + 1 < merge->head_count &&
-            is_before(&merge->heads[child + 1], &merge->heads[child]))
-            child++;
-        if (!is_before(&merge->heads[child], &head))
+        if (child + 1 < merge->head_count)
+            child += merge->heads[child + 1] < merge->heads[child];
+        if (head < merge->heads[child])
             break;
         merge->heads[position] = merge->heads[child];
         position = child;
@@ -370,7 +407,7 @@ bool run_merge_seek(struct run_merge *merge, uint32_t id, int64_t minute, struct
         if (!run_cursor_seek(cursor, id, minute, err) || !skip_outside(merge, cursor, err))
             return false;
         if (cursor->has_cell)
-            merge->heads[merge->head_count++] = (struct head){cursor->place, i};
+            merge->heads[merge->head_count++] = head_of(cursor->place, i);
     }
     for (size_t i = merge->head_count / 2; i-- > 0;)
         sift_down(merge, i, merge->heads[i]);
@@ -380,18 +417,92 @@ bool run_merge_seek(struct run_merge *merge, uint32_t id, int64_t minute, struct
 /* The first head's cursor goes on. */
 static bool advance(struct run_merge *merge, struct error *err)
 {
-    struct head head = merge->heads[0];
-    struct run_cursor *cursor = &merge->cursors[head.cursor];
+    merge_head head = merge->heads[0];
+    struct run_cursor *cursor = cursor_of(merge, head);
 
     if (!run_cursor_next(cursor, err) || !skip_outside(merge, cursor, err))
         return false;
     if (cursor->has_cell)
-        head.place = cursor->place;
+        head = head_of(cursor->place, (uint32_t)head & CURSOR_MASK);
     else
         head = merge->heads[--merge->head_count];
     if (merge->head_count > 0)
         sift_down(merge, 0, head);
     return true;
+}
+
+struct run_merge *run_merge_new_moving(const struct read_txn *txn, const struct run *runs,
+                                       size_t count, int64_t from, struct error *err)
+{
+    struct run_merge *merge = run_merge_new(txn, runs, count, from, INT64_MAX, err);
+
+    for (size_t i = 0; merge != NULL && i < merge->count; i++)
+        merge->cursors[i].moves = true;
+    return merge;
+}
+
+bool run_merge_seek_after(struct run_merge *merge, uint32_t id, int64_t minute, struct error *err)
+{
+    const merge_head head = head_of(chunk_place_of(id, minute), 0);
+
+    if (!run_merge_seek(merge, id, minute, err))
+        return false;
+    while (merge->head_count > 0 && is_one_place(merge->heads[0], head)) {
+        if (!advance(merge, err))
+            return false;
+    }
+    return true;
+}
+
+bool run_merge_is_over(const struct run_merge *merge)
+{
+    return merge->has_begun && merge->head_count == 0;
+}
+
+/* Whether one run alone has the first head's place. */
+static bool is_alone(const struct run_merge *merge)
+{
+    const merge_head *heads = merge->heads;
+
+    return (merge->head_count < 2 || !is_one_place(heads[0], heads[1])) &&
+           (merge->head_count < 3 || !is_one_place(heads[0], heads[2]));
+}
+
+static bool merge_to(struct run_merge *merge, struct run_writer *writer, struct write_txn *txn,
+                     struct error *err)
+{
+    const merge_head first = merge->heads[0];
+    const struct run_cursor *cursor = cursor_of(merge, first);
+    uint32_t id = cursor->cell.id;
+    int64_t minute = cursor->cell.minute;
+    struct cell merged = CELL_EMPTY;
+    bool ok = true;
+
+    while (ok && merge->head_count > 0 && is_one_place(merge->heads[0], first)) {
+        cursor = cursor_of(merge, merge->heads[0]);
+        if (cursor->sample.len > 0)
+            chunk_sample_merge(&cursor->sample, minute, &merged);
+        else
+            cell_merge(&merged, &cursor->cell.cell);
+        ok = advance(merge, err);
+    }
+    ok = ok && run_writer_add(writer, txn, id, minute, &merged, err);
+    cell_fini(&merged);
+    return ok;
+}
+
+bool run_merge_to(struct run_merge *merge, struct run_writer *writer, struct write_txn *txn,
+                  struct error *err)
+{
+    const struct run_cursor *cursor = cursor_of(merge, merge->heads[0]);
+    const struct run_cell *cell = &cursor->cell;
+
+    if (!is_alone(merge))
+        return merge_to(merge, writer, txn, err);
+    bool ok = cursor->sample.len > 0
+                  ? run_writer_add_sample(writer, txn, cell->id, cell->minute, &cursor->sample, err)
+                  : run_writer_add(writer, txn, cell->id, cell->minute, &cell->cell, err);
+    return ok && advance(merge, err);
 }
 
 bool run_merge_next(struct run_merge *merge, struct run_cell *out, bool *found, struct error *err)
@@ -401,17 +512,17 @@ bool run_merge_next(struct run_merge *merge, struct run_cell *out, bool *found, 
         return false;
     if (merge->head_count == 0)
         return true;
-    struct run_cursor *first = &merge->cursors[merge->heads[0].cursor];
-    chunk_place place = first->place;
+    const merge_head head = merge->heads[0];
+    struct run_cursor *first = cursor_of(merge, head);
     *out = first->cell;
     first->cell.cell.distinct = NULL; /* they are the caller's now */
     first->cell.cell.histogram = NULL;
     while (advance(merge, err)) {
-        if (merge->head_count == 0 || merge->heads[0].place != place) {
+        if (merge->head_count == 0 || !is_one_place(merge->heads[0], head)) {
             *found = true;
             return true;
         }
-        cell_merge(&out->cell, &merge->cursors[merge->heads[0].cursor].cell.cell);
+        cell_merge(&out->cell, &cursor_of(merge, merge->heads[0])->cell.cell);
     }
     cell_fini(&out->cell);
     return false;

@@ -14,6 +14,8 @@ struct run_writer {
     enum database database; /* DATABASE_JOURNAL or DATABASE_RUN */
     struct run run;         /* number set by run_writer_init; the rest grows with what is added */
     struct chunk_writer *chunk;
+    uint32_t last_id; /* the newest place, while `run.cells` is not 0 */
+    int64_t last_minute;
 };
 
 /* `tier` 0 writes to the journal. Run_writer_fini frees it in any state. */
@@ -23,6 +25,10 @@ void run_writer_fini(struct run_writer *writer);
 /* Appends; the cell is borrowed for the call. */
 bool run_writer_add(struct run_writer *writer, struct write_txn *txn, uint32_t id, int64_t minute,
                     const struct cell *cell, struct error *err);
+
+/* The same of one plain sample. */
+bool run_writer_add_sample(struct run_writer *writer, struct write_txn *txn, uint32_t id,
+                           int64_t minute, const struct chunk_sample *sample, struct error *err);
 
 /* Writes the chunk that is not full yet: at the end, and before each commit on the way. */
 bool run_writer_flush(struct run_writer *writer, struct write_txn *txn, struct error *err);
@@ -38,6 +44,8 @@ struct run_cursor {
     bool has_cell;
     chunk_place place;    /* of the current cell */
     struct run_cell cell; /* the current one, while `has_cell`: the cursor's */
+    bool moves;           /* of run_merge_to alone: plain samples are not read but taken */
+    struct chunk_sample sample;
 };
 
 /* Stands nowhere. run_cursor_fini frees it in any state. */
@@ -63,6 +71,20 @@ void run_merge_free(struct run_merge *merge); /* NULL is fine */
 /* To the first place at or after; then run_merge_next for that and each later one. After a write to
  * the database or a commit in between: a new merge, and a seek to where the last one was. */
 bool run_merge_seek(struct run_merge *merge, uint32_t id, int64_t minute, struct error *err);
+
+/* The same for run_merge_to alone. */
+struct run_merge *run_merge_new_moving(const struct read_txn *txn, const struct run *runs,
+                                       size_t count, int64_t from, struct error *err);
+
+/* To the first place after. */
+bool run_merge_seek_after(struct run_merge *merge, uint32_t id, int64_t minute, struct error *err);
+
+/* Whether there is no place any more where it stands. */
+bool run_merge_is_over(const struct run_merge *merge);
+
+/* Appends the merged cell of the next place, which there is, to another run. */
+bool run_merge_to(struct run_merge *merge, struct run_writer *writer, struct write_txn *txn,
+                  struct error *err);
 
 /* The merged cell of the next place into `out` (the caller finishes its cell). `*found` false: the
  * end. */

@@ -23,6 +23,7 @@ enum {
     ROW_BYTES_MAX = 4080,  /* a page less LMDB's header, as store/chunk.h */
     ENTRIES_SPARED = 4096, /* that the log may have beyond twice the trackers */
     CLEAN_AT_LEAST = 1024, /* entries looked at in a transaction that appends few */
+    FILLS_MAX = 1 << 20,
 };
 
 /* Of the numbers of rows. */
@@ -50,6 +51,14 @@ struct extent {
     uint64_t entries;
 };
 
+/* What a row of the log has. Rows are counted one after the other; after a gap, which is damage, or
+ * beyond FILLS_MAX none is until those that are have gone. */
+struct fill {
+    uint32_t entries;
+    uint32_t newest; /* of trackers that no later row has, and that are not taken: those that have
+                        to be written anew before it goes */
+};
+
 struct tracker_set {
     struct leaf **leaves; /* by id / LEAF_TRACKERS; NULL: there never was one of them */
     size_t leaf_count;
@@ -58,6 +67,10 @@ struct tracker_set {
     size_t more_bytes;
     struct extent log;
     struct extent old_log;
+    struct fill *fills; /* of the rows from `fills_from` on; a row that is not among them is read
+                           before it goes */
+    uint64_t fills_from;
+    size_t fill_count, fill_capacity;
     uint64_t saved_row; /* the last row that the newest transaction has appended; 0: none */
     struct old *old;    /* of the newest transaction */
     size_t old_count, old_capacity;
@@ -94,6 +107,7 @@ void tracker_set_free(struct tracker_set *set)
         free(set->leaves[i]);
     }
     free(set->leaves);
+    free(set->fills);
     free(set->old);
     buf_fini(&set->tally);
     free(set);
@@ -108,7 +122,8 @@ size_t tracker_set_size_bytes(const struct tracker_set *set)
 {
     return sizeof *set + set->leaf_count * sizeof(struct leaf *) +
            set->leaves_held * sizeof(struct leaf) + set->pages_held * sizeof(struct page) +
-           set->more_bytes + set->old_capacity * sizeof *set->old + set->tally.capacity;
+           set->fill_capacity * sizeof *set->fills + set->more_bytes +
+           set->old_capacity * sizeof *set->old + set->tally.capacity;
 }
 
 /* --- by id ------------------------------------------------------------------------------------ */
@@ -192,6 +207,61 @@ static void free_more(struct tracker_set *set, struct tracker_more *more)
     free(more);
 }
 
+/* --- what rows have ---------------------------------------------------------------------------
+ */
+
+static struct fill *fill_of(const struct tracker_set *set, uint64_t row)
+{
+    if (row < set->fills_from || row - set->fills_from >= set->fill_count)
+        return NULL;
+    return &set->fills[row - set->fills_from];
+}
+
+/* A row comes to the end of the log, with nothing in it yet. */
+static void add_fill(struct tracker_set *set, uint64_t row)
+{
+    if (set->fill_count == 0)
+        set->fills_from = row;
+    if (row != set->fills_from + set->fill_count || set->fill_count == FILLS_MAX)
+        return;
+    if (set->fill_count == set->fill_capacity) {
+        set->fill_capacity = set->fill_capacity * 2 + LIST_MIN;
+        set->fills = memory_grow(set->fills, set->fill_capacity, sizeof *set->fills);
+    }
+    set->fills[set->fill_count++] = (struct fill){0};
+}
+
+/* Leaves those of the log's rows, when the log is what it says for good. */
+static void trim_fills(struct tracker_set *set)
+{
+    uint64_t gone = set->log.first_row - set->fills_from;
+
+    if (set->log.first_row <= set->fills_from || gone * 2 < set->fill_count)
+        return;
+    gone = gone < set->fill_count ? gone : set->fill_count;
+    set->fill_count -= gone;
+    set->fills_from += gone;
+    if (set->fill_count > 0)
+        memmove(set->fills, set->fills + gone, set->fill_count * sizeof *set->fills);
+}
+
+/* The tracker's row has it no more, or again. */
+static void leave_row(const struct tracker_set *set, const struct tracker *tracker)
+{
+    struct fill *fill = tracker->form == 0 ? NULL : fill_of(set, tracker->row);
+    if (fill == NULL)
+        return;
+    assert(fill->newest > 0);
+    fill->newest--;
+}
+
+static void join_row(const struct tracker_set *set, const struct tracker *tracker)
+{
+    struct fill *fill = tracker->form == 0 ? NULL : fill_of(set, tracker->row);
+    if (fill != NULL)
+        fill->newest++;
+}
+
 /* --- what may be taken back --------------------------------------------------------------------
  */
 
@@ -205,6 +275,7 @@ static void keep_old(struct tracker_set *set, uint32_t id, struct tracker *track
         set->old = memory_grow(set->old, set->old_capacity, sizeof *set->old);
     }
     set->old[set->old_count++] = (struct old){*tracker, id};
+    leave_row(set, tracker);
     tracker->is_taken = 1;
 }
 
@@ -224,6 +295,7 @@ static void free_old(struct tracker_set *set)
             count_out(set, old->id);
     }
     set->old_count = 0;
+    trim_fills(set);
     if (set->old_capacity <= OLD_KEPT)
         return;
     free(set->old);
@@ -240,11 +312,15 @@ static void take_back(struct tracker_set *set)
         if (tracker->more_is_new)
             free_more(set, tracker->more);
         *tracker = old->tracker;
+        join_row(set, tracker);
         if (tracker->form == 0)
             count_out(set, old->id);
     }
     set->old_count = 0;
     set->log = set->old_log;
+    if (set->fills_from + set->fill_count > set->log.next_row)
+        set->fill_count =
+            set->log.next_row < set->fills_from ? 0 : (size_t)(set->log.next_row - set->fills_from);
 }
 
 /* Takes `more` over. */
@@ -280,10 +356,14 @@ static void read_row(struct tracker_set *set, const struct log_read *log, uint64
     struct tracker_row_reader reader;
     struct tracker read;
 
+    add_fill(set, number);
     if (!tracker_row_open(&reader, bytes))
         return;
     while (tracker_row_next(&reader, &read)) {
+        struct fill *fill = fill_of(set, number);
         set->log.entries++;
+        if (fill != NULL)
+            fill->entries++;
         set->more_bytes += size_of_more(read.more);
         if (reader.id > log->newest || removed_has(&log->removed, reader.id)) {
             free_more(set, read.more);
@@ -293,8 +373,11 @@ static void read_row(struct tracker_set *set, const struct log_read *log, uint64
         if (tracker->form == 0)
             count_in(set, reader.id);
         free_more(set, tracker->more);
+        if (tracker->row != number) /* when a try to read all of it failed */
+            leave_row(set, tracker);
         *tracker = read;
         tracker->row = number & ROW_MASK;
+        join_row(set, tracker);
     }
 }
 
@@ -313,6 +396,7 @@ static bool read_log(struct tracker_set *set, const struct read_txn *txn, struct
     uint64_t number = 0;
 
     set->log = (struct extent){.first_row = 1, .next_row = 1};
+    set->fill_count = 0;
     bool ok = removed_init(&log.removed, txn, err) && series_newest(txn, &log.newest, err) &&
               walk_begin(&walk, txn, DATABASE_TRACKERS, &from, err);
     while (ok && walk.found) {
@@ -376,6 +460,7 @@ void tracker_set_remove(struct tracker_set *set, const uint32_t *ids, size_t cou
         if (tracker == NULL || tracker->form == 0 || tracker->is_taken)
             continue; /* what is in doubt goes when its row does */
         free_more(set, tracker->more);
+        leave_row(set, tracker);
         *tracker = (struct tracker){.form = 0};
         count_out(set, ids[i]);
     }
@@ -434,7 +519,11 @@ static bool clean_row(struct tracker_set *set, struct write_txn *txn, const stru
 
     if (!store_find(&txn->reader, DATABASE_TRACKERS, store_key(&key), &bytes, &found, err))
         return false;
-    *entries = found ? rescue_row(set, removed, set->log.first_row, bytes) : 0;
+    const struct fill *fill = fill_of(set, set->log.first_row);
+    if (fill != NULL && fill->newest == 0)
+        *entries = found ? fill->entries : 0; /* mostly: its series have all gone on */
+    else
+        *entries = found ? rescue_row(set, removed, set->log.first_row, bytes) : 0;
     set->log.first_row++;
     set->log.entries -= *entries < set->log.entries ? *entries : set->log.entries;
     return !found || store_remove(txn, DATABASE_TRACKERS, store_key(&key), err);
@@ -470,6 +559,19 @@ static bool put_row(struct tracker_set *set, struct write_txn *txn,
                      set->has_strangers ? 0 : MDB_APPEND, err);
 }
 
+static void add_entry(struct tracker_set *set, struct tracker_row_writer *writer, uint32_t id,
+                      struct tracker *tracker)
+{
+    tracker_row_add(writer, id, tracker);
+    tracker->row = set->log.next_row & ROW_MASK;
+    set->log.entries++;
+    struct fill *fill = fill_of(set, set->log.next_row);
+    if (fill == NULL)
+        return;
+    fill->entries++;
+    fill->newest++;
+}
+
 bool tracker_set_save(struct tracker_set *set, struct write_txn *txn, struct error *err)
 {
     struct tracker_row_writer writer = {.bytes = BUF_EMPTY};
@@ -489,11 +591,11 @@ bool tracker_set_save(struct tracker_set *set, struct write_txn *txn, struct err
             ok = put_row(set, txn, &writer, err);
             is_empty = true;
         }
-        if (is_empty)
+        if (is_empty) {
             tracker_row_begin(&writer);
-        tracker_row_add(&writer, set->old[i].id, tracker);
-        tracker->row = set->log.next_row & ROW_MASK;
-        set->log.entries++;
+            add_fill(set, set->log.next_row);
+        }
+        add_entry(set, &writer, set->old[i].id, tracker);
         is_empty = false;
     }
     ok = ok && (is_empty || put_row(set, txn, &writer, err));

@@ -48,7 +48,7 @@ static bool is_whole(const struct tracker *tracker)
     const double exact_max = 9007199254740992.0; /* 2^53 */
     double value = tracker->last.value;
 
-    return !tracker->has_tally && fabs(value) <= exact_max && value == floor(value) &&
+    return !tracker->has_tally && fabs(value) <= exact_max && value == (double)(int64_t)value &&
            !(value == 0 && signbit(value) != 0);
 }
 
@@ -94,7 +94,7 @@ static unsigned char *put_resets(unsigned char *at, const struct tracker *tracke
 
 void tracker_row_add(struct tracker_row_writer *writer, uint32_t id, const struct tracker *tracker)
 {
-    unsigned char bytes[FIXED_BYTES + (TRACKER_RESETS + 1) * VARINT_BYTES];
+    unsigned char *bytes = (unsigned char *)buf_room(&writer->bytes, tracker_row_room(tracker));
     bool has_start = tracker->start != WALL_NONE;
     bool whole = is_whole(tracker);
     unsigned flags = (unsigned)tracker->form | (has_start ? FLAG_START : 0) |
@@ -112,7 +112,7 @@ void tracker_row_add(struct tracker_row_writer *writer, uint32_t id, const struc
         at = put_resets(at, tracker);
     if (has_bytes(tracker))
         at = put_varint(at, tracker->more->len);
-    buf_append(&writer->bytes, bytes, (size_t)(at - bytes));
+    writer->bytes.len += (size_t)(at - bytes);
     if (has_bytes(tracker))
         buf_append(&writer->bytes, tracker->more->tally, tracker->more->len);
     writer->id = id;

@@ -82,10 +82,8 @@ struct upkeep_copy {
     int64_t from; /* cells of this minute and later */
     unsigned tier;
 
-    struct run_writer writer;
+    struct run_writer writer; /* its last place is where the next step goes on */
     bool is_open;
-    uint32_t id; /* the last place that was written */
-    int64_t minute;
 };
 
 void upkeep_copy_fini(struct upkeep_copy *copy);

@@ -32,18 +32,14 @@ static bool open_copy(struct upkeep_step *step, struct upkeep_copy *copy, struct
     return true;
 }
 
-static bool copy_cell(struct upkeep_step *step, struct upkeep_copy *copy,
-                      const struct run_cell *cell, struct error *err)
+static bool copy_place(struct upkeep_step *step, struct upkeep_copy *copy, struct run_merge *merge,
+                       struct error *err)
 {
-    if (copy->is_open && copy->id == cell->id && copy->minute == cell->minute)
-        return true; /* where the last step ended */
     if (!copy->is_open && !open_copy(step, copy, err))
         return false;
     uint64_t before = copy->writer.run.bytes;
-    if (!run_writer_add(&copy->writer, step->txn, cell->id, cell->minute, &cell->cell, err))
+    if (!run_merge_to(merge, &copy->writer, step->txn, err))
         return false;
-    copy->id = cell->id;
-    copy->minute = cell->minute;
     (void)upkeep_spend(step, 1, (size_t)(copy->writer.run.bytes - before));
     return true;
 }
@@ -51,24 +47,18 @@ static bool copy_cell(struct upkeep_step *step, struct upkeep_copy *copy,
 bool upkeep_copy_go_on(struct upkeep_step *step, struct upkeep_copy *copy, bool *done,
                        struct error *err)
 {
+    const struct run_writer *writer = &copy->writer;
     struct run_merge *merge =
-        run_merge_new(step->source, copy->runs, copy->run_count, copy->from, INT64_MAX, err);
+        run_merge_new_moving(step->source, copy->runs, copy->run_count, copy->from, err);
 
     *done = false;
     if (merge == NULL)
         return false;
-    bool ok = copy->is_open ? run_merge_seek(merge, copy->id, copy->minute, err)
+    bool ok = copy->is_open ? run_merge_seek_after(merge, writer->last_id, writer->last_minute, err)
                             : run_merge_seek(merge, 0, copy->from, err);
-    while (ok && !*done && !step->is_over) {
-        struct run_cell cell;
-        bool found = false;
-        ok = run_merge_next(merge, &cell, &found, err);
-        if (ok && found) {
-            ok = copy_cell(step, copy, &cell, err);
-            cell_fini(&cell.cell);
-        }
-        *done = ok && !found;
-    }
+    while (ok && !step->is_over && !run_merge_is_over(merge))
+        ok = copy_place(step, copy, merge, err);
+    *done = ok && run_merge_is_over(merge);
     run_merge_free(merge);
     return ok && (!copy->is_open || run_writer_flush(&copy->writer, step->txn, err));
 }

@@ -164,27 +164,40 @@ static inline struct run write_run(struct write_txn *txn, unsigned tier, uint64_
     return run;
 }
 
+/* Merges all, as the background does. */
+static inline uint64_t merge_into(const struct read_txn *txn, const struct run *runs, size_t count,
+                                  struct run_writer *writer, struct write_txn *write)
+{
+    struct error err = ERROR_EMPTY;
+    struct run_merge *merge = run_merge_new_moving(txn, runs, count, INT64_MIN, &err);
+
+    must(merge != NULL && run_merge_seek(merge, 0, INT64_MIN, &err), &err);
+    while (!run_merge_is_over(merge))
+        must(run_merge_to(merge, writer, write, &err), &err);
+    must(run_writer_flush(writer, write, &err), &err);
+    run_merge_free(merge);
+    return writer->run.cells;
+}
+
+/* Without a writer they are only read. */
 static inline uint64_t merge_all(const struct read_txn *txn, const struct run *runs, size_t count,
                                  struct run_writer *writer, struct write_txn *write)
 {
     struct error err = ERROR_EMPTY;
-    struct run_merge *merge = run_merge_new(txn, runs, count, INT64_MIN, INT64_MAX, &err);
     struct run_cell cell;
-    bool found = false;
+    bool found = true;
     uint64_t cells = 0;
 
+    if (writer != NULL)
+        return merge_into(txn, runs, count, writer, write);
+    struct run_merge *merge = run_merge_new(txn, runs, count, INT64_MIN, INT64_MAX, &err);
     must(merge != NULL, &err);
-    for (;;) {
+    for (;; cells++) {
         must(run_merge_next(merge, &cell, &found, &err), &err);
         if (!found)
             break;
-        cells++;
-        if (writer != NULL)
-            must(run_writer_add(writer, write, cell.id, cell.minute, &cell.cell, &err), &err);
         cell_fini(&cell.cell);
     }
-    if (writer != NULL)
-        must(run_writer_flush(writer, write, &err), &err);
     run_merge_free(merge);
     return cells;
 }

@@ -562,6 +562,150 @@ static void ids_that_would_wrap_around_are_refused(void **state)
     chunk_writer_free(writer);
 }
 
+/* --- samples that are moved ---------------------------------------------------------------------
+ */
+
+static void a_plain_sample_is_written_as_its_cell_is(void **state)
+{
+    struct chunk_writer *cells = chunk_writer_new();
+    struct chunk_writer *samples = chunk_writer_new();
+    uint64_t random = 21;
+    uint32_t id = 0;
+    int64_t minute = 0;
+    (void)state;
+
+    for (uint32_t i = 1; i <= 20000; i++) {
+        int64_t at_minute = MINUTE + (int64_t)below(&random, MINUTES_PER_QUARTER);
+        wall_ms at = random_time(at_minute, &random);
+        uint64_t arrival = random_arrival(at, &random);
+        double value = i % 50 == 0 ? -0.0 : random_value(&random);
+        struct cell cell = CELL_EMPTY;
+        struct chunk_sample sample;
+        struct cell merged = CELL_EMPTY;
+        aggregate_add(&cell.aggregate, value, WEIGHT_ONE, at, arrival);
+        chunk_sample_of(value, at_minute, at, arrival, &sample);
+        chunk_sample_merge(&sample, at_minute, &merged);
+        assert_same_cell(&cell, &merged);
+        bool fits = chunk_writer_add(cells, i, at_minute, &cell);
+        assert_int_equal(chunk_writer_add_sample(samples, i, at_minute, &sample), fits);
+        if (fits)
+            continue;
+        const struct str one = chunk_writer_take(cells, SEED, &id, &minute);
+        const struct str other = chunk_writer_take(samples, SEED, &id, &minute);
+        assert_int_equal(one.len, other.len);
+        assert_memory_equal(one.text, other.text, one.len);
+    }
+    chunk_writer_free(cells);
+    chunk_writer_free(samples);
+}
+
+/* Reads a chunk twice: all of its cells, and its samples as they are. Returns how many of these. */
+static size_t assert_same_taken(struct str bytes)
+{
+    struct chunk_reader readers[2];
+    struct run_cell read;
+    struct run_cell taken = {.cell = CELL_EMPTY};
+    struct chunk_sample sample;
+    bool corrupt = false;
+    size_t samples = 0;
+
+    assert_true(chunk_reader_init(&readers[0], bytes, SEED));
+    assert_true(chunk_reader_init(&readers[1], bytes, SEED));
+    while (chunk_reader_next(&readers[0], &read, &corrupt)) {
+        assert_true(chunk_reader_take(&readers[1], &taken, &sample, &corrupt));
+        assert_int_equal(taken.id, read.id);
+        assert_int_equal(taken.minute, read.minute);
+        assert_true(chunk_reader_place(&readers[1]) == chunk_reader_place(&readers[0]));
+        if (sample.len > 0) {
+            taken.cell = (struct cell)CELL_EMPTY;
+            chunk_sample_merge(&sample, taken.minute, &taken.cell);
+            samples++;
+        }
+        assert_same_cell(&taken.cell, &read.cell);
+        cell_fini(&taken.cell);
+        cell_fini(&read.cell);
+    }
+    assert_false(corrupt);
+    assert_false(chunk_reader_take(&readers[1], &taken, &sample, &corrupt));
+    assert_false(corrupt);
+    return samples;
+}
+
+static void taking_cells_gives_what_reading_gives(void **state)
+{
+    struct chunk_writer *writer = chunk_writer_new();
+    uint64_t random = 22;
+    size_t samples = 0;
+    uint32_t id = 0;
+    int64_t minute = 0;
+    (void)state;
+
+    for (uint32_t i = 1; i <= 5000; i++) {
+        int64_t at_minute = MINUTE + (int64_t)(i / 100 * MINUTES_PER_QUARTER + i % 3);
+        struct cell cell;
+        random_cell(at_minute, &random, &cell);
+        if (!chunk_writer_add(writer, i, at_minute, &cell)) {
+            samples += assert_same_taken(chunk_writer_take(writer, SEED, &id, &minute));
+            assert_true(chunk_writer_add(writer, i, at_minute, &cell));
+        }
+        cell_fini(&cell);
+    }
+    samples += assert_same_taken(chunk_writer_take(writer, SEED, &id, &minute));
+    assert_true(samples > 500);
+    chunk_writer_free(writer);
+}
+
+static void a_sample_merges_with_values_that_are_counted(void **state)
+{
+    struct cell one = CELL_EMPTY;
+    struct cell expected = CELL_EMPTY;
+    struct cell counted = CELL_EMPTY;
+    struct chunk_sample sample;
+    const wall_ms at = MINUTE * MS_PER_MINUTE;
+    (void)state;
+
+    cell_add_value(&counted, 1, WEIGHT_ONE, at, 1);
+    cell_add_value(&counted, 2, WEIGHT_ONE, at, 2);
+    cell_merge(&expected, &counted);
+    aggregate_add(&one.aggregate, 3, WEIGHT_ONE, at + 5, 3);
+    chunk_sample_of(3, MINUTE, at + 5, 3, &sample);
+    cell_merge(&expected, &one);
+    chunk_sample_merge(&sample, MINUTE, &counted);
+    assert_same_cell(&counted, &expected);
+    cell_fini(&expected);
+    cell_fini(&counted);
+}
+
+/* Its bytes are not moved to another run. */
+static void a_sample_that_is_no_number_is_refused(void **state)
+{
+    static const double values[] = {1, 3.5, 1.0 / 3, 16777217};
+    (void)state;
+
+    for (size_t i = 0; i < 2 * TEST_COUNT(values); i++) {
+        struct chunk_writer *writer = chunk_writer_new();
+        struct chunk_reader reader;
+        struct run_cell read = {.cell = CELL_EMPTY};
+        struct chunk_sample sample;
+        struct chunk_sample taken;
+        uint32_t id = 0;
+        int64_t minute = 0;
+        bool corrupt = false;
+        bool forged = i >= TEST_COUNT(values);
+        chunk_sample_of(values[i % TEST_COUNT(values)], MINUTE, MINUTE * MS_PER_MINUTE, 0, &sample);
+        if (forged) { /* infinite, or not a number */
+            sample.bytes[sample.len - 1] = 0x7f;
+            sample.bytes[sample.len - 2] |= 0xf0;
+        }
+        assert_true(chunk_writer_add_sample(writer, 1, MINUTE, &sample));
+        const struct str bytes = chunk_writer_take(writer, SEED, &id, &minute);
+        assert_true(chunk_reader_init(&reader, bytes, SEED));
+        assert_int_equal(chunk_reader_take(&reader, &read, &taken, &corrupt), !forged);
+        assert_int_equal(corrupt, forged);
+        chunk_writer_free(writer);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -574,6 +718,10 @@ int main(void)
         cmocka_unit_test(damaged_bytes_are_refused),
         cmocka_unit_test(forged_bytes_with_a_good_checksum_do_no_harm),
         cmocka_unit_test(ids_that_would_wrap_around_are_refused),
+        cmocka_unit_test(a_plain_sample_is_written_as_its_cell_is),
+        cmocka_unit_test(taking_cells_gives_what_reading_gives),
+        cmocka_unit_test(a_sample_merges_with_values_that_are_counted),
+        cmocka_unit_test(a_sample_that_is_no_number_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -469,69 +469,79 @@ static void merging_many_runs_gives_the_merge_of_each_place(void **state)
     }
 }
 
-/* As a job of the background does: step by step, each in a transaction of its own. */
-static void merging_in_steps_gives_the_same_run(void **state)
+static void assert_run_is(struct fixture *fixture, const struct run *run,
+                          const struct model *expected)
 {
-    struct fixture *fixture = *state;
-    uint64_t random = 7;
-    struct many *many = many_runs(fixture, 8, 400, &random);
-    struct model expected = {0};
-    struct run_writer writer;
-    struct run_cell cell;
     struct run_cursor cursor;
-    uint32_t next_id = 0;
-    int64_t next_minute = INT64_MIN;
-    bool found = true;
-
-    for (size_t i = 0; i < many->count; i++)
-        merge_models(&expected, &many->models[i], INT64_MIN, INT64_MAX);
-    sort(&expected);
-    run_writer_init(&writer, 1, 100);
-    while (found) {
-        struct write_txn txn;
-        MUST(write_txn_begin(fixture->store, NULL, &txn, &err));
-        struct run_merge *merge = merge_of(write_txn_reader(&txn), many, INT64_MIN, INT64_MAX);
-        struct model step = {0}; /* first read, then written: a cursor is for one or the other */
-        MUST(run_merge_seek(merge, next_id, next_minute, &err));
-        for (size_t i = 0; i < 150; i++) {
-            MUST(run_merge_next(merge, &cell, &found, &err));
-            if (!found)
-                break;
-            cell_merge(model_cell(&step, cell.id, cell.minute), &cell.cell);
-            cell_fini(&cell.cell);
-            next_id = cell.id;
-            next_minute = cell.minute + 1;
-            if (quarter_of_minute(next_minute) != quarter_of_minute(cell.minute)) {
-                next_id = cell.id + 1;
-                next_minute = quarter_of_minute(cell.minute) * MINUTES_PER_QUARTER;
-            }
-        }
-        run_merge_free(merge);
-        for (size_t i = 0; i < step.count; i++)
-            MUST(run_writer_add(&writer, &txn, step.cells[i].id, step.cells[i].minute,
-                                &step.cells[i].cell, &err));
-        MUST(run_writer_flush(&writer, &txn, &err));
-        MUST(write_txn_commit(&txn, &err));
-        model_fini(&step);
-    }
     struct read_txn *txn = read_begin(fixture);
-    MUST(run_cursor_init(&cursor, txn, &writer.run, &err));
+
+    MUST(run_cursor_init(&cursor, txn, run, &err));
     MUST(run_cursor_first(&cursor, &err));
-    for (size_t i = 0; i <= expected.count; i++) {
-        assert_is_at(&cursor, &expected, i);
+    for (size_t i = 0; i <= expected->count; i++) {
+        assert_is_at(&cursor, expected, i);
         MUST(run_cursor_next(&cursor, &err));
     }
     run_cursor_fini(&cursor);
     read_txn_end(txn);
-    run_writer_fini(&writer);
-    model_fini(&expected);
-    many_free(many);
+    assert_int_equal(run->cells, expected->count);
 }
 
-/* --- damage -------------------------------------------------------------------------------------
- */
+/* As a job of the background does: step by step, each in a transaction of its own, from the
+ * snapshot before it. */
+static void merging_in_steps_gives_the_same_run(void **state)
+{
+    static const struct {
+        size_t runs, samples, step;
+        int64_t from;
+    } cases[] = {{8, 400, 150, INT64_MIN},
+                 {8, 400, 1, MINUTE + 20},
+                 {3, 50, 7, INT64_MIN},
+                 {1, 300, 64, MINUTE + 5},
+                 {20, 30, 1000, INT64_MIN}};
+    struct fixture *fixture = *state;
+    uint64_t random = 7;
 
-/* The chunk of one run under the number of another. */
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct many *many = many_runs(fixture, cases[i].runs, cases[i].samples, &random);
+        struct model expected = {0};
+        struct run_writer writer;
+        bool done = false;
+
+        for (size_t j = 0; j < many->count; j++)
+            merge_models(&expected, &many->models[j], cases[i].from, INT64_MAX);
+        sort(&expected);
+        run_writer_init(&writer, 1, 100);
+        while (!done) {
+            struct read_txn *source = read_begin(fixture);
+            struct write_txn txn;
+            struct error error = ERROR_EMPTY;
+            MUST(write_txn_begin(fixture->store, NULL, &txn, &err));
+            struct run_merge *merge =
+                run_merge_new_moving(source, many->runs, many->count, cases[i].from, &error);
+            assert_non_null(merge);
+            if (writer.run.cells > 0)
+                MUST(run_merge_seek_after(merge, writer.last_id, writer.last_minute, &err));
+            else
+                MUST(run_merge_seek(merge, 0, cases[i].from, &err));
+            for (size_t j = 0; j < cases[i].step && !run_merge_is_over(merge); j++)
+                MUST(run_merge_to(merge, &writer, &txn, &err));
+            done = run_merge_is_over(merge);
+            run_merge_free(merge);
+            MUST(run_writer_flush(&writer, &txn, &err));
+            MUST(write_txn_commit(&txn, &err));
+            read_txn_end(source);
+        }
+        assert_run_is(fixture, &writer.run, &expected);
+        run_writer_fini(&writer);
+        model_fini(&expected);
+        many_free(many);
+        fixture_close(fixture); /* the next case's runs have the same numbers */
+        remove_directory(fixture->path);
+        make_directory(fixture->path);
+        fixture_open(fixture);
+    }
+}
+
 static void a_chunk_of_another_run_is_refused_with_a_sentence(void **state)
 {
     struct fixture *fixture = *state;

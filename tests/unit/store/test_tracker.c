@@ -433,6 +433,54 @@ static void the_log_is_cleaned_as_it_goes(void **state)
     tracker_set_free(world.set);
 }
 
+/* Rows go without a look at them when each of their trackers is in a later one: also after
+ * transactions that did not hold, and starts. */
+static void cleaning_the_log_loses_nobody(void **state)
+{
+    enum { SERIES = 1500, ROUNDS = 150, LAST = 5000 };
+    static double values[SERIES + 1];
+    struct world world = {.set = tracker_set_new()};
+    struct error err = ERROR_EMPTY;
+    unsigned seed = 9;
+
+    memset(values, 0, sizeof values);
+    for (int64_t round = 0; round < ROUNDS; round++) {
+        bool fails = round % 5 == 3;
+        begin(&world, *state);
+        for (uint32_t id = 1; id <= SERIES; id++) {
+            seed = seed * 1103515245 + 12345;
+            if (round > 0 && (seed >> 16) % (id % 64 + 1) != 0)
+                continue; /* some come always, some seldom */
+            double value = (double)(10 * round + 10);
+            assert_same(take_point(&world, id, AT(MINUTE, round), value).value,
+                        round == 0 ? 0 : value - values[id]);
+            values[id] = fails ? values[id] : value;
+        }
+        if (fails) {
+            assert_true(tracker_set_save(world.set, &world.txn, &err));
+            write_txn_abort(&world.txn);
+            tracker_set_forget(world.set);
+        } else {
+            commit_trackers(&world);
+        }
+        if (round % 13 != 7)
+            continue;
+        tracker_set_free(world.set);
+        world.set = tracker_set_new();
+    }
+    for (int restart = 0; restart < 2; restart++) {
+        begin(&world, *state);
+        assert_int_equal(tracker_set_count(world.set), SERIES);
+        assert_in_range(rows_in(&world), 1, 60);
+        for (uint32_t id = 1; id <= SERIES; id++)
+            assert_same(take_point(&world, id, AT(MINUTE, ROUNDS), LAST).value, LAST - values[id]);
+        write_txn_abort(&world.txn);
+        tracker_set_free(world.set);
+        world.set = tracker_set_new();
+    }
+    tracker_set_free(world.set);
+}
+
 /* --- what is no total --- */
 
 static struct tracker_answer take_increment(struct world *world, int64_t from, int64_t to,
@@ -679,6 +727,7 @@ int main(void)
         TRACKER_TEST(an_id_that_was_never_given_is_left_out),
         TRACKER_TEST(rows_of_strangers_are_left_alone),
         TRACKER_TEST(the_log_is_cleaned_as_it_goes),
+        TRACKER_TEST(cleaning_the_log_loses_nobody),
         TRACKER_TEST(increments_count_once),
         TRACKER_TEST(levels_are_taken_in_order),
         TRACKER_TEST(totals_without_a_time_count_in_the_order_they_come),
