@@ -461,9 +461,11 @@ static bool resolve_unknown(struct catalog *catalog, struct write_txn *txn,
     return admit_known(catalog, txn, all, i, err);
 }
 
-static void prefetch(const struct catalog *catalog, struct series_hash hash)
+static void prefetch(const struct catalog *catalog, const struct delta_series *series)
 {
-    series_table_prefetch(&catalog->table, series_table_place(&catalog->table, hash));
+    series_table_prefetch(&catalog->table, series_table_place(&catalog->table, series->hash));
+    if (series->key.len > 0)
+        census_prefetch(catalog->census, series->key);
 }
 
 /* --- what is over a limit --- */
@@ -591,7 +593,7 @@ static bool resolve_all(struct catalog *catalog, struct write_txn *txn, const st
          (count == 0 || search_store(catalog, txn, batch, unknown, count, err));
     for (size_t i = 0; i < count && ok; i++) {
         if (i + AHEAD < count)
-            prefetch(catalog, batch->series[unknown[i + AHEAD]].hash);
+            prefetch(catalog, &batch->series[unknown[i + AHEAD]]);
         ok = resolve_unknown(catalog, txn, all, unknown[i], err);
     }
     free(unknown);

@@ -112,32 +112,68 @@ static size_t part_of(uint64_t name)
     return (size_t)(name >> (64 - NAME_PART_BITS));
 }
 
-static size_t next_slot(const struct census_names *names, size_t at)
+static uint32_t check_of(uint64_t name)
+{
+    return (uint32_t)(name >> (32 - NAME_PART_BITS));
+}
+
+static uint32_t home_of(const struct census_names *names, uint32_t check)
+{
+    return (uint32_t)((uint64_t)check * names->size >> 32);
+}
+
+static uint32_t next_slot(const struct census_names *names, uint32_t at)
 {
     return at + 1 == names->size ? 0 : at + 1;
 }
 
 /* The slot that has the metric, or the empty one where it would be. */
-static uint32_t *name_slot(const struct census *census, const struct census_names *names,
-                           uint64_t name)
+static struct census_name *name_slot(const struct census *census, const struct census_names *names,
+                                     uint64_t name)
 {
-    size_t at = (size_t)(((unsigned __int128)(name << NAME_PART_BITS) * names->size) >> 64);
+    uint32_t check = check_of(name);
+    uint32_t at = home_of(names, check);
 
-    while (names->slots[at] != 0 && census_metric_at(census, names->slots[at])->name != name)
+    while (names->slots[at].number != 0 &&
+           (names->slots[at].check != check ||
+            census_metric_at(census, names->slots[at].number)->name != name))
         at = next_slot(names, at);
     return &names->slots[at];
 }
 
-/* Filled to 3 in 4 at most. */
-static void grow_names(const struct census *census, struct census_names *names)
+void census_prefetch(const struct census *census, struct str key)
 {
+    struct str metric = series_key_metric(key);
+    uint64_t name = census_name_hash(census->seed, metric);
+    const struct census_names *names = &census->by_name[part_of(name)];
+
+    if (names->size > 0)
+        __builtin_prefetch(&names->slots[home_of(names, check_of(name))], 1);
+}
+
+/* Puts one whose name is not there. */
+static void put_name(const struct census_names *names, struct census_name name)
+{
+    uint32_t at = home_of(names, name.check);
+
+    while (names->slots[at].number != 0)
+        at = next_slot(names, at);
+    names->slots[at] = name;
+}
+
+/* Filled to 3 in 4 at most. */
+static void grow_names(struct census *census, size_t part)
+{
+    struct census_names *names = &census->by_name[part];
     const struct census_names old = *names;
 
     names->size = old.size == 0 ? NAME_PART_MIN : old.size + old.size / 2;
+    if (old.size == NAME_PART_MIN) /* from here on at a time of its own */
+        names->size = NAME_PART_NEXT + (uint32_t)part * (NAME_PART_NEXT / 2) / NAME_PARTS;
     names->slots = memory_zero(names->size, sizeof *names->slots);
-    for (size_t i = 0; i < old.size; i++) {
-        if (old.slots[i] != 0)
-            *name_slot(census, names, census_metric_at(census, old.slots[i])->name) = old.slots[i];
+    for (uint32_t i = 0; i < old.size; i++) {
+        if (old.slots[i].number != 0)
+            put_name(names, old.slots[i]);
     }
     free(old.slots);
 }
@@ -146,14 +182,14 @@ static void grow_names(const struct census *census, struct census_names *names)
 static void remove_name(struct census *census, uint64_t name)
 {
     struct census_names *names = &census->by_name[part_of(name)];
-    size_t at = (size_t)(name_slot(census, names, name) - names->slots);
+    uint32_t at = (uint32_t)(name_slot(census, names, name) - names->slots);
 
-    names->slots[at] = 0;
+    names->slots[at].number = 0;
     names->used--;
-    for (at = next_slot(names, at); names->slots[at] != 0; at = next_slot(names, at)) {
-        uint32_t number = names->slots[at];
-        names->slots[at] = 0;
-        *name_slot(census, names, census_metric_at(census, number)->name) = number;
+    for (at = next_slot(names, at); names->slots[at].number != 0; at = next_slot(names, at)) {
+        const struct census_name moved = names->slots[at];
+        names->slots[at].number = 0;
+        put_name(names, moved);
     }
 }
 
@@ -161,7 +197,7 @@ static void remove_name(struct census *census, uint64_t name)
 static uint32_t find_hash(const struct census *census, uint64_t name)
 {
     const struct census_names *names = &census->by_name[part_of(name)];
-    return names->size == 0 ? 0 : *name_slot(census, names, name);
+    return names->size == 0 ? 0 : name_slot(census, names, name)->number;
 }
 
 static uint32_t find_metric(const struct census *census, struct str name)
@@ -200,14 +236,14 @@ uint32_t census_metric_of(struct census *census, struct str name)
     uint32_t generation = 0;
 
     struct census_names *names = &census->by_name[part_of(hash)];
-    if ((names->used + 1) * 4 > names->size * 3)
-        grow_names(census, names);
-    uint32_t *slot = name_slot(census, names, hash);
-    if (*slot != 0)
-        return *slot;
+    if ((uint64_t)(names->used + 1) * 4 > (uint64_t)names->size * 3)
+        grow_names(census, part_of(hash));
+    struct census_name *slot = name_slot(census, names, hash);
+    if (slot->number != 0)
+        return slot->number;
     uint32_t number = new_number(census, &generation);
     *census_metric_at(census, number) = (struct metric){.name = hash, .generation = generation};
-    *slot = number;
+    *slot = (struct census_name){number, check_of(hash)};
     names->used++;
     return number;
 }

@@ -51,6 +51,9 @@ bool census_is_active(const struct census *census, uint32_t id);
 enum room_limit census_ask(struct census *census, const struct read_txn *txn, struct str key,
                            struct str *label);
 
+/* Fetches what census_ask and census_add look at of a series, for one that comes soon. */
+void census_prefetch(const struct census *census, struct str key);
+
 /* It is active from now on. Who calls tells the room (room_add_series). */
 void census_add(struct census *census, uint32_t id, struct str key, uint16_t hour,
                 struct census_place *place);

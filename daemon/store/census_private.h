@@ -69,13 +69,25 @@ struct metric {
     uint32_t others;      /* active `__other__` */
 };
 
-enum { NAME_PART_BITS = 8, NAME_PARTS = 1 << NAME_PART_BITS, NAME_PART_MIN = 16 };
+enum {
+    NAME_PART_BITS = 8,
+    NAME_PARTS = 1 << NAME_PART_BITS,
+    NAME_PART_MIN = 8,
+    NAME_PART_NEXT = 64,
+};
 
-/* Numbers of metrics, open addressing by the name's hash; 0: empty. In parts that grow each for
- * itself, so that no addition is slow however many there are. */
+/* The check is the 32 bits of the name's hash after those of its part: where the name belongs, and
+ * mostly whether it is the one, without a look at the metric. */
+struct census_name {
+    uint32_t number; /* 0: empty */
+    uint32_t check;
+};
+
+/* Metrics by their names, open addressing. In parts that grow each for itself and at a time of its
+ * own, so that no addition is slow, nor many that follow each other, however many there are. */
 struct census_names {
-    uint32_t *slots;
-    size_t size, used;
+    struct census_name *slots;
+    uint32_t size, used;
 };
 
 struct census {

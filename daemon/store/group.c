@@ -4,7 +4,7 @@
  * as some cells. A large delta is not cut for less than a rest. */
 enum {
     GROUP_CELLS = 1 << 16,
-    NEW_SERIES_CELLS = 3,
+    NEW_SERIES_CELLS = 4,
     TALLY_CELLS = 16, /* of a point that has one */
     ANNOTATION_CELLS = 32,
     REST_CELLS = 1 << 12,

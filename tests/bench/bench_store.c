@@ -27,7 +27,8 @@
 enum {
     TOUCHED = 100 * 1000,
     MILLION = 1000 * 1000,
-    PART = 65536, /* cells of one transaction when there are many */
+    PART = 65536,        /* cells of one transaction when there are many */
+    NEW_PART = PART / 5, /* the same of new series with a cell each (store/group.c) */
     ROUNDS = 15,
     CHUNK = 4080,
     PATH_BYTES = 200,
@@ -570,7 +571,7 @@ struct burst {
 
 static struct burst make_series(struct engine *engine)
 {
-    const uint32_t part = PART / 4;
+    const uint32_t part = NEW_PART;
     struct burst burst = {.written_mb = -written_mb("wchar")};
 
     for (uint32_t from = 0; from < MILLION; from += part) {

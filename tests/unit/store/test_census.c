@@ -295,6 +295,36 @@ static void a_series_that_is_removed_makes_room(void **state)
     assert_other(world, send(world, "orders", "plan=d"), "orders");
 }
 
+/* So many that what knows them by their names has grown some times. */
+static void of_many_metrics_each_has_its_own_count(void **state)
+{
+    enum { METRICS = 16000, GONE_EVERY = 3 };
+    static uint32_t gone[METRICS];
+    struct world *world = *state;
+    struct fixture *fixture = &world->fixture;
+    size_t gone_count = 0;
+    char metric[16];
+
+    limit(world, 0, 1, 0);
+    begin(fixture);
+    for (int i = 0; i < METRICS; i++) {
+        (void)snprintf(metric, sizeof metric, "m%d", i);
+        struct catalog_series series = admit(world, metric, "n=a", true);
+        assert_false(series.is_refused);
+        if (i % GONE_EVERY == 0)
+            gone[gone_count++] = series.id;
+    }
+    must(fixture,
+         catalog_remove_series(fixture->catalog, &fixture->txn, gone, gone_count, &fixture->err));
+    for (int i = 0; i < METRICS; i++) {
+        (void)snprintf(metric, sizeof metric, "m%d", i);
+        assert_int_equal(admit(world, metric, "n=b", true).is_refused, i % GONE_EVERY != 0);
+        assert_int_equal(admit(world, metric, "n=c", true).is_refused, true);
+    }
+    (void)catalog_end_group(fixture->catalog);
+    commit(fixture);
+}
+
 /* --- transactions --- */
 
 static void what_a_transaction_made_is_not_counted_when_it_fails(void **state)
@@ -562,6 +592,7 @@ int main(void)
         CENSUS_TEST(a_refused_series_is_made_when_there_is_room),
         CENSUS_TEST(series_that_come_no_more_make_room),
         CENSUS_TEST(a_series_that_is_removed_makes_room),
+        CENSUS_TEST(of_many_metrics_each_has_its_own_count),
         CENSUS_TEST(what_a_transaction_made_is_not_counted_when_it_fails),
         CENSUS_TEST(a_start_knows_who_was_active),
         CENSUS_TEST(the_room_hears_of_a_full_metric_and_of_its_series),
