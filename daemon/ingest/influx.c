@@ -3,6 +3,9 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/memory.h"
 
@@ -114,6 +117,7 @@ struct cursor {
     const char *end;
     bool has_odd_bytes; /* maybe: below 0x02 or above 0x7f */
     bool has_backslash;
+    bool has_quote;
     struct influx_mistake *mistake;
 };
 
@@ -131,33 +135,42 @@ static unsigned class_at(const struct cursor *cursor)
 /* Sixteen bytes at a time: a vector in every compiler that knows the attribute. */
 typedef signed char bytes16 __attribute__((vector_size(16)));
 
-/* One bit for each of eight bytes that are 0 or 0xff. */
-static uint64_t bits_of(uint64_t bytes)
+/* One bit for each of sixteen bytes that are 0 or 0xff. */
+static inline uint64_t bits_of(bytes16 bytes)
 {
+#ifdef __SSE2__
+    return (unsigned)_mm_movemask_epi8((__m128i)bytes);
+#else
     const uint64_t lowest = UINT64_C(0x0101010101010101);
-    return (le64toh(bytes) & lowest) * UINT64_C(0x0102040810204080) >> 56;
+    const uint64_t gather = UINT64_C(0x0102040810204080);
+    uint64_t halves[2];
+
+    memcpy(halves, &bytes, sizeof halves);
+    return (le64toh(halves[0]) & lowest) * gather >> 56 |
+           (le64toh(halves[1]) & lowest) * gather >> 56 << 8;
+#endif
 }
 
 /* What sixteen bytes have, gathered over a line. */
 struct seen {
     bytes16 odd;
     bytes16 backslashes;
+    bytes16 quotes;
 };
 
 /* The marks of the sixteen bytes at `text`. */
 static inline uint64_t marks_of(const char *text, struct seen *seen)
 {
     bytes16 bytes;
-    uint64_t halves[2];
 
     memcpy(&bytes, text, sizeof bytes);
     bytes16 backslashes = (bytes16)(bytes == '\\');
-    bytes16 marks =
-        (bytes16)((bytes == ',') | (bytes == ' ') | (bytes == '=') | (bytes == '"') | backslashes);
+    bytes16 quotes = (bytes16)(bytes == '"');
     seen->odd |= (bytes16)(bytes < 2); /* signed: above 0x7f too */
     seen->backslashes |= backslashes;
-    memcpy(halves, &marks, sizeof halves);
-    return bits_of(halves[0]) | bits_of(halves[1]) << 8;
+    seen->quotes |= quotes;
+    return bits_of(
+        (bytes16)((bytes == ',') | (bytes == ' ') | (bytes == '=') | quotes | backslashes));
 }
 
 static bool is_any(bytes16 bytes)
@@ -213,6 +226,7 @@ static void mark(struct cursor *cursor)
         mark_last(marks, line, &seen);
     cursor->has_odd_bytes = is_any(seen.odd);
     cursor->has_backslash = is_any(seen.backslashes);
+    cursor->has_quote = is_any(seen.quotes);
 }
 
 /* The first byte from `at` on that may mean something, or the end. */
@@ -510,9 +524,14 @@ static bool parse_time(struct str text, int64_t *out)
     return !__builtin_mul_overflow(most, 1000, out) && !__builtin_add_overflow(*out, rest, out);
 }
 
-static bool take_time(struct cursor *cursor, struct influx_line *line) /* I9 */
+static bool time_is_near(int64_t time)
 {
     static const int64_t furthest = INT64_MAX - 1;
+    return time <= furthest && time >= -furthest;
+}
+
+static bool take_time(struct cursor *cursor, struct influx_line *line) /* I9 */
+{
     const char *begin = cursor->at;
 
     if (begin == cursor->end)
@@ -525,8 +544,7 @@ static bool take_time(struct cursor *cursor, struct influx_line *line) /* I9 */
     if (cursor->at < cursor->end || !parse_time(text, &line->time))
         return wrong(cursor, REJECT_malformed, "bad timestamp");
     line->has_time = true;
-    return (line->time <= furthest && line->time >= -furthest) ||
-           wrong(cursor, REJECT_bad_time, "bad timestamp");
+    return time_is_near(line->time) || wrong(cursor, REJECT_bad_time, "bad timestamp");
 }
 
 /* I13; 0x00 and 0x01 cannot stand in a series key. */
@@ -539,6 +557,146 @@ static bool check_bytes(const struct cursor *cursor, struct str line)
     return memchr(line.text, 1, line.len) == NULL ||
            wrong(cursor, REJECT_malformed, "control characters");
 }
+
+/* --- plain lines ------------------------------------------------------------------------------ */
+
+/* Nearly all lines are plain: nothing is escaped, no field is text, one space stands where one has
+ * to, tags are sorted and nothing is wrong. Their parts lie between their marks. What is not plain
+ * goes the long way, which knows what is wrong with it. */
+enum { PLAIN_MARKS_MAX = 128 };
+
+struct plain {
+    const char *text;
+    size_t len;
+    size_t next;  /* of the marks */
+    size_t count; /* of the marks; the end of the line follows them */
+    uint32_t at[PLAIN_MARKS_MAX + 1];
+};
+
+/* False when there are too many marks. */
+static bool plain_begin(struct plain *plain, const struct cursor *cursor)
+{
+    size_t words = 0;
+    size_t count = 0;
+
+    plain->text = cursor->begin;
+    plain->len = (size_t)(cursor->end - cursor->begin);
+    plain->next = 0;
+    words = (plain->len + 63) / 64;
+    for (size_t word = 0; word < words; word++) {
+        for (uint64_t bits = cursor->parser->marks[word]; bits != 0; bits &= bits - 1) {
+            if (count == PLAIN_MARKS_MAX)
+                return false;
+            plain->at[count++] = (uint32_t)(word * 64 + (size_t)__builtin_ctzll(bits));
+        }
+    }
+    plain->at[count] = (uint32_t)plain->len;
+    plain->count = count;
+    return plain->len < UINT32_MAX;
+}
+
+static inline bool plain_is(const struct plain *plain, char mark)
+{
+    return plain->next < plain->count && plain->text[plain->at[plain->next]] == mark;
+}
+
+/* What stands between the next mark, which is there, and the one after it, which is the next. */
+static inline struct str plain_part(struct plain *plain)
+{
+    size_t begin = plain->at[plain->next++] + (size_t)1;
+    return (struct str){plain->text + begin, plain->at[plain->next] - begin};
+}
+
+static bool plain_series(struct plain *plain, struct influx_parser *parser,
+                         struct influx_line *line)
+{
+    size_t bytes = 0;
+
+    line->measurement = (struct str){plain->text, plain->at[0]};
+    line->labels = parser->labels;
+    while (plain_is(plain, ',')) {
+        struct label *label = &parser->labels[line->label_count];
+        if (line->label_count == LABELS_MAX)
+            return false;
+        struct str name = plain_part(plain);
+        if (!plain_is(plain, '='))
+            return false;
+        struct str value = plain_part(plain);
+        bytes += name.len + value.len + 2;
+        if (name.len == 0 || value.len == 0 || bytes > LABEL_BYTES_MAX || is_reserved(name) ||
+            (line->label_count > 0 && str_compare(label[-1].name, name) >= 0))
+            return false;
+        *label = (struct label){name, value};
+        line->label_count++;
+    }
+    size_t end = plain->at[plain->next];
+    if (line->label_count > 0)
+        line->tags = (struct str){line->measurement.text + line->measurement.len + 1,
+                                  end - line->measurement.len - 1};
+    return line->measurement.len > 0;
+}
+
+/* Few digits, as most numbers are, or whatever a number may be. */
+static bool plain_value(const struct cursor *cursor, struct str text, double *out)
+{
+    enum { DIGITS_MAX = 15 };
+    uint64_t value = 0;
+    size_t i = 0;
+
+    if (text.len == 0)
+        return false;
+    if (text.len <= DIGITS_MAX) {
+        for (; i < text.len && is_digit(text.text[i]); i++)
+            value = value * 10 + (uint64_t)(text.text[i] - '0');
+    }
+    *out = (double)value;
+    return i == text.len || parse_value(cursor, text, out);
+}
+
+static bool plain_fields(struct plain *plain, const struct cursor *cursor, struct influx_line *line)
+{
+    if (!plain_is(plain, ' '))
+        return false;
+    do {
+        struct influx_field *field = next_field(cursor->parser, line->field_count);
+        struct str key = plain_part(plain);
+        if (key.len == 0 || !plain_is(plain, '=') || is_reserved(key))
+            return false;
+        field->key = key;
+        field->text = plain_part(plain);
+        field->is_text = false;
+        if (!plain_value(cursor, field->text, &field->value))
+            return false;
+        line->field_count++;
+    } while (plain_is(plain, ','));
+    line->fields = cursor->parser->fields;
+    return true;
+}
+
+/* Up to the end of the line, if there is one. */
+static bool plain_time(struct plain *plain, struct influx_line *line)
+{
+    if (plain->next == plain->count)
+        return true;
+    if (!plain_is(plain, ' '))
+        return false;
+    struct str text = plain_part(plain);
+    line->has_time = true;
+    return text.len > 0 && plain->next == plain->count && parse_time(text, &line->time) &&
+           time_is_near(line->time);
+}
+
+static bool take_plain(const struct cursor *cursor, struct influx_line *line)
+{
+    struct plain plain;
+
+    return cursor->at == cursor->begin && !cursor->has_backslash && !cursor->has_quote &&
+           !cursor->has_odd_bytes && plain_begin(&plain, cursor) &&
+           plain_series(&plain, cursor->parser, line) && plain_fields(&plain, cursor, line) &&
+           plain_time(&plain, line);
+}
+
+/* --- any line --------------------------------------------------------------------------------- */
 
 /* Room for all that can be unescaped, so that texts never move. */
 static void make_room(struct influx_parser *parser, struct str line)
@@ -567,7 +725,9 @@ enum influx_result influx_parse(struct influx_parser *parser, struct str line,
     if (cursor.at == cursor.end || *cursor.at == '#')
         return INFLUX_NOTHING;
     mark(&cursor);
-    out->has_escapes = cursor.has_backslash;
+    if (take_plain(&cursor, out))
+        return INFLUX_LINE;
+    *out = (struct influx_line){.has_escapes = cursor.has_backslash};
     if (out->has_escapes)
         make_room(parser, line);
     if (!check_bytes(&cursor, line) || !take_series(&cursor, out) || !take_fields(&cursor, out) ||

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "ingest/influx_body.h"
+#include "series/random.h"
 #include "test.h"
 
 /* 2026-10-12T07:00:30Z. */
@@ -70,6 +71,110 @@ static void expect_all(const struct example *examples, size_t count)
         if (strcmp(text, examples[i].says) != 0)
             fail_msg("'%s' says '%s', not '%s'", examples[i].line, text, examples[i].says);
         free(text);
+    }
+}
+
+/* --- plain lines and others --------------------------------------------------------------------
+ */
+
+/* A line with a space before it goes the long way, and means the same. */
+static bool means_the_same_the_long_way(struct str line)
+{
+    struct buf spaced = BUF_EMPTY;
+
+    buf_text(&spaced, " ");
+    buf_str(&spaced, line);
+    char *as_it_is = said(line);
+    char *the_long_way = said(buf_view(&spaced));
+    bool is_right = as_it_is[0] != '!' && as_it_is[0] != '-';
+    if (strcmp(as_it_is, the_long_way) != 0)
+        fail_msg("'%.*s' says '%s', the long way '%s'", STR_ARGS(line), as_it_is, the_long_way);
+    free(as_it_is);
+    free(the_long_way);
+    buf_fini(&spaced);
+    return is_right;
+}
+
+static void what_is_plain_means_what_it_means_the_long_way(void **state)
+{
+    static const char *const parts[] = {"cpu",
+                                        ",",
+                                        "a",
+                                        "=",
+                                        "b",
+                                        ",",
+                                        "c",
+                                        "=",
+                                        "d",
+                                        " ",
+                                        "value",
+                                        "=",
+                                        "1.5",
+                                        ",",
+                                        "f",
+                                        "=",
+                                        "7",
+                                        " ",
+                                        "1795346000000000000"};
+    static const char *const others[] = {"",
+                                         ",",
+                                         "=",
+                                         " ",
+                                         "\"",
+                                         "\\",
+                                         "\"x\"",
+                                         "time",
+                                         "_field",
+                                         "a",
+                                         "1i",
+                                         "T",
+                                         "-1u",
+                                         "+1",
+                                         "1e3",
+                                         "nan",
+                                         "\x01",
+                                         "\xc3",
+                                         "\t",
+                                         "#",
+                                         "\\ ",
+                                         "\\,",
+                                         "0",
+                                         "9223372036854775807",
+                                         "99999999999999999999",
+                                         "123456789012345678901",
+                                         "-5"};
+    enum { TRIES = 20000, PARTS = sizeof parts / sizeof parts[0] };
+    uint64_t seed = 7;
+    size_t right = 0;
+    (void)state;
+
+    for (int i = 0; i < TRIES; i++) {
+        struct buf line = BUF_EMPTY;
+        for (size_t part = 0; part < PARTS; part++)
+            buf_text(&line, random_below(&seed, 12) == 0
+                                ? others[random_below(&seed, sizeof others / sizeof others[0])]
+                                : parts[part]);
+        right += means_the_same_the_long_way(buf_view(&line)) ? 1 : 0;
+        buf_fini(&line);
+    }
+    assert_in_range(right, TRIES / 10, TRIES - TRIES / 10);
+}
+
+/* As many as there may be, and one more; and more marks than a plain line has. */
+static void many_tags_and_fields_mean_the_same_the_long_way(void **state)
+{
+    (void)state;
+    for (int tags = LABELS_MAX - 1; tags <= LABELS_MAX + 1; tags++) {
+        for (int fields = 1; fields <= 90; fields += 1) {
+            struct buf line = BUF_EMPTY;
+            buf_text(&line, "m");
+            for (int i = 0; i < tags; i++)
+                buf_printf(&line, ",t%03d=%d", i, i);
+            for (int i = 0; i < fields; i++)
+                buf_printf(&line, "%sf%d=%d", i == 0 ? " " : ",", i, i);
+            assert_int_equal(means_the_same_the_long_way(buf_view(&line)), tags <= LABELS_MAX);
+            buf_fini(&line);
+        }
     }
 }
 
@@ -683,6 +788,8 @@ static void arrivals_grow_with_each_sample(void **state) /* FIG-32 */
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_plain_means_what_it_means_the_long_way),
+        cmocka_unit_test(many_tags_and_fields_mean_the_same_the_long_way),
         cmocka_unit_test(lines_that_must_parse),
         cmocka_unit_test(lines_that_must_not_parse),
         cmocka_unit_test(too_many_tags_are_refused),
