@@ -3,6 +3,7 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@
 #include "kpi/coord.h"
 #include "kpi/evaluator.h"
 #include "series/room.h"
+#include "store/own_metrics.h"
 #include "store/writer.h"
 #include "web/web.h"
 
@@ -37,6 +39,7 @@ struct app {
     struct event_base *base;
     struct event *signals[SIGNAL_COUNT];
     struct event *watchdog;
+    struct event *own_timer;
     struct store *store;
     struct writer *writer;
     struct alert_engine *engine;
@@ -48,6 +51,7 @@ struct app {
     struct room *room;           /* the writer tells ingest where no further series are made */
     struct inherited *inherited; /* sockets that kpid was started with; NULL once it runs */
 
+    struct own_metrics *own;          /* main thread only; NULL: they are not wanted */
     struct config *config;            /* main thread only */
     struct alert_config alert_config; /* writer's thread only, once it runs */
     bool stopping;                    /* main thread only */
@@ -148,6 +152,79 @@ static void read_tail(const struct tail_request *request, struct tail_lines *out
 {
     const struct app *app = arg;
     ingest_tail(app->ingest, request, out);
+}
+
+/* Listeners that are open, and then those of `config` that are not yet. */
+static size_t own_listeners(const struct config *config, const struct listener_facts *facts,
+                            size_t open, struct own_listener *out)
+{
+    size_t count = 0;
+
+    for (; count < open; count++)
+        out[count] = (struct own_listener){facts[count].name, facts[count].kernel_drops,
+                                           facts[count].connections_denied};
+    for (size_t i = 0; i < config->ingest.listener_count && count < LISTENERS_MAX; i++) {
+        const char *name = config->ingest.listeners[i].name;
+        size_t at = 0;
+        while (at < open && strcmp(facts[at].name, name) != 0)
+            at++;
+        if (at == open)
+            out[count++] = (struct own_listener){.name = name};
+    }
+    return count;
+}
+
+/* Posts what kpid counts of itself; nobody waits for it, so it is taken. */
+static void post_own(struct app *app, const struct own_listener *listeners, size_t count)
+{
+    if (app->own == NULL || !writer_has_room(app->writer))
+        return;
+    struct delta *delta = own_metrics_look(app->own, listeners, count, clock_wall());
+    if (delta != NULL)
+        (void)writer_post_delta(app->writer, delta);
+}
+
+static void look_at_own(struct app *app, const struct config *config)
+{
+    struct own_listener listeners[LISTENERS_MAX];
+
+    if (app->own == NULL)
+        return;
+    struct listener_facts *facts = memory_zero(LISTENERS_MAX, sizeof *facts);
+    size_t open = app->ingest == NULL ? 0 : ingest_listeners(app->ingest, facts, LISTENERS_MAX);
+    if (open > LISTENERS_MAX)
+        open = LISTENERS_MAX;
+    post_own(app, listeners, own_listeners(config, facts, open, listeners));
+    free(facts);
+}
+
+static void on_own_timer(evutil_socket_t fd, short events, void *arg)
+{
+    struct app *app = arg;
+    (void)fd;
+    (void)events;
+
+    look_at_own(app, app->config);
+}
+
+/* Before listeners are opened, so that each is known before it counts anything. */
+static void set_own(struct app *app, const struct config *config)
+{
+    const struct timeval every = {.tv_sec = OWN_METRICS_EVERY_MS / MS_PER_SECOND};
+
+    if (config->own_metrics && app->own == NULL) {
+        app->own = own_metrics_new(app->store);
+        app->own_timer = event_new(app->base, -1, EV_PERSIST, on_own_timer, app);
+        if (app->own_timer == NULL || event_add(app->own_timer, &every) != 0)
+            abort();
+    }
+    look_at_own(app, config);
+    if (!config->own_metrics && app->own != NULL) {
+        event_free(app->own_timer);
+        app->own_timer = NULL;
+        own_metrics_free(app->own);
+        app->own = NULL;
+    }
 }
 
 /* The name of a thread that is stuck, NULL if all turn. */
@@ -277,6 +354,7 @@ static bool start_ingest(struct app *app, struct error *err)
     options.tokens = web_load_tokens(app->store, &web, NULL, err);
     if (options.tokens == NULL)
         return false;
+    set_own(app, app->config);
     app->ingest = ingest_start(&options, &app->config->ingest, err);
     token_table_release(options.tokens);
     return app->ingest != NULL;
@@ -335,14 +413,19 @@ static bool start_parts(struct app *app, struct error *err)
  * failed start has built so far. */
 static void stop_parts(struct app *app)
 {
+    look_at_own(app, app->config);
     if (app->ingest != NULL)
         ingest_stop(app->ingest, DRAIN_MS);
     if (app->evaluator != NULL)
         evaluator_stop(app->evaluator);
     if (app->dispatcher != NULL)
         dispatcher_stop(app->dispatcher);
+    post_own(app, NULL, 0);
     if (app->writer != NULL)
         writer_stop(app->writer);
+    if (app->own_timer != NULL)
+        event_free(app->own_timer);
+    own_metrics_free(app->own);
     web_free(app->web);
     ingest_free(app->ingest);
     evaluator_free(app->evaluator);
@@ -403,8 +486,11 @@ static bool apply_config(struct app *app, struct config *fresh, struct error *er
     struct buf restart = BUF_EMPTY;
 
     fresh->ingest.shard_limits.room = app->room;
-    if (!ingest_reload(app->ingest, &fresh->ingest, err))
+    set_own(app, fresh);
+    if (!ingest_reload(app->ingest, &fresh->ingest, err)) {
+        set_own(app, app->config);
         return false;
+    }
     config_keep_started(fresh, app->config, &restart);
     struct web_config web = web_config_of(fresh);
     thread_call(writer_thread(app->writer), switch_writer, &request);

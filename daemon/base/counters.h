@@ -59,6 +59,8 @@ struct buf;
     X(GAUGE, ingest_body_bytes, "Bytes held for HTTP bodies and frames that are not answered yet") \
     X(GAUGE, ingest_paused, "Ingest threads that do not read now")                                 \
     X(GAUGE, shard_series, "Series known to the ingest threads")                                   \
+    X(GAUGE, series_cache_bytes,                                                                   \
+      "Bytes the ingest threads remember with how senders of batches spell series")                \
     X(GAUGE, catalog_bytes, "Bytes the writer remembers series with")                              \
     X(GAUGE, tracker_bytes, "Bytes the writer remembers the last points of series with")
 

@@ -42,6 +42,7 @@ static void build(struct config *config, struct yaml_node *root, struct findings
         load_metrics(&loader);
         load_mapping(&loader);
         load_kpis(&loader);
+        load_own_metrics(&loader);
         check_targets(&loader);
         load_hooks(&loader);
         load_rules(&loader);

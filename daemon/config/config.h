@@ -36,6 +36,7 @@ struct config {
     struct store_options store;
     struct http_config http;
 
+    bool own_metrics; /* kpid posts what it counts of itself (store/own_metrics.h) */
     struct ingest_config ingest;
     struct upkeep_options upkeep;
     struct series_limits series_limits;

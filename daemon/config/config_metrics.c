@@ -48,6 +48,23 @@ static void load_reset(const struct loader *loader, const struct object *object,
     metric->counts_up = metric->kind == METRIC_COUNTER;
 }
 
+/* Below 0 a level that clients count up and down is wrong: a decrement came twice, or an increment
+ * was lost. */
+static void load_floor(const struct loader *loader, const struct object *object,
+                       struct metric_definition *metric)
+{
+    struct yaml_node *floor = object_find(object, "min");
+
+    if (floor == NULL)
+        return;
+    if (metric->kind != METRIC_GAUGE)
+        (void)finding_error(loader->findings, floor,
+                            "only a gauge can be changed by steps, and the type is %s",
+                            metric_kind_name(metric->kind));
+    metric->has_floor = metric->kind == METRIC_GAUGE;
+    metric->floor = object_number(object, "min");
+}
+
 /* A metric that is kept for another time than the rest: a rule. */
 static void load_metric_keep(struct loader *loader, const struct object *object, const char *name)
 {
@@ -84,6 +101,7 @@ static void load_metric(struct loader *loader, struct yaml_node *node)
     load_reset(loader, &object, metric);
     load_max_series(loader, &object, metric);
     load_range(loader, &object, metric);
+    load_floor(loader, &object, metric);
     load_metric_keep(loader, &object, metric->name);
     (void)table_add(&loader->config->metrics.by_name, node->key->text, metric);
 }

@@ -110,6 +110,7 @@ void load_schedules(struct loader *loader);     /* config_schedules.c */
 void load_metrics(struct loader *loader);
 void load_mapping(struct loader *loader);     /* config_metrics.c */
 void load_kpis(struct loader *loader);        /* config_kpis.c, config_targets.c */
+void load_own_metrics(struct loader *loader); /* config_storage.c: server.own_metrics */
 void load_hooks(struct loader *loader);       /* config_hooks.c: hooks, defaults.hooks */
 void load_rules(struct loader *loader);       /* config_rules.c */
 void load_evaluations(struct loader *loader); /* config_evaluations.c */

@@ -1,7 +1,8 @@
-/* storage: where the data stays, and how long. */
+/* storage: where the data stays, and how long; and what kpid stores of itself. */
 #include <string.h>
 
 #include "config/config_private.h"
+#include "store/own_metrics.h"
 
 enum { SIZE_MIN = 16 << 20 };
 
@@ -106,6 +107,32 @@ static void load_churn(const struct loader *loader, const struct object *storage
     if (upkeep->churn_after != 0 && upkeep->churn_after < CHURN_MIN_MS)
         (void)finding_error(loader->findings, object_find(storage, "churn_after"),
                             "churn_after is at least 7d");
+}
+
+/* --- what kpid says of itself --- */
+
+static bool names_own(const struct formula_node *node)
+{
+    if (node == NULL)
+        return false;
+    if (node->op == FORMULA_CALL && own_metrics_has(node->selector.metric))
+        return true;
+    return names_own(node->left) || names_own(node->right);
+}
+
+/* Posted when somebody wants them: nobody else has series that no client has sent. */
+void load_own_metrics(struct loader *loader)
+{
+    const struct kpi_set *kpis = &loader->config->kpis;
+    struct object server = loader_section(loader, "server");
+    bool is_wanted = object_bool(&server, "own_metrics");
+
+    if (object_find(&server, "own_metrics") == NULL) {
+        for (size_t i = 0; i < kpis->count && !is_wanted; i++)
+            is_wanted = names_own(kpis->kpis[i].formula.root);
+        object_fill(&server, "own_metrics", str_of(is_wanted ? "true" : "false"), loader->arena);
+    }
+    loader->config->own_metrics = is_wanted;
 }
 
 void load_storage(struct loader *loader)

@@ -142,6 +142,10 @@ static const struct schema_entry SERVER_KEYS[] = {
     KEY("limits", NONE, "what clients can make grow, and how far", OBJECT(&LIMITS_OBJECT)),
     KEY("threads", WHOLE, "ingest threads, 1 to 64; a change needs a restart", ONE_OF("auto"),
         WORDS("auto: one for each core, at most 8")),
+    KEY("own_metrics", BOOL,
+        "kpid posts what it counts of itself as metrics that KPIs can have a target on, as "
+        "kpid_samples_rejected_total by listener and reason: see OWN METRICS",
+        WORDS("true if a KPI names one of them")),
 };
 static const struct schema_object SERVER_OBJECT = {
     .name = "server",
@@ -340,6 +344,10 @@ static const struct schema_entry METRIC_KEYS[] = {
         "of a counter: its samples are increments, or a running total of which differences count",
         DEFAULT("delta"), ONE_OF("delta", "cumulative")),
     KEY("range", WHOLE, "of a score: the lowest and the highest value", LIST),
+    KEY("min", NUMBER,
+        "of a gauge: changes by steps, as StatsD's -5, do not take its level below, and the next "
+        "step starts from there; a level that is sent as such stands",
+        WORDS("none")),
     KEY("keep", NONE, "how long its data is kept", OBJECT(&METRIC_KEEP_OBJECT)),
     KEY("ask", NONE, "who types the value in", OBJECT(&ASK_OBJECT), LATER),
 };

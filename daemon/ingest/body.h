@@ -31,6 +31,8 @@ struct body_request {
                                                may change it. What it points to may be NULL */
     int64_t now_us;         /* when the request began: of all samples without a time */
     uint64_t *last_arrival; /* of the thread; grows with each sample */
+    struct series_cache
+        *cache; /* of the thread, for who takes a body at once; as `rules`; or NULL */
 };
 
 /* One of the first samples that were rejected. */

@@ -495,7 +495,9 @@ static void collectd_verdict(const struct body *base, struct http_answer *answer
     struct buf words = BUF_EMPTY;
 
     answer->counts =
-        (struct http_counts){.samples = base->counts.stored, .rejected = tally.rejected};
+        (struct http_counts){.samples = base->counts.stored,
+                             .rejected = tally.rejected,
+                             .dropped = tally.received - tally.rejected - base->counts.stored};
     if (tally.rejected > 0)
         body_word_mistakes(base, &tally, &words);
     if (tally.rejected > 0 && tally.rejected == tally.received)

@@ -210,6 +210,8 @@ static void write_stored_json(struct http_answer *answer, struct str words)
 
     json_open(&json, '{');
     json_field_u64(&json, "stored", answer->counts.samples);
+    if (answer->counts.dropped > 0)
+        json_field_u64(&json, "dropped", answer->counts.dropped);
     if (answer->counts.rejected > 0) {
         json_field_u64(&json, "rejected", answer->counts.rejected);
         json_field_str(&json, "error", words);
@@ -246,6 +248,19 @@ void http_answer_stored(struct http_answer *answer, struct str words)
     default:
         break;
     }
+}
+
+void http_answer_drop(struct http_answer *answer, uint64_t samples)
+{
+    struct http_counts *counts = &answer->counts;
+
+    if (answer->dialect != HTTP_PUSH || answer->status >= 300 || samples == 0)
+        return;
+    samples = samples < counts->samples ? samples : counts->samples; /* weights may say more */
+    counts->samples -= samples;
+    counts->dropped += samples;
+    buf_clear(&answer->body);
+    write_stored_json(answer, buf_view(&answer->words));
 }
 
 void http_answer_mistake(struct http_answer *answer, unsigned status, struct str words,
@@ -381,6 +396,8 @@ void http_answer_format(const struct http_answer *answer, const struct http_answ
 
 /* --- kept answers ----------------------------------------------------------------------------- */
 
+enum { SAYS_WRITTEN = 1, HAS_DROPPED = 2 };
+
 void http_answer_encode(const struct http_answer *answer, struct buf *out)
 {
     struct str words = buf_view(&answer->words);
@@ -388,12 +405,15 @@ void http_answer_encode(const struct http_answer *answer, struct buf *out)
     words.len = words.len < HTTP_KEPT_WORDS ? words.len : HTTP_KEPT_WORDS;
     buf_u8(out, 0);
     buf_u8(out, (uint8_t)answer->dialect);
-    buf_u8(out, answer->says_written ? 1 : 0);
+    buf_u8(out, (uint8_t)((answer->says_written ? SAYS_WRITTEN : 0) |
+                          (answer->counts.dropped > 0 ? HAS_DROPPED : 0)));
     buf_u32(out, answer->status);
     buf_varint(out, answer->counts.samples);
     buf_varint(out, answer->counts.histograms);
     buf_varint(out, answer->counts.exemplars);
     buf_varint(out, answer->counts.rejected);
+    if (answer->counts.dropped > 0)
+        buf_varint(out, answer->counts.dropped);
     buf_block(out, words);
 }
 
@@ -428,18 +448,20 @@ bool http_answer_decode(struct str bytes, struct http_answer *out)
         return decode_first_form(reader, out);
     (void)read_u8(&reader);
     unsigned dialect = read_u8(&reader);
-    unsigned says_written = read_u8(&reader);
+    unsigned flags = read_u8(&reader);
     uint32_t status = read_u32(&reader);
     struct http_counts counts = {.samples = read_varint(&reader)};
     counts.histograms = read_varint(&reader);
     counts.exemplars = read_varint(&reader);
     counts.rejected = read_varint(&reader);
+    counts.dropped = (flags & HAS_DROPPED) != 0 ? read_varint(&reader) : 0;
     struct str words = read_block(&reader);
-    if (!reader.ok || reader.left > 0 || !is_kept_status(status) || says_written > 1 ||
-        dialect >= HTTP_DIALECT_COUNT || words.len > HTTP_KEPT_WORDS)
+    if (!reader.ok || reader.left > 0 || !is_kept_status(status) ||
+        flags > (SAYS_WRITTEN | HAS_DROPPED) || dialect >= HTTP_DIALECT_COUNT ||
+        words.len > HTTP_KEPT_WORDS)
         return false;
     out->dialect = (enum http_dialect)dialect;
-    out->says_written = says_written == 1;
+    out->says_written = (flags & SAYS_WRITTEN) != 0;
     out->counts = counts;
     if (status < 300)
         http_answer_stored(out, words);

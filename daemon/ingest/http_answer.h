@@ -12,7 +12,8 @@ enum http_dialect {
     HTTP_PLAIN,         /* Prometheus: the words as they are */
     HTTP_OTLP_PROTOBUF, /* ExportMetricsServiceResponse and google.rpc.Status */
     HTTP_OTLP_JSON,     /* the same in JSON */
-    HTTP_PUSH,          /* {"stored":1} and {"error":"..."}, or both */
+    HTTP_PUSH,          /* {"stored":1}, with "dropped" when that is not 0, and {"error":"..."}, or
+                         * both */
     HTTP_DIALECT_COUNT,
 };
 
@@ -20,6 +21,7 @@ enum http_dialect {
 struct http_counts {
     uint64_t samples, histograms, exemplars; /* stored */
     uint64_t rejected;
+    uint64_t dropped;
 };
 
 struct http_answer {
@@ -47,6 +49,10 @@ void http_answer_fini(struct http_answer *answer);
  * when something of it was rejected. */
 void http_answer_stored(struct http_answer *answer, struct str words);
 
+/* So many samples of what http_answer_stored says were dropped after all. Only a push says so: the
+ * other protocols have no place for it. */
+void http_answer_drop(struct http_answer *answer, uint64_t samples);
+
 /* An answer that says what is wrong; `list` is JSON for the key "lines" of the JSON dialects but
  * OTLP's, empty without. */
 void http_answer_mistake(struct http_answer *answer, unsigned status, struct str words,
@@ -72,9 +78,9 @@ void http_answer_format(const struct http_answer *answer, const struct http_answ
 /* What is kept with an Idempotency-Key: not the body, which is made again out of the rest, without
  * a list, and of the words the first HTTP_KEPT_WORDS bytes.
  *
- *   u8 0, u8 dialect, u8 1 if it says what was written, u32 status, varint samples, histograms,
- *   exemplars, rejected, block words
- *   before that form: u16 status, u8 dialect, block words, block body */
+ *   u8 0, u8 dialect, u8 flags (1: it says what was written, 2: some was dropped), u32 status,
+ * varint samples, histograms, exemplars, rejected, with the second flag dropped, block words before
+ * that form: u16 status, u8 dialect, block words, block body */
 enum { HTTP_KEPT_WORDS = 256 };
 void http_answer_encode(const struct http_answer *answer, struct buf *out);
 bool http_answer_decode(struct str bytes, struct http_answer *out);

@@ -36,7 +36,8 @@ struct http_reply {
     /* set by the sink's thread */
     bool failed;
     enum delta_outcome outcome;
-    struct buf kept; /* of DELTA_REPEATED: what was answered then */
+    uint64_t not_stored; /* of DELTA_STORED */
+    struct buf kept;     /* of DELTA_REPEATED: what was answered then */
 };
 
 /* --- the budget -------------------------------------------------------------------------------
@@ -175,7 +176,8 @@ static struct body *open_body(struct listener_part *part, const struct http_rout
                                          .resource_labels = part->resource_labels,
                                          .calendar = &worker->settings.calendar,
                                          .now_us = clock_wall_us(),
-                                         .last_arrival = &worker->last_arrival};
+                                         .last_arrival = &worker->last_arrival,
+                                         .cache = worker->series_cache};
     return route->format->open(&request, answer);
 }
 
@@ -298,8 +300,10 @@ static void judge(struct http_reply *reply)
     struct http_answer *answer = &reply->answer;
     enum http_dialect dialect = answer->dialect;
 
-    if (!reply->failed && reply->outcome == DELTA_STORED)
+    if (!reply->failed && reply->outcome == DELTA_STORED) {
+        http_answer_drop(answer, reply->not_stored);
         return;
+    }
     http_answer_fini(answer);
     *answer = (struct http_answer){.dialect = dialect};
     if (reply->failed)
@@ -326,6 +330,28 @@ static void on_reply(struct message *message, void *receiver)
     free(reply);
 }
 
+static void keep_answer(struct delta *delta, const struct http_answer *answer)
+{
+    struct buf kept = BUF_EMPTY;
+
+    http_answer_encode(answer, &kept);
+    delta->answer = arena_str(&delta->arena, buf_view(&kept));
+    buf_fini(&kept);
+}
+
+/* On the sink's thread, while nobody touches the reply's answer: that of a resend is the same. */
+static void on_counted(struct delta *delta)
+{
+    const struct http_reply *reply = delta->on_done_arg;
+    struct http_answer answer = reply->answer;
+
+    answer.words = answer.body = (struct buf)BUF_EMPTY;
+    buf_str(&answer.words, buf_view(&reply->answer.words));
+    http_answer_drop(&answer, delta->not_stored_now);
+    keep_answer(delta, &answer);
+    http_answer_fini(&answer);
+}
+
 /* On the sink's thread. */
 static void on_done(struct delta *delta, const struct error *err)
 {
@@ -335,6 +361,7 @@ static void on_done(struct delta *delta, const struct error *err)
     (void)atomic_fetch_sub(&reply->listener->users, 1);
     reply->failed = err != NULL;
     reply->outcome = delta->outcome;
+    reply->not_stored = delta->not_stored;
     if (delta->outcome == DELTA_REPEATED)
         buf_str(&reply->kept, delta->answer);
     reply->message.on_message = on_reply;
@@ -413,7 +440,6 @@ static struct http_reply *reply_new(struct http_write *write)
 static struct delta *delta_of(struct http_write *write, const struct http_answer *answer)
 {
     struct delta *delta = batch_take(write->body->batch);
-    struct buf kept = BUF_EMPTY;
 
     write->body->batch = NULL;
     worker_show_batch(write->part, delta);
@@ -421,9 +447,8 @@ static struct delta *delta_of(struct http_write *write, const struct http_answer
     if (!has_identity(write))
         return delta;
     identify(write, delta);
-    http_answer_encode(answer, &kept);
-    delta->answer = arena_str(&delta->arena, buf_view(&kept));
-    buf_fini(&kept);
+    keep_answer(delta, answer);
+    delta->on_counted = on_counted;
     return delta;
 }
 

@@ -26,6 +26,7 @@ enum {
     DRAIN_PAUSE_NS = 1000 * 1000,
     DEFAULT_PENDING_BYTES = 256 << 20,
     DEFAULT_BODY_BYTES = 256 << 20,
+    SERIES_CACHE_BYTES = 128 << 20, /* of all workers together */
     DESCRIPTORS_KEPT = 64,
     /* A hand-over of many series goes in parts, a few at a time, so that they are not in memory
      * twice. */
@@ -738,6 +739,7 @@ struct ingest_worker *worker_new(unsigned index, const struct ingest_options *op
     worker->shared = shared;
     worker->body_budget = options->body_budget > 0 ? options->body_budget : DEFAULT_BODY_BYTES;
     (void)snprintf(name, sizeof name, "ingest-%u", index);
+    worker->series_cache = series_cache_new(options->seed, SERIES_CACHE_BYTES / options->threads);
     worker->thread = thread_new(name, MAILBOX_CAPACITY, worker, NULL);
     worker->flush_every = every;
     worker->flush_timer = event_new(thread_base(worker->thread), -1, EV_PERSIST, on_flush, worker);
@@ -776,6 +778,7 @@ void worker_free(struct ingest_worker *worker)
     shard_free(worker->shard);
     intake_fini(&worker->intake);
     native_reader_free(worker->native_reader);
+    series_cache_free(worker->series_cache);
     datagram_slots_free(worker->datagram_slots);
     free(worker->stream_buffer);
     peer_places_fini(&worker->peer_places);
@@ -801,6 +804,7 @@ void worker_set(struct ingest_worker *worker, const struct worker_settings *sett
 
     worker->settings = *settings;
     worker->settings.batch_rules.seed = worker->seed;
+    series_cache_forget(worker->series_cache);
     worker->intake.metrics = settings->metrics;
     worker->intake.line_bytes_max = settings->line_bytes_max;
     worker->intake.max_future = settings->shard_limits.max_future;

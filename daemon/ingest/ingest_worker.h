@@ -158,6 +158,7 @@ struct ingest_worker {
     struct native_connection_list native_connections;
     size_t native_waiting;               /* batches of these, for the sink's word */
     struct native_reader *native_reader; /* NULL until there is one */
+    struct series_cache *series_cache;   /* of bodies of remote write and OTLP */
     uint64_t last_arrival;               /* of a sample in a batch */
     struct datagram_slots *datagram_slots;
     char *stream_buffer;

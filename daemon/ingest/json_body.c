@@ -90,6 +90,7 @@ static size_t json_size_bytes(const struct body *body)
 static void json_verdict(const struct body *body, struct http_answer *answer)
 {
     answer->counts.samples = body->counts.stored;
+    answer->counts.dropped = body->counts.received - body->counts.stored; /* all or nothing */
     http_answer_stored(answer, STR_EMPTY);
 }
 

@@ -49,6 +49,7 @@ struct otlp_body {
     uint64_t *last_arrival;
     wall_ms now;
     size_t held_max;
+    struct series_cache *cache;  /* NULL is fine */
     const char *resource_labels; /* as ingest.h says */
     struct buf bytes;            /* the request, as it came */
     struct buf converted;        /* of JSON: the same in protobuf */
@@ -57,9 +58,15 @@ struct otlp_body {
     uint64_t points_rejected;
     struct metric metric;
     struct otlp_labels resource;
-    struct otlp_labels scope;  /* with the resource's */
-    struct otlp_labels labels; /* of the point */
-    struct buf name;           /* of a part of a summary */
+    struct otlp_labels scope; /* with the resource's */
+    uint64_t scope_context;   /* of these; 0: the cache has none */
+    struct buf name;          /* of a part of a summary, and for the scope's labels */
+
+    /* of the point */
+    const struct otlp_point *point;
+    struct batch_memo memo;
+    bool has_labels; /* else it was recalled, and nobody needed them */
+    struct otlp_labels labels;
 };
 
 static struct otlp_body *of(struct body *body)
@@ -87,6 +94,7 @@ static struct body *otlp_open(const struct body_request *request, struct http_an
     body->last_arrival = request->last_arrival;
     body->now = request->now_us / 1000;
     body->held_max = request->held_max;
+    body->cache = request->cache;
     body->resource_labels = request->resource_labels == NULL ? "" : request->resource_labels;
     return &body->body;
 }
@@ -114,6 +122,24 @@ static size_t otlp_size_bytes(const struct body *base)
 
 /* --- samples ---------------------------------------------------------------------------------- */
 
+/* False when its attributes are none. */
+static bool read_labels(struct otlp_body *body)
+{
+    if (!otlp_point_read_labels(body->point, &body->labels))
+        return false;
+    otlp_labels_end(&body->labels);
+    otlp_labels_join(&body->labels, &body->scope);
+    body->has_labels = true;
+    return true;
+}
+
+/* Of a point that was recalled they were not read, and are such as can be. */
+static void need_labels(struct otlp_body *body)
+{
+    if (!body->has_labels)
+        (void)read_labels(body);
+}
+
 static const char *words_of(enum reject_reason reason)
 {
     switch (reason) {
@@ -132,6 +158,7 @@ static const char *words_of(enum reject_reason reason)
 static bool reject(struct otlp_body *body, struct str name, enum reject_reason reason,
                    const char *words)
 {
+    need_labels(body);
     const struct batch_point point = {
         .name = name, .labels = body->labels.labels, .label_count = body->labels.count};
 
@@ -148,14 +175,17 @@ static bool drop(struct otlp_body *body, enum drop_reason reason)
 
 /* Each of these three: false when it was rejected. */
 
-static bool add(struct otlp_body *body, struct batch_point *point)
+static bool add(struct otlp_body *body, struct batch_point *point, struct batch_memo *memo)
 {
-    point->labels = body->labels.labels;
-    point->label_count = body->labels.count;
+    if (memo->cached == NULL) {
+        need_labels(body);
+        point->labels = body->labels.labels;
+        point->label_count = body->labels.count;
+    }
     if (point->buckets == NULL && !isfinite(point->value))
         return drop(body, DROP_not_finite);
     enum reject_reason reason =
-        batch_add_point(body->body.batch, point, body->now, ++*body->last_arrival);
+        batch_add_point_to(body->body.batch, memo, point, body->now, ++*body->last_arrival);
     body->body.until_look -= point->buckets == NULL ? 1 : BODY_LOOK_HISTOGRAM;
     if (reason != REJECT_NONE)
         return reject(body, point->name, reason, words_of(reason));
@@ -187,13 +217,13 @@ static bool add_number(struct otlp_body *body, const struct otlp_point *point)
         out.kind = METRIC_GAUGE;
         out.form = POINT_LEVEL;
         out.start = WALL_NONE;
-        return add(body, &out);
+        return add(body, &out, &body->memo);
     }
     if (is_delta && metric->is_monotonic && out.value < 0)
         return reject(body, out.name, REJECT_bad_number, words_of(REJECT_bad_number));
     out.kind = METRIC_COUNTER;
     out.form = is_delta ? POINT_INCREMENT : POINT_CUMULATIVE;
-    return add(body, &out);
+    return add(body, &out, &body->memo);
 }
 
 static bool add_histogram(struct otlp_body *body, const struct otlp_point *point)
@@ -206,7 +236,7 @@ static bool add_histogram(struct otlp_body *body, const struct otlp_point *point
     out.kind = METRIC_DISTRIBUTION;
     out.form = body->metric.temporality == TEMPORALITY_DELTA ? POINT_INCREMENT : POINT_CUMULATIVE;
     out.buckets = &body->parts->buckets;
-    return add(body, &out);
+    return add(body, &out, &body->memo);
 }
 
 /* NAME_count and NAME_sum. */
@@ -214,6 +244,7 @@ static bool add_part(struct otlp_body *body, const struct otlp_point *point, con
                      double value)
 {
     struct batch_point out = point_of(body, point);
+    struct batch_memo memo = {.is_known = false};
 
     buf_clear(&body->name);
     buf_str(&body->name, out.name);
@@ -222,13 +253,14 @@ static bool add_part(struct otlp_body *body, const struct otlp_point *point, con
     out.kind = METRIC_COUNTER;
     out.form = POINT_CUMULATIVE;
     out.value = value;
-    return add(body, &out);
+    return add(body, &out, &memo);
 }
 
 /* With a label more, which the next one finds in its place. */
 static bool add_quantile(struct otlp_body *body, const struct otlp_point *point, size_t i)
 {
     struct batch_point out = point_of(body, point);
+    struct batch_memo memo = {.is_known = false};
     char text[STR_DOUBLE_SIZE];
     double quantile = body->parts->quantiles[i].quantile;
 
@@ -243,7 +275,7 @@ static bool add_quantile(struct otlp_body *body, const struct otlp_point *point,
     out.start = WALL_NONE;
     out.value = body->parts->quantiles[i].value;
     bool ok = body->labels.wrong == REJECT_NONE
-                  ? add(body, &out)
+                  ? add(body, &out, &memo)
                   : reject(body, out.name, body->labels.wrong, body->labels.words);
     otlp_labels_remove(&body->labels, "quantile"); /* its text goes with this call */
     return ok;
@@ -272,7 +304,7 @@ static bool add_point(struct otlp_body *body, const struct otlp_point *point)
 {
     const struct metric *metric = &body->metric;
 
-    if (body->labels.wrong != REJECT_NONE)
+    if (body->has_labels && body->labels.wrong != REJECT_NONE)
         return reject(body, metric->name, body->labels.wrong, body->labels.words);
     if (!has_temporality(metric))
         return reject(body, metric->name, REJECT_bad_temporality,
@@ -296,13 +328,13 @@ static bool read_point(struct otlp_body *body, struct str bytes, struct otlp_poi
         body->parts = memory_zero(1, sizeof *body->parts);
     switch (body->metric.data) {
     case DATA_HISTOGRAM:
-        return otlp_point_read_histogram(bytes, point, &body->labels, body->parts);
+        return otlp_point_read_histogram(bytes, point, body->parts);
     case DATA_EXPONENTIAL:
-        return otlp_point_read_exponential(bytes, point, &body->labels, body->parts);
+        return otlp_point_read_exponential(bytes, point, body->parts);
     case DATA_SUMMARY:
-        return otlp_point_read_summary(bytes, point, &body->labels, body->parts);
+        return otlp_point_read_summary(bytes, point, body->parts);
     default:
-        return otlp_point_read_number(bytes, point, &body->labels);
+        return otlp_point_read_number(bytes, point);
     }
 }
 
@@ -313,17 +345,51 @@ static bool set_broken(const struct otlp_body *body, struct error *err)
                      (unsigned long long)body->place);
 }
 
+/* What tells series apart whose names and attributes are the same. */
+static uint64_t context_of(const struct otlp_body *body)
+{
+    const struct metric *metric = &body->metric;
+    unsigned what = (unsigned)metric->data << 2 |
+                    (unsigned)(metric->temporality == TEMPORALITY_DELTA) << 1 |
+                    (unsigned)metric->is_monotonic;
+
+    return body->scope_context == 0 ? 0 : body->scope_context << 8 | what;
+}
+
+/* Whether the point's name and attributes are as they were before. Else `spelling` has them if they
+ * may be remembered. */
+static bool recall_point(struct otlp_body *body, struct spelling *spelling)
+{
+    const struct otlp_point *point = body->point;
+    unsigned char note = 0;
+
+    *spelling = (struct spelling){.context = 0};
+    if (body->cache == NULL || point->has_other_between || body->metric.data == DATA_SUMMARY ||
+        !has_temporality(&body->metric))
+        return false;
+    *spelling = (struct spelling){
+        .context = context_of(body), .head = body->metric.name, .bytes = point->attributes};
+    return batch_recall(body->body.batch, spelling, &body->memo, &note);
+}
+
 static bool take_point(struct otlp_body *body, struct str bytes, struct error *err)
 {
     struct otlp_point point;
+    struct spelling spelling;
 
     if (!read_point(body, bytes, &point))
         return set_broken(body, err);
+    body->point = &point;
+    body->has_labels = false;
+    body->memo = (struct batch_memo){.is_known = false};
+    bool is_known = recall_point(body, &spelling);
+    if (!is_known && !read_labels(body))
+        return set_broken(body, err);
     body->place++;
-    otlp_labels_end(&body->labels);
-    otlp_labels_join(&body->labels, &body->scope);
     if (!add_point(body, &point))
         body->points_rejected++;
+    else if (!is_known)
+        batch_remember(body->body.batch, &spelling, &body->memo, 0);
     return body_is_within(&body->body, body->held_max, err);
 }
 
@@ -476,6 +542,16 @@ static bool take_scope_head(struct otlp_body *body, struct str bytes, struct err
     return ok || set_broken(body, err);
 }
 
+/* Points of all scopes that give the same labels are spelt alike. */
+static void find_context(struct otlp_body *body)
+{
+    body->scope_context = 0;
+    if (body->cache == NULL || body->scope.wrong != REJECT_NONE)
+        return;
+    series_key_write(&body->name, METRIC_UNTYPED, STR_EMPTY, body->scope.labels, body->scope.count);
+    body->scope_context = batch_context(body->body.batch, buf_view(&body->name));
+}
+
 static bool take_scope(struct otlp_body *body, struct str bytes, struct error *err)
 {
     otlp_labels_begin(&body->scope);
@@ -483,6 +559,7 @@ static bool take_scope(struct otlp_body *body, struct str bytes, struct error *e
         return false;
     otlp_labels_end(&body->scope);
     otlp_labels_join(&body->scope, &body->resource);
+    find_context(body);
     return take_each(body, bytes, WIRE_TAG(2, WIRE_BYTES), take_metric, err);
 }
 
@@ -514,6 +591,7 @@ static bool otlp_end(struct body *base, struct error *err)
             return false;
         buf_fini(&body->bytes);
     }
+    batch_use(base->batch, body->cache, request->len);
     bool ok =
         take_each(body, buf_view(request), WIRE_TAG(1, WIRE_BYTES), take_resource_metrics, err);
     buf_fini(request);

@@ -4,14 +4,27 @@ enum { FLAG_NO_VALUE = 1, NS_PER_MS = 1000000 };
 
 /* --- what all have ---------------------------------------------------------------------------- */
 
-/* Whether the field is one of those that all points have, under numbers that differ; then it is
- * read. */
-static inline bool read_common(struct wire *wire, struct otlp_point *point,
-                               struct otlp_labels *labels, unsigned attributes, unsigned flags)
+/* A field from `at` on. */
+static void pass_attribute(struct wire *wire, const unsigned char *at, struct otlp_point *point)
+{
+    const char *from = (const char *)at;
+    struct str *attributes = &point->attributes;
+
+    (void)wire_bytes(wire);
+    if (attributes->len == 0)
+        attributes->text = from;
+    else if (attributes->text + attributes->len != from)
+        point->has_other_between = true;
+    attributes->len = (size_t)((const char *)wire->at - attributes->text);
+}
+
+/* Whether the field, from `at` on, is one of those that all points have, under numbers that differ;
+ * then it is read. */
+static inline bool read_common(struct wire *wire, const unsigned char *at, struct otlp_point *point,
+                               unsigned attributes, unsigned flags)
 {
     if (wire->tag == WIRE_TAG(attributes, WIRE_BYTES)) {
-        if (!otlp_labels_take(labels, wire_bytes(wire)))
-            (void)wire_fail(wire);
+        pass_attribute(wire, at, point);
     } else if (wire->tag == WIRE_TAG(2, WIRE_FIXED64)) {
         point->start_ns = wire_fixed64(wire);
     } else if (wire->tag == WIRE_TAG(3, WIRE_FIXED64)) {
@@ -24,10 +37,24 @@ static inline bool read_common(struct wire *wire, struct otlp_point *point,
     return true;
 }
 
-static void begin(struct otlp_point *point, struct otlp_labels *labels)
+static void begin(struct otlp_point *point, unsigned attributes)
 {
-    *point = (struct otlp_point){.number = OTLP_NO_NUMBER};
+    *point = (struct otlp_point){.number = OTLP_NO_NUMBER,
+                                 .attribute_tag = WIRE_TAG(attributes, WIRE_BYTES)};
+}
+
+bool otlp_point_read_labels(const struct otlp_point *point, struct otlp_labels *labels)
+{
+    struct wire wire = wire_of(point->attributes);
+
     otlp_labels_begin(labels);
+    while (wire_next(&wire)) {
+        if (wire.tag != point->attribute_tag)
+            wire_skip(&wire);
+        else if (!otlp_labels_take(labels, wire_bytes(&wire)))
+            return false;
+    }
+    return wire.ok;
 }
 
 static void begin_parts(struct otlp_parts *parts)
@@ -70,13 +97,13 @@ static inline bool read_extreme(struct wire *wire, struct otlp_point *point, uns
 
 /* --- numbers ---------------------------------------------------------------------------------- */
 
-bool otlp_point_read_number(struct str bytes, struct otlp_point *point, struct otlp_labels *labels)
+bool otlp_point_read_number(struct str bytes, struct otlp_point *point)
 {
     struct wire wire = wire_of(bytes);
 
-    begin(point, labels);
-    while (wire_next(&wire)) {
-        if (read_common(&wire, point, labels, 7, 8))
+    begin(point, 7);
+    for (const unsigned char *at = wire.at; wire_next(&wire); at = wire.at) {
+        if (read_common(&wire, at, point, 7, 8))
             continue;
         switch (wire.tag) {
         case WIRE_TAG(4, WIRE_FIXED64):
@@ -126,15 +153,14 @@ static void read_packed(struct wire *wire, struct otlp_parts *parts,
         (void)wire_fail(wire);
 }
 
-bool otlp_point_read_histogram(struct str bytes, struct otlp_point *point,
-                               struct otlp_labels *labels, struct otlp_parts *parts)
+bool otlp_point_read_histogram(struct str bytes, struct otlp_point *point, struct otlp_parts *parts)
 {
     struct wire wire = wire_of(bytes);
 
-    begin(point, labels);
+    begin(point, 9);
     begin_parts(parts);
-    while (wire_next(&wire)) {
-        if (read_common(&wire, point, labels, 9, 10))
+    for (const unsigned char *at = wire.at; wire_next(&wire); at = wire.at) {
+        if (read_common(&wire, at, point, 9, 10))
             continue;
         switch (wire.tag) {
         case WIRE_TAG(6, WIRE_BYTES):
@@ -201,16 +227,16 @@ static bool read_side(struct otlp_parts *parts, struct otlp_side *side, struct s
 }
 
 bool otlp_point_read_exponential(struct str bytes, struct otlp_point *point,
-                                 struct otlp_labels *labels, struct otlp_parts *parts)
+                                 struct otlp_parts *parts)
 {
     struct wire wire = wire_of(bytes);
     bool ok = true;
 
-    begin(point, labels);
+    begin(point, 1);
     begin_parts(parts);
     point->is_exponential = true;
-    while (ok && wire_next(&wire)) {
-        if (read_common(&wire, point, labels, 1, 10))
+    for (const unsigned char *at = wire.at; ok && wire_next(&wire); at = wire.at) {
+        if (read_common(&wire, at, point, 1, 10))
             continue;
         switch (wire.tag) {
         case WIRE_TAG(6, WIRE_VARINT):
@@ -262,16 +288,15 @@ static bool read_quantile(struct otlp_parts *parts, struct str bytes)
     return wire.ok;
 }
 
-bool otlp_point_read_summary(struct str bytes, struct otlp_point *point, struct otlp_labels *labels,
-                             struct otlp_parts *parts)
+bool otlp_point_read_summary(struct str bytes, struct otlp_point *point, struct otlp_parts *parts)
 {
     struct wire wire = wire_of(bytes);
     bool ok = true;
 
-    begin(point, labels);
+    begin(point, 7);
     begin_parts(parts);
-    while (ok && wire_next(&wire)) {
-        if (read_common(&wire, point, labels, 7, 8))
+    for (const unsigned char *at = wire.at; ok && wire_next(&wire); at = wire.at) {
+        if (read_common(&wire, at, point, 7, 8))
             continue;
         if (wire.tag == WIRE_TAG(6, WIRE_BYTES))
             ok = read_quantile(parts, wire_bytes(&wire));

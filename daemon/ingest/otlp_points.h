@@ -34,6 +34,9 @@ struct otlp_parts {
 struct otlp_point {
     uint64_t time_ns, start_ns; /* 0: not said */
     bool has_no_value;          /* its flags say so (O13) */
+    struct str attributes;      /* the bytes from the first one to the end of the last */
+    uint32_t attribute_tag;     /* of those fields among them that are attributes */
+    bool has_other_between;     /* there are others */
 
     /* of a sum or a gauge */
     enum otlp_number number;
@@ -48,14 +51,16 @@ struct otlp_point {
     uint64_t zeros;
 };
 
-/* Each reads one; false when these are no bytes of it. The labels have not ended afterwards. */
-bool otlp_point_read_number(struct str bytes, struct otlp_point *point, struct otlp_labels *labels);
+/* Each reads one but for its attributes; false when these are no bytes of it. */
+bool otlp_point_read_number(struct str bytes, struct otlp_point *point);
 bool otlp_point_read_histogram(struct str bytes, struct otlp_point *point,
-                               struct otlp_labels *labels, struct otlp_parts *parts);
+                               struct otlp_parts *parts);
 bool otlp_point_read_exponential(struct str bytes, struct otlp_point *point,
-                                 struct otlp_labels *labels, struct otlp_parts *parts);
-bool otlp_point_read_summary(struct str bytes, struct otlp_point *point, struct otlp_labels *labels,
-                             struct otlp_parts *parts);
+                                 struct otlp_parts *parts);
+bool otlp_point_read_summary(struct str bytes, struct otlp_point *point, struct otlp_parts *parts);
+
+/* Its attributes; false when one is none. The labels have not ended afterwards. */
+bool otlp_point_read_labels(const struct otlp_point *point, struct otlp_labels *labels);
 
 /* When it was (O18), and since when it counts: WALL_NONE when that is not said, or is later. A
  * start that is earlier stays so, however near. */

@@ -30,17 +30,21 @@ struct remote_body {
     uint64_t *last_arrival;
     wall_ms now;
     size_t held_max;
+    struct series_cache *cache; /* of spellings of 1.0; NULL is fine */
 
     /* of the request */
     struct remote_symbol *symbols;
     size_t symbol_count, symbol_capacity;
     struct remote_histogram *histogram; /* made when the first one comes */
+    uint32_t types_version;             /* of what 1.0's types say */
     uint64_t place;                     /* samples and histograms so far */
     uint64_t samples_written;           /* stored, or dropped as P10 says */
     uint64_t histograms_written;
 
     /* of the series */
-    struct remote_labels labels;
+    struct remote_labels labels; /* unless it was recalled, and nobody needed them */
+    struct str recalled;         /* its bytes; empty when its labels were read */
+    struct batch_memo sample_memo, histogram_memo;
     enum remote_type type; /* as 2.0 says with it */
     struct str typed_name; /* whose counts_up is known */
     bool counts_up;
@@ -109,6 +113,7 @@ static struct body *remote_open(const struct body_request *request, struct http_
     body->rules = request->rules;
     body->last_arrival = request->last_arrival;
     body->now = request->now_us / 1000;
+    body->cache = request->cache;
     body->held_max = request->body_bytes_max > SIZE_MAX / HELD_BODIES
                          ? SIZE_MAX
                          : request->body_bytes_max * HELD_BODIES;
@@ -134,6 +139,71 @@ static size_t remote_size_bytes(const struct body *base)
            (body->body.batch == NULL ? 0 : batch_size_bytes(body->body.batch));
 }
 
+/* --- labels of 1.0 ---------------------------------------------------------------------------- */
+
+static void take_label(struct remote_body *body, struct str name, struct str value)
+{
+    remote_labels_add(&body->labels, name, value,
+                      remote_text_of(name) != REMOTE_TEXT_PLAIN ||
+                          remote_text_of(value) != REMOTE_TEXT_PLAIN);
+}
+
+/* 1.0: a Label. */
+static bool read_label(struct remote_body *body, struct str bytes)
+{
+    struct str name;
+    struct str value;
+
+    bool ok = wire_read_pair(bytes, &name, &value);
+    take_label(body, name, value);
+    return ok;
+}
+
+/* What a series says of itself; `*rest` is where its first sample is. */
+static bool read_series_1(struct remote_body *body, struct str bytes, struct str *rest)
+{
+    struct wire wire = wire_of(bytes);
+    bool ok = true;
+
+    *rest = STR_EMPTY;
+    for (const unsigned char *at = wire.at; ok && wire_next(&wire); at = wire.at) {
+        if (wire.tag == WIRE_TAG(1, WIRE_BYTES)) {
+            ok = read_label(body, wire_bytes(&wire));
+            continue;
+        }
+        if (rest->len == 0)
+            *rest = (struct str){(const char *)at, (size_t)(wire.end - at)};
+        wire_skip(&wire);
+    }
+    return ok && wire.ok;
+}
+
+/* Series of one metric follow each other. */
+static void find_type(struct remote_body *body)
+{
+    struct str name = body->labels.name;
+
+    if (body->version == 2) {
+        body->counts_up = remote_counts_up(name, body->type);
+    } else if (!str_equal(name, body->typed_name)) {
+        body->counts_up = remote_counts_up(name, remote_types_find(body->rules->seed, name));
+        body->typed_name = name;
+    }
+}
+
+/* Of a series that was recalled they were not read: somebody wants to see them. */
+static void need_labels(struct remote_body *body)
+{
+    struct str rest;
+
+    if (body->recalled.len == 0)
+        return;
+    remote_labels_begin(&body->labels);
+    (void)read_series_1(body, body->recalled, &rest);
+    remote_labels_end(&body->labels);
+    body->recalled = STR_EMPTY;
+}
+
 /* --- samples ---------------------------------------------------------------------------------- */
 
 static const char *words_of(enum reject_reason reason)
@@ -150,6 +220,7 @@ static const char *words_of(enum reject_reason reason)
 
 static void reject(struct remote_body *body, enum reject_reason reason, const char *words)
 {
+    need_labels(body);
     const struct batch_point point = {.name = body->labels.name,
                                       .labels = body->labels.labels,
                                       .label_count = body->labels.count};
@@ -169,13 +240,16 @@ static bool is_dropped(struct remote_body *body, uint64_t bits)
     return true;
 }
 
-static bool add(struct remote_body *body, struct batch_point *point)
+static bool add(struct remote_body *body, struct batch_point *point, struct batch_memo *memo)
 {
-    point->name = body->labels.name;
-    point->labels = body->labels.labels;
-    point->label_count = body->labels.count;
+    if (memo->cached == NULL) {
+        need_labels(body);
+        point->name = body->labels.name;
+        point->labels = body->labels.labels;
+        point->label_count = body->labels.count;
+    }
     enum reject_reason reason =
-        batch_add_point(body->body.batch, point, body->now, ++*body->last_arrival);
+        batch_add_point_to(body->body.batch, memo, point, body->now, ++*body->last_arrival);
     if (reason != REJECT_NONE) {
         reject(body, reason, words_of(reason));
         return false;
@@ -217,7 +291,7 @@ static bool take_sample(struct remote_body *body, struct str bytes)
     if (!wire.ok)
         return false;
     body->place++;
-    if (body->labels.wrong != REJECT_NONE) {
+    if (body->recalled.len == 0 && body->labels.wrong != REJECT_NONE) {
         reject(body, body->labels.wrong, body->labels.words);
     } else if (is_dropped(body, bits)) {
         body->samples_written++;
@@ -228,7 +302,7 @@ static bool take_sample(struct remote_body *body, struct str bytes)
                                     .at = at,
                                     .start = start_of(start, at),
                                     .value = wire_double(bits)};
-        body->samples_written += add(body, &point);
+        body->samples_written += add(body, &point, &body->sample_memo);
     }
     return true;
 }
@@ -243,7 +317,7 @@ static bool take_histogram(struct remote_body *body, struct str bytes)
     if (!remote_histogram_read(histogram, bytes))
         return false;
     body->place++;
-    if (body->labels.wrong != REJECT_NONE) {
+    if (body->recalled.len == 0 && body->labels.wrong != REJECT_NONE) {
         reject(body, body->labels.wrong, body->labels.words);
         return true;
     }
@@ -261,29 +335,11 @@ static bool take_histogram(struct remote_body *body, struct str bytes)
                                 .at = histogram->at,
                                 .start = start_of(histogram->start, histogram->at),
                                 .buckets = &histogram->buckets};
-    body->histograms_written += add(body, &point);
+    body->histograms_written += add(body, &point, &body->histogram_memo);
     return true;
 }
 
 /* --- series ----------------------------------------------------------------------------------- */
-
-static void take_label(struct remote_body *body, struct str name, struct str value)
-{
-    remote_labels_add(&body->labels, name, value,
-                      remote_text_of(name) != REMOTE_TEXT_PLAIN ||
-                          remote_text_of(value) != REMOTE_TEXT_PLAIN);
-}
-
-/* 1.0: a Label. */
-static bool read_label(struct remote_body *body, struct str bytes)
-{
-    struct str name;
-    struct str value;
-
-    bool ok = wire_read_pair(bytes, &name, &value);
-    take_label(body, name, value);
-    return ok;
-}
 
 /* 2.0: references to symbols, by twos. */
 struct references {
@@ -331,25 +387,6 @@ static bool read_metadata(struct remote_body *body, struct str bytes)
     return wire.ok;
 }
 
-/* What a series says of itself; `*rest` is where its first sample is. */
-static bool read_series_1(struct remote_body *body, struct str bytes, struct str *rest)
-{
-    struct wire wire = wire_of(bytes);
-    bool ok = true;
-
-    *rest = STR_EMPTY;
-    for (const unsigned char *at = wire.at; ok && wire_next(&wire); at = wire.at) {
-        if (wire.tag == WIRE_TAG(1, WIRE_BYTES)) {
-            ok = read_label(body, wire_bytes(&wire));
-            continue;
-        }
-        if (rest->len == 0)
-            *rest = (struct str){(const char *)at, (size_t)(wire.end - at)};
-        wire_skip(&wire);
-    }
-    return ok && wire.ok;
-}
-
 static bool read_series_2(struct remote_body *body, struct str bytes)
 {
     struct references references = {0};
@@ -377,19 +414,6 @@ static bool read_series_2(struct remote_body *body, struct str bytes)
     return ok && wire.ok;
 }
 
-/* Series of one metric follow each other. */
-static void find_type(struct remote_body *body)
-{
-    struct str name = body->labels.name;
-
-    if (body->version == 2) {
-        body->counts_up = remote_counts_up(name, body->type);
-    } else if (!str_equal(name, body->typed_name)) {
-        body->counts_up = remote_counts_up(name, remote_types_find(body->rules->seed, name));
-        body->typed_name = name;
-    }
-}
-
 static bool set_broken(const struct remote_body *body, struct error *err)
 {
     return error_set(err, ERROR_INVALID, "the body is no %s, or is broken (after %llu samples)",
@@ -398,16 +422,101 @@ static bool set_broken(const struct remote_body *body, struct error *err)
                      (unsigned long long)body->place);
 }
 
-static bool take_series(struct remote_body *body, struct str bytes, struct error *err)
+/* 1.0: whether what follows the labels has none. */
+static bool has_no_label(struct str rest)
 {
-    const uint32_t histogram_tag = WIRE_TAG(body->version == 1 ? 4 : 3, WIRE_BYTES);
-    struct str rest = bytes;
+    struct wire wire = wire_of(rest);
 
+    if (rest.len > 1 && wire.at[0] == WIRE_TAG(2, WIRE_BYTES) && wire.at[1] < 0x80 &&
+        wire.at[1] + 2U == rest.len)
+        return true; /* one sample, as nearly always */
+    while (wire_next(&wire)) {
+        if (wire.tag == WIRE_TAG(1, WIRE_BYTES))
+            return false;
+        wire_skip(&wire);
+    }
+    return wire.ok;
+}
+
+/* 1.0: the first of its bytes that are its labels, where all are. */
+static bool split_labels(struct str bytes, struct str *labels, struct str *rest)
+{
+    struct wire wire = wire_of(bytes);
+    const unsigned char *end = wire.at;
+
+    while (wire_next(&wire) && wire.tag == WIRE_TAG(1, WIRE_BYTES)) {
+        wire_skip(&wire);
+        end = wire.at;
+    }
+    labels->text = bytes.text;
+    labels->len = wire.ok ? (size_t)((const char *)end - bytes.text) : 0;
+    *rest = (struct str){bytes.text + labels->len, bytes.len - labels->len};
+    return labels->len > 0 && has_no_label(*rest);
+}
+
+/* What the kinds of series differ by that a spelling may stand for. */
+enum { CONTEXT_SAMPLES = 1, CONTEXT_HISTOGRAMS };
+
+/* 1.0: whether the labels are as they were before; then `*rest` is what follows them. Else
+ * `spelling` has them if they may be remembered. */
+static bool recall_series(struct remote_body *body, struct str bytes, struct spelling *spelling,
+                          struct str *rest)
+{
+    struct batch *batch = body->body.batch;
+    unsigned char counts_up = 0;
+    size_t len = 0;
+    struct batch_memo *memo = &body->sample_memo;
+
+    *spelling = (struct spelling){
+        .context = CONTEXT_SAMPLES, .bytes = bytes, .version = body->types_version};
+    if (bytes.len == 0)
+        return false;
+    bool is_known = batch_recall_next(batch, spelling, memo, &counts_up, &len);
+    *rest = (struct str){bytes.text + len, bytes.len - len};
+    if (!is_known || !has_no_label(*rest)) {
+        *memo = (struct batch_memo){.is_known = false};
+        if (!split_labels(bytes, &spelling->bytes, rest)) {
+            spelling->bytes = STR_EMPTY;
+            return false;
+        }
+        if (rest->len > 0 && rest->text[0] == WIRE_TAG(4, WIRE_BYTES)) {
+            spelling->context = CONTEXT_HISTOGRAMS;
+            memo = &body->histogram_memo;
+        }
+        if (!batch_recall(batch, spelling, memo, &counts_up))
+            return false;
+    }
+    body->recalled = bytes;
+    body->counts_up = counts_up != 0;
+    body->typed_name = STR_EMPTY;
+    return true;
+}
+
+static void remember_series(struct remote_body *body, const struct spelling *spelling)
+{
+    const struct batch_memo *memo =
+        spelling->context == CONTEXT_SAMPLES ? &body->sample_memo : &body->histogram_memo;
+
+    if (spelling->bytes.len > 0)
+        batch_remember(body->body.batch, spelling, memo, body->counts_up);
+}
+
+static bool read_series(struct remote_body *body, struct str bytes, struct str *rest)
+{
+    *rest = bytes;
     remote_labels_begin(&body->labels);
-    bool ok = body->version == 1 ? read_series_1(body, bytes, &rest) : read_series_2(body, bytes);
+    bool ok = body->version == 1 ? read_series_1(body, bytes, rest) : read_series_2(body, bytes);
     remote_labels_end(&body->labels);
     find_type(body);
+    return ok;
+}
+
+static bool take_values(struct remote_body *body, struct str rest, struct error *err)
+{
+    const uint32_t histogram_tag = WIRE_TAG(body->version == 1 ? 4 : 3, WIRE_BYTES);
     struct wire wire = wire_of(rest);
+    bool ok = true;
+
     while (ok && wire_next(&wire)) {
         if (wire.tag == WIRE_TAG(2, WIRE_BYTES))
             ok = take_sample(body, wire_bytes(&wire));
@@ -420,6 +529,23 @@ static bool take_series(struct remote_body *body, struct str bytes, struct error
             return false;
     }
     return (ok && wire.ok) || set_broken(body, err);
+}
+
+static bool take_series(struct remote_body *body, struct str bytes, struct error *err)
+{
+    struct spelling spelling = {.bytes = STR_EMPTY};
+    struct str rest;
+
+    body->sample_memo = body->histogram_memo = (struct batch_memo){.is_known = false};
+    body->recalled = STR_EMPTY;
+    if (body->cache != NULL && recall_series(body, bytes, &spelling, &rest))
+        return take_values(body, rest, err);
+    if (!read_series(body, bytes, &rest))
+        return set_broken(body, err);
+    if (!take_values(body, rest, err))
+        return false;
+    remember_series(body, &spelling);
+    return true;
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -495,6 +621,10 @@ static bool remote_take(struct body *base, struct str bytes, struct error *err)
     body->taken = true;
     if (!prepare(body, bytes, err))
         return false;
+    body->types_version = remote_types_version();
+    if (body->version == 2)
+        body->cache = NULL; /* its symbols have other numbers each time */
+    batch_use(body->body.batch, body->cache, bytes.len);
     while (wire_next(&wire)) {
         if (wire.tag != series_tag)
             wire_skip(&wire);

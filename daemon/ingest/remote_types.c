@@ -11,6 +11,7 @@ enum { PLACES = 8, TYPE_MASK = 7 }; /* places that a hash may have, next to each
 /* 61 bits of the family's hash and three of its type; 0: free. A lost race loses what comes again a
  * minute later. */
 static _Atomic uint64_t types[REMOTE_TYPES_MAX];
+static _Atomic uint32_t version;
 
 static uint64_t hash_of(uint64_t seed, struct str family)
 {
@@ -48,13 +49,23 @@ void remote_types_remember(uint64_t seed, struct str family, uint64_t type)
     }
     if (place == NULL)
         place = &home_of(hash)[hash / (TYPE_MASK + 1) % PLACES];
-    atomic_store_explicit(place, (hash & ~(uint64_t)TYPE_MASK) | type, memory_order_relaxed);
+    uint64_t said = (hash & ~(uint64_t)TYPE_MASK) | type;
+    if (atomic_load_explicit(place, memory_order_relaxed) == said)
+        return;
+    atomic_store_explicit(place, said, memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&version, 1, memory_order_release);
+}
+
+uint32_t remote_types_version(void)
+{
+    return atomic_load_explicit(&version, memory_order_acquire);
 }
 
 void remote_types_forget(void)
 {
     for (size_t i = 0; i < REMOTE_TYPES_MAX; i++)
         atomic_store_explicit(&types[i], 0, memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&version, 1, memory_order_release);
 }
 
 static enum remote_type find(uint64_t seed, struct str family)

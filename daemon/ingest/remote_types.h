@@ -33,6 +33,10 @@ void remote_types_remember(uint64_t seed, struct str family, uint64_t type);
 /* The type of the family that a series of this name belongs to; REMOTE_UNKNOWN when nobody said. */
 enum remote_type remote_types_find(uint64_t seed, struct str name);
 
+/* Grows after anything that remote_types_find says may have changed: what was found later than this
+ * was asked for is right as long as it is the same. */
+uint32_t remote_types_version(void);
+
 /* Whether a series of this name, in a family of this type, counts up since its sender began:
  * counters, and the buckets, sums and counts of histograms and summaries. Of an unknown type it is
  * what the names end with that these have: _total, _bucket, _sum, _count. */

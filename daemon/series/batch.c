@@ -20,6 +20,8 @@ struct batch {
     struct buf key;
     struct mapped *mapped; /* of the name that is looked at; NULL until a rule matched one */
     uint64_t unwanted;
+    struct series_cache *cache; /* NULL: none, or no longer */
+    uint64_t number;            /* of the batch there */
 };
 
 struct batch *batch_new(const struct batch_rules *rules)
@@ -51,6 +53,10 @@ void batch_free(struct batch *batch)
 struct delta *batch_take(struct batch *batch)
 {
     struct delta *delta = batch->delta;
+
+    if (batch->cache != NULL && series_cache_is_at(batch->cache, batch->number))
+        series_cache_set_extent(batch->cache,
+                                (struct batch_extent){delta->series_count, delta->point_count});
     free_but_delta(batch);
     return delta;
 }
@@ -99,6 +105,10 @@ static enum mapping_verdict rename_series(struct batch *batch, const struct batc
 {
     const struct mapping *mapping = mapping_of(batch->rules);
 
+    if (memo->cached != NULL) { /* a rule may have matched */
+        *called->name = cached_series_metric(memo->cached);
+        return MAPPING_NONE;
+    }
     if (mapping == NULL || (memo->is_known && memo->place != 0))
         return MAPPING_NONE; /* its series is known */
     if (batch->mapped == NULL)
@@ -192,9 +202,9 @@ static uint32_t series_find(const struct batch *batch, uint32_t hash)
     return 0;
 }
 
-static uint32_t series_new(struct batch *batch, uint32_t hash)
+/* Its place. */
+static uint32_t series_new(struct batch *batch, struct series_hash name, struct str key)
 {
-    struct str key = buf_view(&batch->key);
     size_t count = batch->delta->series_count;
 
     if (count == batch->newest_capacity) {
@@ -202,21 +212,80 @@ static uint32_t series_new(struct batch *batch, uint32_t hash)
         batch->newest_cells =
             memory_grow(batch->newest_cells, batch->newest_capacity, sizeof *batch->newest_cells);
     }
-    uint32_t place = delta_add_series(batch->delta, series_key_hash(key), key) + 1;
+    uint32_t place = delta_add_series(batch->delta, name, key) + 1;
     batch->newest_cells[place - 1] = 0;
-    slots_add(&batch->series, hash, place);
     return place;
 }
 
-static uint32_t series_of_key(struct batch *batch, size_t limit)
+static uint32_t key_hash(const struct batch *batch, struct str key)
 {
-    uint64_t wide = XXH3_64bits_withSeed(batch->key.bytes, batch->key.len, batch->rules->seed);
-    uint32_t hash = (uint32_t)(wide >> 32);
-    uint32_t place = series_find(batch, hash);
+    return (uint32_t)(XXH3_64bits_withSeed(key.text, key.len, batch->rules->seed) >> 32);
+}
 
-    if (place == 0 && batch->delta->series_count < limit)
-        place = series_new(batch, hash);
+static void enter(const struct batch *batch, struct cached_series *series, uint32_t place)
+{
+    series->batch = batch->number;
+    series->place = place;
+}
+
+/* Another batch began, or the cache forgot: what it said of this one is lost, so all series go to
+ * the batch's own table. */
+static void leave_cache(struct batch *batch)
+{
+    batch->cache = NULL;
+    slots_fini(&batch->series);
+    for (size_t i = 0; i < batch->delta->series_count; i++)
+        slots_add(&batch->series, key_hash(batch, batch->delta->series[i].key), (uint32_t)i + 1);
+}
+
+static bool has_cache(struct batch *batch)
+{
+    if (batch->cache != NULL && !series_cache_is_at(batch->cache, batch->number))
+        leave_cache(batch);
+    return batch->cache != NULL;
+}
+
+/* A series is in the cache, which says where the batch has it, or in the batch's own table: never
+ * in both. What a full cache does not take stays out of it until the next batch. */
+static uint32_t series_of_key(struct batch *batch, size_t limit, struct cached_series **cached)
+{
+    struct str key = buf_view(&batch->key);
+    uint32_t hash = key_hash(batch, key);
+    struct cached_series *known =
+        has_cache(batch) ? series_cache_find_series(batch->cache, hash, key) : NULL;
+    uint32_t place = 0;
+
+    if (known == NULL)
+        place = series_find(batch, hash);
+    else if (known->batch == batch->number)
+        place = known->place;
+    *cached = known;
+    if (place != 0 || batch->delta->series_count >= limit)
+        return place;
+    struct series_hash name = known == NULL ? series_key_hash(key) : known->hash;
+    if (known == NULL && batch->cache != NULL)
+        known = series_cache_add_series(batch->cache, hash, key, name);
+    place = series_new(batch, name, key);
+    if (known == NULL)
+        slots_add(&batch->series, hash, place);
+    else
+        enter(batch, known, place);
+    *cached = known;
     return place;
+}
+
+/* The same of one that the cache knows; it is asked for as any other that is new to the batch. */
+static uint32_t series_of_cached(struct batch *batch, struct cached_series *series)
+{
+    struct str key = {series->key, series->key_len};
+
+    if (series->batch == batch->number)
+        return series->place;
+    if (batch->delta->series_count >= batch->rules->series_max ||
+        room_is_full(batch->rules->room, cached_series_metric(series), key))
+        return 0;
+    enter(batch, series, series_new(batch, series->hash, key));
+    return series->place;
 }
 
 /* The index of a series, + 1; 0 when there is no room for it. */
@@ -225,9 +294,13 @@ static uint32_t series_of(struct batch *batch, const struct batch_sample *sample
 {
     if (memo->place != 0)
         return memo->place;
+    if (memo->cached != NULL) {
+        memo->place = series_of_cached(batch, memo->cached);
+        return memo->place;
+    }
     series_key_write(&batch->key, memo->kind, sample->name, sample->labels, sample->label_count);
     bool is_full = room_is_full(batch->rules->room, sample->name, buf_view(&batch->key));
-    memo->place = series_of_key(batch, is_full ? 0 : batch->rules->series_max);
+    memo->place = series_of_key(batch, is_full ? 0 : batch->rules->series_max, &memo->cached);
     return memo->place;
 }
 
@@ -237,9 +310,10 @@ static uint32_t other_of(struct batch *batch, struct str name, enum metric_kind 
 {
     const struct label other = {STR("__other__"), STR("true")};
     size_t limit = batch->rules->series_max;
+    struct cached_series *cached = NULL;
 
     series_key_write(&batch->key, kind, name, &other, 1);
-    return series_of_key(batch, limit <= SIZE_MAX / 2 ? limit * 2 : limit);
+    return series_of_key(batch, limit <= SIZE_MAX / 2 ? limit * 2 : limit, &cached);
 }
 
 static uint32_t cell_hash(const struct batch *batch, uint32_t series, int64_t minute)
@@ -292,19 +366,25 @@ static uint64_t weight_of(const struct batch_sample *sample, enum metric_kind ki
 /* A gauge's change is a new value where the cell knows the level, else it is kept for the writer
  * (S7). False when the level would not be finite. */
 static bool add_change(struct batch *batch, struct delta_cell *cell,
-                       const struct batch_sample *sample, uint64_t arrival)
+                       const struct batch_sample *sample, const struct metric_definition *metric,
+                       uint64_t arrival)
 {
     struct aggregate *aggregate = &cell->cell.aggregate;
 
-    if (aggregate->count == 0)
-        return gauge_changes_add(delta_cell_changes(batch->delta, cell), sample->value, sample->at,
-                                 arrival);
+    if (aggregate->count == 0) {
+        struct gauge_changes *changes = delta_cell_changes(batch->delta, cell);
+        size_t before = gauge_changes_size_bytes(changes);
+        gauge_changes_begin(changes, metric);
+        bool ok = gauge_changes_add(changes, sample->value, sample->at, arrival);
+        batch->delta->sketch_bytes += gauge_changes_size_bytes(changes) - before;
+        return ok;
+    }
     /* Changes count in the order they come, whatever their times say. */
     wall_ms at = sample->at > aggregate->last_at ? sample->at : aggregate->last_at;
     double level = aggregate->last + sample->value;
     if (!isfinite(level))
         return false;
-    aggregate_add(aggregate, level, WEIGHT_ONE, at, arrival);
+    aggregate_add(aggregate, metric_level(metric, level), WEIGHT_ONE, at, arrival);
     return true;
 }
 
@@ -325,8 +405,6 @@ static enum reject_reason add_to_cell(struct batch *batch, struct delta_cell *de
     struct cell *cell = &delta_cell->cell;
     uint64_t weight = weight_of(sample, kind);
 
-    if (sample->is_change && kind == METRIC_GAUGE)
-        return add_change(batch, delta_cell, sample, arrival) ? REJECT_NONE : REJECT_bad_number;
     size_t before = owned_bytes(cell);
     if (kind == METRIC_UNIQUE) {
         if (cell->distinct == NULL)
@@ -377,6 +455,9 @@ static enum reject_reason add_sample(struct batch *batch, struct batch_memo *mem
     if (series == 0)
         return REJECT_series_limit;
     struct delta_cell *cell = cell_of(batch, series - 1, minute_at(sample->at));
+    if (sample->is_change && memo->kind == METRIC_GAUGE)
+        return add_change(batch, cell, sample, memo->metric, arrival) ? REJECT_NONE
+                                                                      : REJECT_bad_number;
     return add_to_cell(batch, cell, sample, memo->kind, arrival);
 }
 
@@ -571,4 +652,76 @@ enum reject_reason batch_add_point(struct batch *batch, const struct batch_point
 {
     struct batch_memo memo = {.is_known = false};
     return batch_add_point_to(batch, &memo, point, now, arrival);
+}
+
+/* --- with a cache --------------------------------------------------------------------------- */
+
+static size_t less(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+void batch_use(struct batch *batch, struct series_cache *cache, size_t bytes)
+{
+    enum { POINT_BYTES_MIN = 16 }; /* as sent: less there hardly is */
+
+    batch->cache = cache;
+    if (cache == NULL)
+        return;
+    batch->number = series_cache_begin(cache);
+    const struct batch_extent last = series_cache_extent(cache);
+    size_t series = less(last.series, bytes / POINT_BYTES_MIN);
+    delta_reserve(batch->delta, series, 0);
+    delta_reserve_points(batch->delta, less(last.points, bytes / POINT_BYTES_MIN));
+    if (series > batch->newest_capacity) {
+        batch->newest_capacity = series;
+        batch->newest_cells = memory_grow(batch->newest_cells, series, sizeof *batch->newest_cells);
+    }
+}
+
+static void recall(const struct cached_meaning *known, struct batch_memo *memo, unsigned char *note)
+{
+    *memo = (struct batch_memo){.is_known = true,
+                                .kind = known->kind,
+                                .metric = known->metric,
+                                .wrong = REJECT_NONE,
+                                .cached = known->series};
+    *note = known->note;
+}
+
+bool batch_recall(struct batch *batch, struct spelling *spelling, struct batch_memo *memo,
+                  unsigned char *note)
+{
+    struct cached_meaning known;
+
+    if (!has_cache(batch) || !series_cache_find(batch->cache, spelling, &known))
+        return false;
+    recall(&known, memo, note);
+    return true;
+}
+
+bool batch_recall_next(struct batch *batch, const struct spelling *spelling,
+                       struct batch_memo *memo, unsigned char *note, size_t *len)
+{
+    struct cached_meaning known;
+
+    if (!has_cache(batch) || !series_cache_find_next(batch->cache, spelling, &known, len))
+        return false;
+    recall(&known, memo, note);
+    return true;
+}
+
+void batch_remember(struct batch *batch, const struct spelling *spelling,
+                    const struct batch_memo *memo, unsigned char note)
+{
+    const struct cached_meaning meaning = {
+        .series = memo->cached, .metric = memo->metric, .kind = memo->kind, .note = note};
+
+    if (has_cache(batch) && memo->place != 0 && memo->cached != NULL)
+        series_cache_add(batch->cache, spelling, &meaning);
+}
+
+uint64_t batch_context(struct batch *batch, struct str bytes)
+{
+    return has_cache(batch) ? series_cache_context(batch->cache, bytes) : 0;
 }

@@ -8,6 +8,7 @@
 #include "series/ledger.h"
 #include "series/metric.h"
 #include "series/room.h"
+#include "series/series_cache.h"
 
 struct batch;
 
@@ -41,7 +42,8 @@ struct batch_memo {
     enum metric_kind kind;
     const struct metric_definition *metric;
     enum reject_reason wrong;
-    uint32_t place; /* of the series in the delta, + 1; 0: not made yet */
+    uint32_t place;               /* of the series in the delta, + 1; 0: not made yet */
+    struct cached_series *cached; /* the cache's; NULL: it is not there, or there is none */
 };
 
 /* What a sender has counted between bounds: exponential (O16, P17) or explicit (O14). */
@@ -78,6 +80,33 @@ struct batch_point {
 
 struct batch *batch_new(const struct batch_rules *rules);
 void batch_free(struct batch *batch); /* NULL is fine */
+
+/* --- with a cache ---
+ *
+ * A batch that is given a cache finds its series there, as long as it is the last one that was: who
+ * has one gives it a whole body at once. The delta is the same with and without. */
+
+/* Before the first sample, of a body of so many bytes. `cache` has the seed of the rules and
+ * forgets when they change; NULL is fine. */
+void batch_use(struct batch *batch, struct series_cache *cache, size_t bytes);
+
+/* Whether what the spelling says is known: then `memo` is what batch_add_point_to takes, whose
+ * points need no name and no labels, and `*note` is what was remembered with it. It is good until
+ * another batch is given the cache. */
+bool batch_recall(struct batch *batch, struct spelling *spelling, struct batch_memo *memo,
+                  unsigned char *note);
+
+/* The same where the end of the spelling is not known (series_cache_find_next). */
+bool batch_recall_next(struct batch *batch, const struct spelling *spelling,
+                       struct batch_memo *memo, unsigned char *note, size_t *len);
+
+/* After batch_recall said no, and batch_add_point_to took a point with the memo: what has this
+ * spelling is of its series. Nothing is remembered of what was not stored. */
+void batch_remember(struct batch *batch, const struct spelling *spelling,
+                    const struct batch_memo *memo, unsigned char note);
+
+/* A number for what spellings depend on (series_cache_context); 0 without a cache. */
+uint64_t batch_context(struct batch *batch, struct str bytes);
 
 /* The kind that samples of a metric have: the declared one, else `otherwise`. */
 enum metric_kind batch_kind(const struct batch_rules *rules, struct str name,

@@ -16,8 +16,11 @@ void delta_free(struct delta *delta)
 {
     if (delta == NULL)
         return;
-    for (size_t i = 0; i < delta->cell_count; i++)
+    for (size_t i = 0; i < delta->cell_count; i++) {
         cell_fini(&delta->cells[i].cell);
+        if (delta->cells[i].changes != NULL)
+            gauge_changes_fini(delta->cells[i].changes);
+    }
     for (size_t i = 0; i < delta->point_count; i++)
         tally_free(delta->points[i].tally);
     free(delta->series);
@@ -39,6 +42,14 @@ void delta_reserve(struct delta *delta, size_t series, size_t cells)
         delta->cells = memory_grow(delta->cells, cells, sizeof *delta->cells);
         delta->cell_capacity = cells;
     }
+}
+
+void delta_reserve_points(struct delta *delta, size_t points)
+{
+    if (points <= delta->point_capacity)
+        return;
+    delta->points = memory_grow(delta->points, points, sizeof *delta->points);
+    delta->point_capacity = points;
 }
 
 static size_t doubled(size_t capacity)
@@ -78,10 +89,8 @@ void delta_add_ledger(struct delta *delta, struct str listener, const struct led
 
 void delta_add_point(struct delta *delta, const struct delta_point *point)
 {
-    if (delta->point_count == delta->point_capacity) {
-        delta->point_capacity = doubled(delta->point_capacity);
-        delta->points = memory_grow(delta->points, delta->point_capacity, sizeof *delta->points);
-    }
+    if (delta->point_count == delta->point_capacity)
+        delta_reserve_points(delta, doubled(delta->point_capacity));
     delta->points[delta->point_count++] = *point;
     delta->tally_count += point->tally != NULL;
 }
@@ -124,6 +133,65 @@ size_t delta_size_bytes(const struct delta *delta)
            delta->annotation_capacity * sizeof *delta->annotations + delta->sketch_bytes;
 }
 
+/* How much a floor holds back depends on the base, which is not known yet; and then, after each
+ * change, on the least running total so far: so these are kept, each with how often it was that. */
+struct gauge_low {
+    double total;
+    uint64_t count;
+};
+
+struct gauge_floor {
+    double floor;
+    double rise; /* the most that a running total was above the least one before it */
+    size_t count, capacity;
+    struct gauge_low lows[]; /* falling */
+};
+
+enum { LOWS_MIN = 4 };
+
+static size_t floor_size(size_t lows)
+{
+    return sizeof(struct gauge_floor) + lows * sizeof(struct gauge_low);
+}
+
+void gauge_changes_begin(struct gauge_changes *changes, const struct metric_definition *metric)
+{
+    if (changes->count > 0 || changes->floor != NULL || metric == NULL || !metric->has_floor)
+        return;
+    changes->floor = memory_zero(1, floor_size(LOWS_MIN));
+    changes->floor->floor = metric->floor;
+    changes->floor->capacity = LOWS_MIN;
+}
+
+void gauge_changes_fini(struct gauge_changes *changes)
+{
+    free(changes->floor);
+    changes->floor = NULL;
+}
+
+size_t gauge_changes_size_bytes(const struct gauge_changes *changes)
+{
+    return changes->floor == NULL ? 0 : floor_size(changes->floor->capacity);
+}
+
+/* The running total after a change that is taken. */
+static struct gauge_floor *add_low(struct gauge_floor *floor, double total)
+{
+    struct gauge_low *last = floor->count == 0 ? NULL : &floor->lows[floor->count - 1];
+
+    if (last != NULL && total >= last->total) {
+        last->count++;
+        floor->rise = fmax(floor->rise, total - last->total);
+        return floor;
+    }
+    if (floor->count == floor->capacity) {
+        floor->capacity *= 2;
+        floor = memory_grow(floor, 1, floor_size(floor->capacity));
+    }
+    floor->lows[floor->count++] = (struct gauge_low){total, 1};
+    return floor;
+}
+
 bool gauge_changes_add(struct gauge_changes *changes, double change, wall_ms at, uint64_t arrival)
 {
     double total = changes->total + change + 0.0;
@@ -145,6 +213,8 @@ bool gauge_changes_add(struct gauge_changes *changes, double change, wall_ms at,
         changes->last_at = at;
     changes->last_arrival = arrival;
     changes->count++;
+    if (changes->floor != NULL)
+        changes->floor = add_low(changes->floor, total);
     return true;
 }
 
@@ -154,6 +224,32 @@ static double finite_sum(double a, double b)
     return isfinite(sum) ? sum : copysign(DBL_MAX, sum);
 }
 
+/* What the running totals are added to: the base. With a floor f, after a change whose running
+ * total is t while the least one so far is l, the value is the greater one of base + t and
+ * f + t - l, since what the floor has held back is added for good: so t is added to the greater one
+ * of base and f - l. */
+static void add_bases(const struct gauge_changes *changes, double base, struct aggregate *out)
+{
+    const struct gauge_floor *floor = changes->floor;
+
+    if (floor == NULL)
+        aggregate_add(out, base, changes->count * WEIGHT_ONE, changes->first_at,
+                      changes->first_arrival);
+    for (size_t i = 0; floor != NULL && i < floor->count; i++)
+        aggregate_add(out, fmax(base, finite_sum(floor->floor, -floor->lows[i].total)),
+                      floor->lows[i].count * WEIGHT_ONE, changes->first_at, changes->first_arrival);
+}
+
+static void keep_floor(const struct gauge_changes *changes, struct aggregate *resolved)
+{
+    double floor = changes->floor->floor;
+
+    resolved->min = fmax(resolved->min, floor);
+    resolved->max = fmax(resolved->max, finite_sum(floor, changes->floor->rise));
+    resolved->first = fmax(resolved->first, floor);
+    resolved->last = fmax(resolved->last, finite_sum(floor, changes->total - changes->low));
+}
+
 struct aggregate gauge_changes_resolve(const struct gauge_changes *changes, double base)
 {
     struct aggregate resolved = AGGREGATE_EMPTY;
@@ -161,9 +257,8 @@ struct aggregate gauge_changes_resolve(const struct gauge_changes *changes, doub
 
     if (changes->count == 0)
         return resolved;
-    /* base times count plus the running totals, in double-double like every sum. */
-    aggregate_add(&resolved, base, changes->count * WEIGHT_ONE, changes->first_at,
-                  changes->first_arrival);
+    /* The bases and the running totals, in double-double like every sum. */
+    add_bases(changes, base, &resolved);
     aggregate_add(&one, changes->sum, WEIGHT_ONE, changes->first_at, changes->first_arrival);
     aggregate_merge(&resolved, &one);
     resolved.count = changes->count * WEIGHT_ONE;
@@ -175,5 +270,7 @@ struct aggregate gauge_changes_resolve(const struct gauge_changes *changes, doub
     resolved.last = finite_sum(base, changes->total);
     resolved.last_at = changes->last_at;
     resolved.last_arrival = changes->last_arrival;
+    if (changes->floor != NULL)
+        keep_floor(changes, &resolved);
     return resolved;
 }

@@ -14,6 +14,8 @@
 #include "series/series_key.h"
 #include "series/tally.h"
 
+struct gauge_floor; /* delta.c */
+
 /* The changes of a gauge before its first absolute value in the bucket, as running totals that
  * start at 0; with the level `base` before them the gauge's values were base + running total. */
 struct gauge_changes {
@@ -27,6 +29,7 @@ struct gauge_changes {
     wall_ms last_at;
     uint64_t first_arrival;
     uint64_t last_arrival;
+    struct gauge_floor *floor; /* of a metric with one; owned: gauge_changes_fini. Else NULL */
 };
 
 struct delta_series {
@@ -91,6 +94,11 @@ struct delta;
  * The delta is freed afterwards by the writer. */
 typedef void (*delta_done_fn)(struct delta *delta, const struct error *err);
 
+/* Called on the writer's thread inside of each try's transaction, when it is known how much of a
+ * DELTA_STORED is not stored (not_stored_now): may change the answer that is kept, by nothing but
+ * what it was made of at first. */
+typedef void (*delta_counted_fn)(struct delta *delta);
+
 struct delta {
     struct message message; /* first: it travels by mailbox */
     struct arena arena;
@@ -116,6 +124,7 @@ struct delta {
         sketch_bytes; /* held by the cells' sketches and histograms, as told by who put them in */
     delta_done_fn on_done; /* NULL: nobody wants to know */
     void *on_done_arg;
+    delta_counted_fn on_counted; /* NULL: the answer stays as it is */
     bool keys_once;   /* its sender gives the key of a series once (a shard), not in each delta */
     bool keep_trying; /* `on_done` is no answer to anybody: see delta_is_waited_for */
     /* the writer's own */
@@ -152,10 +161,19 @@ size_t delta_size_bytes(const struct delta *delta);
 
 /* Makes room for so many series and cells in all, so that a sender that knows them asks once. */
 void delta_reserve(struct delta *delta, size_t series, size_t cells);
+void delta_reserve_points(struct delta *delta, size_t points);
 
 /* Takes one more change, in the order of arrival. False, and nothing changes, when the running
  * total would no longer be finite. */
 bool gauge_changes_add(struct gauge_changes *changes, double change, wall_ms at, uint64_t arrival);
+
+/* Before the first change: they are a metric's, NULL is fine. Where it has a floor no value is
+ * below that, and the next change starts from there. Again it does nothing. */
+void gauge_changes_begin(struct gauge_changes *changes, const struct metric_definition *metric);
+void gauge_changes_fini(struct gauge_changes *changes);
+
+/* Bytes it owns. */
+size_t gauge_changes_size_bytes(const struct gauge_changes *changes);
 
 /* The aggregate of changes that start from level `base` (S7: 0 for a gauge never seen). */
 struct aggregate gauge_changes_resolve(const struct gauge_changes *changes, double base);

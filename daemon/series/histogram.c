@@ -23,8 +23,6 @@ enum {
     INDEX_MOST = 1024 * STEPS - 1,   /* of DBL_MAX */
     GUESS_SHIFT = MANTISSA_BITS - 7,
 
-    CAPACITY_STEP = 16,
-
     VERSION = 1,
     VERSION_BOUNDED = 2,
     FLAG_WHOLE = 1 << 5,
@@ -36,7 +34,6 @@ enum {
 };
 
 static const uint64_t MANTISSA_MASK = (UINT64_C(1) << MANTISSA_BITS) - 1;
-static const uint64_t WEIGHT_FRACTION = WEIGHT_ONE - 1;
 
 /* The mantissas of 2^(k / 64), rounded down. Those numbers are irrational but for k = 0, so no
  * double is one of them, and a double lies above 2^(k / 64) exactly if its mantissa is greater than
@@ -67,46 +64,6 @@ static const uint8_t GUESSES[1 << 7] = {
     48, 48, 49, 49, 50, 50, 50, 51, 51, 52, 52, 52, 53, 53, 54, 54, 54, 55, 55, 56, 56, 56,
     57, 57, 58, 58, 58, 59, 59, 59, 60, 60, 61, 61, 61, 62, 62, 62, 63, 63,
 };
-
-/* Indexes from low to high; none when low is above high. */
-struct range {
-    int32_t low;
-    int32_t high;
-};
-
-static const struct range RANGE_NONE = {INT32_MAX, INT32_MIN};
-
-static bool range_is_none(struct range range)
-{
-    return range.low > range.high;
-}
-
-static void range_add(struct range *range, int32_t index)
-{
-    range->low = index < range->low ? index : range->low;
-    range->high = index > range->high ? index : range->high;
-}
-
-static struct range range_union(struct range a, struct range b)
-{
-    return (struct range){a.low < b.low ? a.low : b.low, a.high > b.high ? a.high : b.high};
-}
-
-/* Shifts of negative numbers are arithmetic in every compiler that builds kpid. */
-static struct range range_coarser(struct range range, unsigned shift)
-{
-    return range_is_none(range) ? range : (struct range){range.low >> shift, range.high >> shift};
-}
-
-static int32_t range_span(struct range range)
-{
-    return range_is_none(range) ? 0 : range.high - range.low + 1;
-}
-
-static bool range_fits(struct range range)
-{
-    return range_span(range) <= HISTOGRAM_BUCKETS_MAX;
-}
 
 /* --- indexes and bounds ----------------------------------------------------------------------- */
 
@@ -174,162 +131,6 @@ double histogram_middle(int32_t index, unsigned coarser)
     return fmin(fmax(middle, least), most);
 }
 
-/* --- one side --------------------------------------------------------------------------------- */
-
-static void set_count_at(const struct side *side, size_t place, uint64_t count)
-{
-    switch (side->width) {
-    case sizeof(uint8_t):
-        side->counts.u8[place] = (uint8_t)(count >> WEIGHT_BITS);
-        break;
-    case sizeof(uint16_t):
-        side->counts.u16[place] = (uint16_t)(count >> WEIGHT_BITS);
-        break;
-    case sizeof(uint32_t):
-        side->counts.u32[place] = (uint32_t)(count >> WEIGHT_BITS);
-        break;
-    default:
-        side->counts.u64[place] = count;
-        break;
-    }
-}
-
-/* False, and nothing is added, when the sum is too large for the width, or has a fraction. */
-static bool add_within_width(const struct side *side, size_t place, uint64_t weight)
-{
-    uint64_t sum = weight >> WEIGHT_BITS;
-
-    if (side->width == sizeof(uint64_t)) {
-        side->counts.u64[place] = saturating_sum(side->counts.u64[place], weight);
-        return true;
-    }
-    if ((weight & WEIGHT_FRACTION) != 0)
-        return false;
-    switch (side->width) {
-    case sizeof(uint8_t):
-        sum += side->counts.u8[place];
-        if (sum > UINT8_MAX)
-            return false;
-        side->counts.u8[place] = (uint8_t)sum;
-        return true;
-    case sizeof(uint16_t):
-        sum += side->counts.u16[place];
-        if (sum > UINT16_MAX)
-            return false;
-        side->counts.u16[place] = (uint16_t)sum;
-        return true;
-    default:
-        sum += side->counts.u32[place];
-        if (sum > UINT32_MAX)
-            return false;
-        side->counts.u32[place] = (uint32_t)sum;
-        return true;
-    }
-}
-
-static uint8_t width_for(uint64_t count)
-{
-    uint64_t whole = count >> WEIGHT_BITS;
-    if ((count & WEIGHT_FRACTION) != 0 || whole > UINT32_MAX)
-        return sizeof(uint64_t);
-    if (whole > UINT16_MAX)
-        return sizeof(uint32_t);
-    return whole > UINT8_MAX ? sizeof(uint16_t) : sizeof(uint8_t);
-}
-
-static void widen(struct side *side, uint8_t width)
-{
-    struct side wide = *side;
-    wide.width = width;
-    wide.counts.any = memory_zero(side->capacity, width);
-    for (size_t i = 0; i < side->capacity; i++)
-        set_count_at(&wide, i, count_at(side, i));
-    free(side->counts.any);
-    *side = wide;
-}
-
-/* The bucket is within the window. */
-static inline void side_add(struct side *side, int32_t index, uint64_t weight)
-{
-    size_t place = (size_t)(index - side->first);
-    assert(place < side->capacity);
-    if (add_within_width(side, place, weight))
-        return;
-    uint64_t sum = saturating_sum(count_at(side, place), weight);
-    uint8_t width = width_for(sum);
-    if (width > side->width)
-        widen(side, width);
-    set_count_at(side, place, sum);
-}
-
-/* Where the buckets are that are not empty. */
-static struct range side_range(const struct side *side)
-{
-    int32_t low = 0;
-    int32_t high = side->capacity;
-
-    while (low < high && count_at(side, (size_t)low) == 0)
-        low++;
-    while (low < high && count_at(side, (size_t)high - 1) == 0)
-        high--;
-    return low == high ? RANGE_NONE : (struct range){side->first + low, side->first + high - 1};
-}
-
-/* Makes the window hold `range` too; together with what is there it fits. It leaves some room on
- * the side that grows, so that values in order do not move it each time. */
-static void side_reserve(struct side *side, struct range range)
-{
-    if (range_is_none(range) || (side->capacity > 0 && range.low >= side->first &&
-                                 range.high < side->first + side->capacity))
-        return;
-
-    struct range used = side_range(side);
-    struct range all = range_union(used, range);
-    int32_t span = range_span(all);
-    assert(span <= HISTOGRAM_BUCKETS_MAX);
-    int32_t capacity = range_is_none(used) ? span : span + span / 8;
-    capacity = (capacity + CAPACITY_STEP - 1) / CAPACITY_STEP * CAPACITY_STEP;
-    if (capacity > HISTOGRAM_BUCKETS_MAX)
-        capacity = HISTOGRAM_BUCKETS_MAX;
-
-    int32_t room_below = (capacity - span) / 2;
-    if (all.low == used.low)
-        room_below = 0;
-    else if (all.high == used.high)
-        room_below = capacity - span;
-
-    struct side grown = {.first = all.low - room_below,
-                         .capacity = (uint16_t)capacity,
-                         .width = side->width > 0 ? side->width : (uint8_t)sizeof(uint8_t)};
-    grown.counts.any = memory_zero(grown.capacity, grown.width);
-    if (!range_is_none(used)) {
-        memcpy(grown.counts.u8 + (size_t)(used.low - grown.first) * grown.width,
-               side->counts.u8 + (size_t)(used.low - side->first) * side->width,
-               (size_t)range_span(used) * side->width);
-    }
-    free(side->counts.any);
-    *side = grown;
-}
-
-/* Adds the buckets of `from`, which are finer by `shift`; the window is large enough. */
-static void side_merge(struct side *into, const struct side *from, unsigned shift)
-{
-    for (int32_t i = 0; i < from->capacity; i++) {
-        uint64_t count = count_at(from, (size_t)i);
-        if (count != 0)
-            side_add(into, (from->first + i) >> shift, count);
-    }
-}
-
-static void side_coarsen(struct side *side, unsigned shift)
-{
-    struct side coarse = {.width = side->width};
-    side_reserve(&coarse, range_coarser(side_range(side), shift));
-    side_merge(&coarse, side, shift);
-    free(side->counts.any);
-    *side = coarse;
-}
-
 /* --- the histogram ---------------------------------------------------------------------------- */
 
 struct histogram *histogram_new(void)
@@ -341,8 +142,8 @@ void histogram_free(struct histogram *histogram)
 {
     if (histogram == NULL)
         return;
-    free(histogram->sides[POSITIVE].counts.any);
-    free(histogram->sides[NEGATIVE].counts.any);
+    side_fini(&histogram->sides[POSITIVE]);
+    side_fini(&histogram->sides[NEGATIVE]);
     bounded_free(histogram->bounded);
     free(histogram);
 }
@@ -445,24 +246,6 @@ void histogram_merge(struct histogram *into, const struct histogram *from)
         bounded_merge(into->bounded, from->bounded);
     else if (from->bounded != NULL)
         into->bounded = bounded_copy(from->bounded);
-}
-
-/* Takes the buckets of `part` out, which are finer by `shift`. */
-static bool side_take_out(struct side *side, const struct side *part, unsigned shift)
-{
-    for (int32_t i = 0; i < part->capacity; i++) {
-        uint64_t count = count_at(part, (size_t)i);
-        int32_t place = ((part->first + i) >> shift) - side->first;
-        if (count == 0)
-            continue;
-        if (place < 0 || place >= side->capacity || count_at(side, (size_t)place) < count)
-            return false;
-        uint64_t rest = count_at(side, (size_t)place) - count;
-        if (width_for(rest) > side->width)
-            widen(side, width_for(rest));
-        set_count_at(side, (size_t)place, rest);
-    }
-    return true;
 }
 
 static bool take_bounded_out(struct histogram *histogram, const struct bounded *part)
@@ -602,38 +385,9 @@ static void widen_zero(const struct histogram *into, struct histogram *before)
         struct side *side = &before->sides[i];
         for (int32_t j = 0; j < side->capacity && side->first + j < first; j++) {
             before->zeros = saturating_sum(before->zeros, count_at(side, (size_t)j));
-            set_count_at(side, (size_t)j, 0);
+            side_set_count(side, (size_t)j, 0);
         }
     }
-}
-
-static bool side_holds(const struct side *side, const struct side *before)
-{
-    for (int32_t i = 0; i < before->capacity; i++) {
-        uint64_t count = count_at(before, (size_t)i);
-        int32_t place = before->first + i - side->first;
-        if (count > 0 &&
-            (place < 0 || place >= side->capacity || count_at(side, (size_t)place) < count))
-            return false;
-    }
-    return true;
-}
-
-/* All of it is there. Leaves the window as narrow as what remains. */
-static void side_subtract(struct side *side, const struct side *before)
-{
-    for (int32_t i = 0; i < before->capacity; i++) {
-        uint64_t count = count_at(before, (size_t)i);
-        size_t place = (size_t)(before->first + i - side->first);
-        if (count == 0)
-            continue;
-        uint64_t rest = count_at(side, place) - count;
-        uint8_t width = width_for(rest);
-        if (width > side->width)
-            widen(side, width); /* a fraction is left of what had none */
-        set_count_at(side, place, rest);
-    }
-    side_coarsen(side, 0);
 }
 
 /* To this scale at least; without buckets it has none. */
@@ -670,8 +424,10 @@ bool histogram_subtract(struct histogram *into, const struct histogram *before)
     if (ok) {
         into->total -= old->total;
         into->zeros -= old->zeros;
-        side_subtract(&into->sides[POSITIVE], &old->sides[POSITIVE]);
-        side_subtract(&into->sides[NEGATIVE], &old->sides[NEGATIVE]);
+        for (int i = POSITIVE; i <= NEGATIVE; i++) {
+            (void)side_take_out(&into->sides[i], &old->sides[i], 0); /* it is all there */
+            side_coarsen(&into->sides[i], 0);
+        }
         if (into->sides[POSITIVE].capacity == 0 && into->sides[NEGATIVE].capacity == 0)
             into->coarser = 0;
         if (old->bounded != NULL)

@@ -41,6 +41,8 @@ struct metric_definition {
     enum over_labels over_labels;
     bool counts_up;      /* a counter whose values are totals since it began (FIG-23) */
     uint64_t max_series; /* active ones of it, instead of server.limits; 0: not given */
+    bool has_floor;      /* a gauge: no change (S7) takes its level below `floor` */
+    double floor;
     bool has_range;
     int64_t range_low, range_high; /* scores */
 };
@@ -59,6 +61,13 @@ const struct metric_definition *metric_find(const struct metric_table *table, st
 /* "counter", ...; NULL for a number that is no kind. */
 const char *metric_kind_name(enum metric_kind kind);
 bool metric_kind_parse(struct str text, enum metric_kind *out);
+
+/* The level that a change has led to, not below the metric's floor; NULL is fine. A level that is
+ * sent as such stands as it was sent. */
+static inline double metric_level(const struct metric_definition *metric, double level)
+{
+    return metric != NULL && metric->has_floor && level < metric->floor ? metric->floor : level;
+}
 
 /* Whether cells count the values of its samples, for percentiles and shares (FIG-8). */
 static inline bool metric_kind_counts_values(enum metric_kind kind)

@@ -12,7 +12,7 @@
 
 enum {
     CACHE_LINE = 64,
-    GROUP = 16, /* samples looked up together: enough misses in flight, few enough registers */
+    GROUP = 64, /* samples looked up together, so that few wait for the first of each step */
     TOUCHED_MIN = 64,
     RENEW_AFTER_MINUTES = 24 * 60, /* less than storage.churn_after can be */
 };
@@ -33,18 +33,18 @@ struct measure {
     double value;
     uint64_t weight;
     struct str member;
-    bool is_change;     /* of a gauge */
-    bool counts_values; /* a distribution or a score */
+    bool is_change;                             /* of a gauge */
+    const struct metric_definition *definition; /* of a change's metric; NULL: not declared */
+    bool counts_values;                         /* a distribution or a score */
     const struct moment *moment;
 };
 
 /* --- records ----------------------------------------------------------------------------------*/
 
-/* A place for `size` bytes, zeroed; 0 when all places are taken. */
-static uint32_t place_new(struct shard *shard, size_t size)
+/* A place for a record, zeroed: a cache line of its own; 0 when all places are taken. */
+static uint32_t place_new(struct shard *shard)
 {
-    size_t units = (size + UNIT_BYTES - 1) / UNIT_BYTES;
-    if (shard->chunk_count == 0 || CHUNK_UNITS - shard->units_used < units) {
+    if (shard->chunk_count == 0 || shard->units_used == CHUNK_UNITS) {
         if (shard->chunk_count == CHUNKS_MAX)
             return 0;
         if (shard->chunk_count == shard->chunk_capacity) {
@@ -55,10 +55,10 @@ static uint32_t place_new(struct shard *shard, size_t size)
         if (shard->chunk_count > 0) /* what is read from now on for ever */
             pages_make_huge(shard->chunks[shard->chunk_count - 1], CHUNK_BYTES);
         shard->chunks[shard->chunk_count++] = pages_new(CHUNK_BYTES);
-        shard->units_used = shard->chunk_count == 1 ? 1 : 0; /* place 0 stands for none */
+        shard->units_used = shard->chunk_count == 1 ? RECORD_UNITS : 0; /* place 0 is none */
     }
     uint32_t place = (uint32_t)((shard->chunk_count - 1) * CHUNK_UNITS + shard->units_used);
-    shard->units_used += units;
+    shard->units_used += RECORD_UNITS;
     return place;
 }
 
@@ -69,102 +69,82 @@ static void chunks_free(char **chunks, size_t count)
     free(chunks);
 }
 
-static enum tag_style style_of(const struct sample *sample)
-{
-    return sample->tags.len == 0 ? TAGS_NONE : sample->tag_style;
-}
-
-static uint64_t raw_hash(const struct shard *shard, const struct sample *sample)
+static struct raw_hash raw_hash(const struct shard *shard, const struct sample *sample)
 {
     uint64_t seed = shard->seed + (uint64_t)sample->kind * UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t hash = XXH3_64bits_withSeed(sample->name.text, sample->name.len, seed);
+    XXH128_hash_t hash = XXH3_128bits_withSeed(sample->name.text, sample->name.len, seed);
     if (sample->tags.len > 0)
-        hash = XXH3_64bits_withSeed(sample->tags.text, sample->tags.len,
-                                    hash + (uint64_t)sample->tag_style);
-    return hash;
+        hash = XXH3_128bits_withSeed(sample->tags.text, sample->tags.len,
+                                     hash.low64 + (uint64_t)sample->tag_style);
+    return (struct raw_hash){.slot = (uint32_t)(hash.low64 >> 32),
+                             .low = (uint32_t)hash.low64,
+                             .high = (uint16_t)(hash.high64 >> 48)};
 }
 
-static inline uint64_t word_at(const char *text)
+static bool raw_key_is_of(const struct raw_key *raw, struct raw_hash hash)
 {
-    uint64_t word = 0;
-    memcpy(&word, text, sizeof word);
-    return word;
+    return raw->low == hash.low && raw->high == hash.high;
 }
 
-/* memcmp for texts that are nearly always equal and short: it is not worth a call. */
-static inline bool same_bytes(const char *a, const char *b, size_t len)
+/* The place of the series when the raw key at a place of the cache has the hash; else 0. */
+static uint32_t series_of_raw(const struct shard *shard, uint32_t place, struct raw_hash hash)
 {
-    enum { WORD = sizeof(uint64_t) };
-    uint64_t differences = 0;
-
-    if (len < WORD)
-        return memcmp(a, b, len) == 0;
-    for (size_t at = 0; at < len - WORD; at += WORD)
-        differences |= word_at(a + at) ^ word_at(b + at);
-    /* The last word overlaps with the one before. */
-    return (differences | (word_at(a + len - WORD) ^ word_at(b + len - WORD))) == 0;
-}
-
-static bool raw_key_is_of(const struct raw_key *raw, const char *text, const struct sample *sample)
-{
-    return raw->name_len == sample->name.len && raw->tags_len == sample->tags.len &&
-           raw->sent_kind == (uint8_t)sample->kind && raw->tag_style == (uint8_t)style_of(sample) &&
-           same_bytes(text, sample->name.text, raw->name_len) &&
-           (raw->tags_len == 0 ||
-            same_bytes(text + raw->name_len, sample->tags.text, raw->tags_len));
-}
-
-static void raw_key_write(struct raw_key *raw, char *text, const struct sample *sample)
-{
-    raw->name_len = (uint16_t)sample->name.len;
-    raw->tags_len = (uint16_t)sample->tags.len;
-    raw->sent_kind = (uint8_t)sample->kind;
-    raw->tag_style = (uint8_t)style_of(sample);
-    memcpy(text, sample->name.text, sample->name.len);
-    if (sample->tags.len > 0)
-        memcpy(text + sample->name.len, sample->tags.text, sample->tags.len);
-}
-
-/* The place of the series when the raw key at a place of the cache is the sample's; else 0. */
-static uint32_t series_of_raw(const struct shard *shard, uint32_t place,
-                              const struct sample *sample)
-{
-    const struct record *record = at_place(shard, place);
-    if (record->raw.kind != 0)
-        return raw_key_is_of(&record->raw, record->text, sample) ? place : 0;
     const struct alias *alias = at_place(shard, place);
-    return raw_key_is_of(&alias->raw, alias->text, sample) ? alias->series : 0;
+    if (!raw_key_is_of(&alias->raw, hash))
+        return 0;
+    return alias->raw.kind != 0 ? place : alias->series;
 }
 
-static uint32_t raw_key_find(const struct shard *shard, uint32_t hash, const struct sample *sample)
+static uint32_t raw_key_find(const struct shard *shard, struct raw_hash hash)
 {
-    uint32_t at = slots_home(&shard->raw_keys, hash);
+    uint32_t at = slots_home(&shard->raw_keys, hash.slot);
     uint32_t place = 0;
-    while ((place = slots_next(&shard->raw_keys, hash, &at)) != 0) {
-        uint32_t series = series_of_raw(shard, place, sample);
+    while ((place = slots_next(&shard->raw_keys, hash.slot, &at)) != 0) {
+        uint32_t series = series_of_raw(shard, place, hash);
         if (series != 0)
             return series;
     }
     return 0;
 }
 
-static bool cache_has_room(const struct shard *shard)
+/* The place of another alias: several share what a record would take. */
+static uint32_t alias_new(struct shard *shard)
 {
-    return shard->raw_keys.count < shard->limits.raw_keys;
+    if (shard->aliases_left == 0) {
+        uint32_t place = place_new(shard);
+        if (place == 0)
+            return 0;
+        shard->next_alias = place;
+        shard->aliases_left = RECORD_UNITS / ALIAS_UNITS;
+    }
+    uint32_t place = shard->next_alias;
+    shard->next_alias += ALIAS_UNITS;
+    shard->aliases_left--;
+    return place;
 }
 
-static void alias_add(struct shard *shard, uint32_t hash, const struct sample *sample,
-                      uint32_t series)
+/* Remembers that a raw key is of a series: in its record, or in an alias when that has another one.
+ */
+static void raw_key_add(struct shard *shard, struct raw_hash hash, uint32_t series)
 {
-    if (!cache_has_room(shard))
+    struct record *record = at_place(shard, series);
+    struct raw_key *raw = &record->raw;
+    uint32_t place = series;
+
+    if (shard->raw_keys.count >= shard->limits.raw_keys)
         return;
-    uint32_t place = place_new(shard, sizeof(struct alias) + sample->name.len + sample->tags.len);
-    if (place == 0)
-        return;
-    struct alias *alias = at_place(shard, place);
-    raw_key_write(&alias->raw, alias->text, sample);
-    alias->series = series;
-    slots_add(&shard->raw_keys, hash, place);
+    if (raw->kind == 0 || raw->has_key) {
+        place = alias_new(shard);
+        if (place == 0)
+            return;
+        struct alias *alias = at_place(shard, place);
+        alias->series = series;
+        raw = &alias->raw;
+    }
+    raw->has_key = true;
+    raw->low = hash.low;
+    raw->high = hash.high;
+    slots_add(&shard->raw_keys, hash.slot, place);
 }
 
 /* --- cells ------------------------------------------------------------------------------------*/
@@ -298,6 +278,7 @@ static bool add_change(struct pending *pending, struct side *side, const struct 
         double level = aggregate->last + measure->value;
         if (!isfinite(level))
             return false;
+        level = metric_level(measure->definition, level);
         aggregate_add(&side->cell.aggregate, level, WEIGHT_ONE, at, arrival);
         return true;
     }
@@ -305,7 +286,11 @@ static bool add_change(struct pending *pending, struct side *side, const struct 
         side->changes = memory_zero(1, sizeof *side->changes);
         pending->owned_bytes += sizeof *side->changes;
     }
-    return gauge_changes_add(side->changes, measure->value, measure->moment->at, arrival);
+    size_t before = gauge_changes_size_bytes(side->changes);
+    gauge_changes_begin(side->changes, measure->definition);
+    bool ok = gauge_changes_add(side->changes, measure->value, measure->moment->at, arrival);
+    pending->owned_bytes += gauge_changes_size_bytes(side->changes) - before;
+    return ok;
 }
 
 static bool add_to_side(struct pending *pending, struct side *side, const struct measure *measure,
@@ -402,33 +387,41 @@ static bool score_is_in_range(double value, const struct metric_definition *defi
            ((int64_t)value >= definition->range_low && (int64_t)value <= definition->range_high);
 }
 
-/* FIG-8: what the sample means for a series of `kind`, whatever the protocol called it. */
-static enum reject_reason measure_value(struct shard *shard, const struct sample *sample,
-                                        enum metric_kind kind, struct measure *out)
+static enum reject_reason measure_special(struct shard *shard, const struct sample *sample,
+                                          enum metric_kind kind, struct measure *out)
 {
-    out->value = 0;
-    out->weight = sample->weight;
-    out->member = STR_EMPTY;
-    out->is_change = false;
-    out->counts_values = metric_kind_counts_values(kind);
     if (kind == METRIC_UNIQUE) {
+        out->value = 0;
         out->member = sample->text.text == NULL ? STR("") : sample->text;
         return REJECT_NONE;
     }
-    out->value = sample->value + 0.0; /* -0 becomes 0 */
     if (sample->kind == METRIC_UNIQUE) {
         if (!str_parse_double(sample->text, &out->value))
             return REJECT_bad_number;
         out->value += 0.0;
     }
-    if (kind == METRIC_GAUGE) {
-        out->weight = WEIGHT_ONE; /* S7: a level is a level, however seldom it is sent */
-        out->is_change = sample->form == SAMPLE_CHANGE;
-    } else if (kind == METRIC_SCORE &&
-               !score_is_in_range(out->value, definition_of(shard, sample))) {
-        return REJECT_out_of_range;
-    }
-    return REJECT_NONE;
+    return kind == METRIC_SCORE && !score_is_in_range(out->value, definition_of(shard, sample))
+               ? REJECT_out_of_range
+               : REJECT_NONE;
+}
+
+/* FIG-8: what the sample means for a series of `kind`, whatever the protocol called it. */
+static inline enum reject_reason measure_value(struct shard *shard, const struct sample *sample,
+                                               enum metric_kind kind, struct measure *out)
+{
+    bool is_gauge = kind == METRIC_GAUGE;
+
+    out->value = sample->value + 0.0; /* -0 becomes 0 */
+    /* S7: a level is a level, however seldom it is sent */
+    out->weight = is_gauge ? WEIGHT_ONE : sample->weight;
+    out->member = STR_EMPTY;
+    out->is_change = is_gauge && sample->form == SAMPLE_CHANGE;
+    if (out->is_change)
+        out->definition = definition_of(shard, sample);
+    out->counts_values = metric_kind_counts_values(kind);
+    if (kind != METRIC_UNIQUE && kind != METRIC_SCORE && sample->kind != METRIC_UNIQUE)
+        return REJECT_NONE;
+    return measure_special(shard, sample, kind, out);
 }
 
 static struct moment moment_of(wall_ms at)
@@ -473,12 +466,12 @@ static uint32_t series_find(const struct shard *shard)
     return 0;
 }
 
-/* Makes the series that shard->key names; `raw_len` bytes of a raw key will stand behind it. It is
- * touched at once, so that new keys are in the order of touching. */
-static uint32_t series_new(struct shard *shard, enum metric_kind kind, size_t raw_len)
+/* Makes the series that shard->key names. It is touched at once, so that new keys are in the order
+ * of touching. */
+static uint32_t series_new(struct shard *shard, enum metric_kind kind)
 {
     struct str key = buf_view(&shard->key);
-    uint32_t place = place_new(shard, sizeof(struct record) + raw_len);
+    uint32_t place = place_new(shard);
     if (place == 0)
         return 0;
     struct record *record = at_place(shard, place);
@@ -504,22 +497,7 @@ static uint32_t other_series(struct shard *shard, struct str name, enum metric_k
     other_key_write(shard, name, kind);
     uint32_t place = series_find(shard);
     if (place == 0 && shard->series.count / 2 < shard->limits.series)
-        place = series_new(shard, kind, 0);
-    return place;
-}
-
-/* Makes the series that shard->key names, with the sample's raw key behind it if there is room. */
-static uint32_t series_new_of(struct shard *shard, const struct sample *sample, uint32_t hash,
-                              enum metric_kind kind)
-{
-    if (!cache_has_room(shard))
-        return series_new(shard, kind, 0);
-    uint32_t place = series_new(shard, kind, sample->name.len + sample->tags.len);
-    if (place != 0) {
-        struct record *record = at_place(shard, place);
-        raw_key_write(&record->raw, record->text, sample);
-        slots_add(&shard->raw_keys, hash, place);
-    }
+        place = series_new(shard, kind);
     return place;
 }
 
@@ -531,14 +509,13 @@ static bool series_has_room(const struct shard *shard, struct str name)
 }
 
 /* One place stands for all raw keys that rules of mapping drop: known, they cost nothing. */
-static enum reject_reason resolve_unwanted(struct shard *shard, const struct sample *sample,
-                                           uint32_t hash, uint32_t *out)
+static enum reject_reason resolve_unwanted(struct shard *shard, struct raw_hash hash, uint32_t *out)
 {
     if (shard->unwanted == 0)
-        shard->unwanted = place_new(shard, sizeof(struct record));
+        shard->unwanted = place_new(shard);
     if (shard->unwanted == 0)
         return REJECT_series_limit;
-    alias_add(shard, hash, sample, shard->unwanted);
+    raw_key_add(shard, hash, shard->unwanted);
     *out = shard->unwanted;
     return REJECT_NONE;
 }
@@ -555,8 +532,8 @@ static void say_total(struct shard *shard, uint32_t place, bool is_total)
 }
 
 /* A raw key that is not in the cache: normalises it, and finds or makes its series. */
-static enum reject_reason resolve(struct shard *shard, const struct sample *sample, uint32_t hash,
-                                  uint32_t *out)
+static enum reject_reason resolve(struct shard *shard, const struct sample *sample,
+                                  struct raw_hash hash, uint32_t *out)
 {
     struct series_name name;
     struct measure measure;
@@ -565,7 +542,7 @@ static enum reject_reason resolve(struct shard *shard, const struct sample *samp
     if (reason != REJECT_NONE)
         return reason;
     if (name.is_unwanted)
-        return resolve_unwanted(shard, sample, hash, out);
+        return resolve_unwanted(shard, hash, out);
     const struct metric_definition *definition = metric_find(shard->metrics, name.name);
     enum metric_kind kind =
         definition != NULL && definition->has_kind ? definition->kind : sample->kind;
@@ -578,17 +555,14 @@ static enum reject_reason resolve(struct shard *shard, const struct sample *samp
 
     series_key_write(&shard->key, kind, name.name, name.labels, name.label_count);
     uint32_t place = series_find(shard);
-    if (place == 0 && series_has_room(shard, name.name)) {
-        *out = series_new_of(shard, sample, hash, kind);
-        say_total(shard, *out, is_total);
-        return *out == 0 ? REJECT_series_limit : REJECT_NONE;
-    }
-    if (place == 0 && !is_total) /* there it would be one of many under one name (FIG-23) */
+    if (place == 0 && series_has_room(shard, name.name))
+        place = series_new(shard, kind);
+    else if (place == 0 && !is_total) /* there it would be one of many under one name (FIG-23) */
         place = other_series(shard, name.name, kind);
     if (place == 0)
         return REJECT_series_limit;
     say_total(shard, place, is_total);
-    alias_add(shard, hash, sample, place);
+    raw_key_add(shard, hash, place);
     *out = place;
     return REJECT_NONE;
 }
@@ -601,8 +575,9 @@ static enum reject_reason resolve(struct shard *shard, const struct sample *samp
 /* One sample on its way through the steps below. */
 struct lookup {
     enum reject_reason reason;
-    uint32_t hash;
-    uint32_t place; /* first of the raw key that has the hash, then of the series */
+    struct raw_hash hash;
+    uint32_t place;        /* first of the raw key that has the hash, then of the series; 0: none */
+    struct record *record; /* what is there */
     struct measure measure;
     struct moment as_sent; /* unless that is now */
 };
@@ -631,43 +606,62 @@ static bool is_long_ago(const struct record *record, int64_t now_us)
            now_us / US_PER_MINUTE - record->minute > RENEW_AFTER_MINUTES;
 }
 
-static void find_series(struct shard *shard, const struct sample *sample, int64_t now_us,
-                        struct lookup *lookup)
+/* The series of a raw key that is not the one which was fetched. */
+static __attribute__((noinline)) void search_series(struct shard *shard,
+                                                    const struct sample *sample,
+                                                    struct lookup *lookup)
 {
-    uint32_t series = lookup->place == 0 ? 0 : series_of_raw(shard, lookup->place, sample);
-    if (series == 0)
-        series = raw_key_find(shard, lookup->hash, sample);
+    uint32_t series = raw_key_find(shard, lookup->hash);
+
     if (series == 0)
         lookup->reason = resolve(shard, sample, lookup->hash, &series);
-    lookup->place = series;
     if (series == shard->unwanted && series != 0)
         lookup->reason = UNWANTED;
+    lookup->place = series;
+    if (lookup->reason == REJECT_NONE)
+        lookup->record = at_place(shard, series);
+}
+
+/* Inlined in any case: gcc leaves out calls of what does nothing but fetch. */
+static inline __attribute__((always_inline)) void fetch_cell(struct shard *shard,
+                                                             const struct record *record)
+{
+    if (record->side == 0 || record->raw.has_totals)
+        return;
+    if (record->raw.has_spread) {
+        __builtin_prefetch(spread_at(pending_of(shard, record), record->side - 1), 1);
+        return;
+    }
+    const char *side = (const char *)side_at(pending_of(shard, record), record->side - 1);
+    __builtin_prefetch(side, 1);
+    __builtin_prefetch(side + CACHE_LINE, 1);
+}
+
+static inline void find_series(struct shard *shard, const struct sample *sample, int64_t now_us,
+                               struct lookup *lookup)
+{
+    if (lookup->place == 0 || lookup->record->raw.kind == 0 ||
+        !raw_key_is_of(&lookup->record->raw, lookup->hash))
+        search_series(shard, sample, lookup);
     if (lookup->reason != REJECT_NONE)
         return;
-    struct record *record = at_place(shard, series);
+    struct record *record = lookup->record;
     lookup->reason =
         measure_value(shard, sample, (enum metric_kind)record->raw.kind, &lookup->measure);
     if (lookup->reason == REJECT_NONE && is_long_ago(record, now_us))
-        renew_key(shard, sample, series);
-    if (record->raw.is_total || record->raw.has_totals) {
-        if (lookup->reason == REJECT_NONE && record->raw.is_total && lookup->measure.value < 0)
-            lookup->reason = REJECT_bad_number;
-    } else if (record->raw.has_spread) {
-        __builtin_prefetch(spread_at(pending_of(shard, record), record->side - 1), 1);
-    } else if (record->side != 0) {
-        const char *side = (const char *)side_at(pending_of(shard, record), record->side - 1);
-        __builtin_prefetch(side, 1);
-        __builtin_prefetch(side + CACHE_LINE, 1);
-    }
+        renew_key(shard, sample, lookup->place);
+    if (record->raw.is_total && lookup->reason == REJECT_NONE && lookup->measure.value < 0)
+        lookup->reason = REJECT_bad_number;
+    fetch_cell(shard, record);
 }
 
 /* The histogram that the sample goes to; NULL: it has none yet, or another minute's. */
 static const struct histogram *histogram_of(struct shard *shard, const struct lookup *lookup)
 {
-    const struct record *record = at_place(shard, lookup->place);
-
-    if (lookup->reason != REJECT_NONE || !lookup->measure.counts_values || !has_side(record))
+    if (lookup->reason != REJECT_NONE || !lookup->measure.counts_values ||
+        !has_side(lookup->record))
         return NULL;
+    const struct record *record = lookup->record;
     return side_at(pending_of(shard, record), record->side - 1)->cell.histogram;
 }
 
@@ -710,7 +704,7 @@ static void add_total(struct pending *pending, struct record *record, const stru
 static enum reject_reason apply(struct shard *shard, const struct lookup *lookup, int64_t now_us)
 {
     const struct measure *measure = &lookup->measure;
-    struct record *record = at_place(shard, lookup->place);
+    struct record *record = lookup->record;
     uint64_t arrival = next_arrival(shard, now_us);
     shard->last_arrival = arrival;
 
@@ -749,18 +743,16 @@ static void add_group(struct shard *shard, const struct sample *samples, size_t 
             lookup->measure.moment = &lookup->as_sent;
         }
         lookup->reason = lookup->measure.moment->reason;
-        lookup->hash = (uint32_t)(raw_hash(shard, &samples[i]) >> 32);
-        slots_prefetch(&shard->raw_keys, lookup->hash);
+        lookup->hash = raw_hash(shard, &samples[i]);
+        slots_prefetch(&shard->raw_keys, lookup->hash.slot);
     }
     for (size_t i = 0; i < count; i++) {
-        uint32_t at = slots_home(&shard->raw_keys, lookups[i].hash);
-        lookups[i].place = slots_next(&shard->raw_keys, lookups[i].hash, &at);
-        if (lookups[i].place != 0) {
-            const char *record = at_place(shard, lookups[i].place);
-            size_t size = sizeof(struct record) + samples[i].name.len + samples[i].tags.len;
-            __builtin_prefetch(record, 1);
-            __builtin_prefetch(record + CACHE_LINE);
-            __builtin_prefetch(record + size - 1);
+        struct lookup *lookup = &lookups[i];
+        uint32_t at = slots_home(&shard->raw_keys, lookup->hash.slot);
+        lookup->place = slots_next(&shard->raw_keys, lookup->hash.slot, &at);
+        if (lookup->place != 0) {
+            lookup->record = at_place(shard, lookup->place);
+            __builtin_prefetch(lookup->record, 1);
         }
     }
     bool has_histograms = false;
@@ -806,7 +798,9 @@ void shard_add(struct shard *shard, const struct sample *samples, size_t count, 
 struct shard *shard_new(const struct shard_limits *limits, const struct metric_table *metrics,
                         uint64_t seed)
 {
-    _Static_assert(sizeof(struct record) == 64, "a record's own part is a cache line");
+    _Static_assert(sizeof(struct record) == CACHE_LINE, "a record is a cache line");
+    _Static_assert(sizeof(struct alias) <= (size_t)ALIAS_UNITS * UNIT_BYTES,
+                   "aliases share a record's place");
     _Static_assert(sizeof(struct side) == 128, "a side cell is two cache lines, as prefetched");
     struct shard *shard = memory_zero(1, sizeof *shard);
     shard->limits = *limits;
@@ -820,6 +814,8 @@ static void pending_fini(struct pending *pending)
     for (size_t i = 0; i < pending->side_count; i++) {
         struct side *side = side_at(pending, (uint32_t)i);
         cell_fini(&side->cell);
+        if (side->changes != NULL)
+            gauge_changes_fini(side->changes);
         free(side->changes);
     }
     side_chunks_free(pending, 0);
@@ -851,22 +847,17 @@ void shard_free(struct shard *shard)
 /* Copies a record without its raw key; returns its new place. */
 static uint32_t move_record(struct shard *shard, const struct record *record)
 {
-    uint32_t place = place_new(shard, sizeof *record);
+    uint32_t place = place_new(shard);
     assert(place != 0); /* they had all been in no more memory */
     struct record *moved = at_place(shard, place);
     *moved = *record;
-    moved->raw = (struct raw_key){.kind = record->raw.kind,
-                                  .is_new = record->raw.is_new,
-                                  .generation = record->raw.generation,
-                                  .has_spread = record->raw.has_spread,
-                                  .is_total = record->raw.is_total,
-                                  .has_totals = record->raw.has_totals};
+    moved->raw.has_key = false;
     if (moved->touched != NOT_TOUCHED)
         pending_of(shard, moved)->touched[moved->touched] = place;
     return place;
 }
 
-/* The raw keys stand between the records, so those move to new memory without them. */
+/* Aliases stand between the records, so those move to new memory without them. */
 void shard_set_metrics(struct shard *shard, const struct metric_table *metrics)
 {
     char **chunks = shard->chunks;
@@ -874,6 +865,7 @@ void shard_set_metrics(struct shard *shard, const struct metric_table *metrics)
 
     shard->metrics = metrics;
     shard->unwanted = 0;
+    shard->aliases_left = 0;
     slots_fini(&shard->raw_keys);
     shard->chunks = NULL;
     shard->chunk_count = 0;
@@ -890,7 +882,7 @@ void shard_set_metrics(struct shard *shard, const struct metric_table *metrics)
 bool shard_series_of(const struct shard *shard, const struct sample *sample,
                      struct series_hash *out)
 {
-    uint32_t series = raw_key_find(shard, (uint32_t)(raw_hash(shard, sample) >> 32), sample);
+    uint32_t series = raw_key_find(shard, raw_hash(shard, sample));
     const struct record *record = series == 0 ? NULL : at_place(shard, series);
 
     if (record == NULL || series == shard->unwanted)

@@ -1,8 +1,8 @@
 /* One ingest thread's cells since the last commit. Nothing shared, nothing locked.
  *
  * Samples come in small arrays: their raw keys are hashed and looked up together with prefetching.
- * A raw key (name, tags, protocol's kind) is a bounded cache to the series, so that a repeated line
- * costs one hash and one compare; only a new one is normalised into a series key. */
+ * A raw key (name, tags, protocol's kind) is a bounded cache to the series and known by its hash,
+ * so that a repeated line costs one hash; only a new one is normalised into a series key. */
 #pragma once
 
 #include "series/delta.h"

@@ -62,15 +62,22 @@ static void hand_over_side(struct pending *pending, struct delta *delta, uint32_
     size_t sketches = sketch_bytes(&side->cell);
     bool has_changes = side->changes != NULL && side->changes->count > 0;
 
-    pending->owned_bytes -= sketches + (side->changes == NULL ? 0 : sizeof *side->changes);
+    if (side->changes != NULL)
+        pending->owned_bytes -= sizeof *side->changes + gauge_changes_size_bytes(side->changes);
+    pending->owned_bytes -= sketches;
     if (side->cell.aggregate.count > 0 || has_changes) {
         struct delta_cell *cell = delta_add_cell(delta, series, side->minute);
         cell->cell = side->cell;
         delta->sketch_bytes += sketches;
-        if (has_changes)
+        if (has_changes) {
+            delta->sketch_bytes += gauge_changes_size_bytes(side->changes);
             *delta_cell_changes(delta, cell) = *side->changes;
+            side->changes->floor = NULL; /* the delta's now */
+        }
         side->cell = (struct cell)CELL_EMPTY;
     }
+    if (side->changes != NULL)
+        gauge_changes_fini(side->changes);
     free(side->changes);
     cell_fini(&side->cell);
     side->changes = NULL;

@@ -9,6 +9,8 @@
 
 enum {
     UNIT_BYTES = 8,
+    RECORD_UNITS = 8, /* a cache line */
+    ALIAS_UNITS = 2,
     CHUNK_UNITS = 1 << 18,
     CHUNK_BYTES = CHUNK_UNITS * UNIT_BYTES, /* a huge page */
     CHUNKS_MAX = 1 << 14,                   /* places are 32 bits */
@@ -18,26 +20,32 @@ enum {
 
 #define NOT_TOUCHED UINT32_MAX
 
-/* A raw key is a sample's name, tags, style and kind as they were sent. Its text stands after the
- * record that starts with this. */
+/* A raw key is a sample's name, tags, style and kind as they were sent. It is known by a hash of 80
+ * bits, seeded: nobody can choose two that have the same, and by chance not even 10^7 of them do
+ * (one time in 10^10). To keep their texts and compare them would cost another cache line a sample,
+ * and would keep nothing from anybody: who may send a name may send the other one. */
+struct raw_hash {
+    uint32_t slot; /* in the table */
+    uint32_t low;  /* and what else tells them apart */
+    uint16_t high;
+};
+
 struct raw_key {
-    uint16_t name_len; /* 0: no raw key */
-    uint16_t tags_len;
-    uint8_t sent_kind;
-    uint8_t tag_style;
+    uint32_t low; /* of the raw_hash */
+    uint16_t high;
     uint8_t kind; /* of the series: the declared one beats the one that was sent; 0: an alias */
     uint8_t is_new : 1;     /* its key has not been handed over */
     uint8_t generation : 1; /* while it is touched: which of the shard's pending ones it is in */
     uint8_t has_spread : 1; /* `side` is the number of a spread */
     uint8_t is_total : 1;   /* a counter that is declared cumulative */
     uint8_t has_totals : 1; /* since it was touched: instead of a cell it has points */
+    uint8_t has_key : 1;    /* else it was not found under this one, or is no longer */
 };
 
 /* A series and its current cell, which is of the newest minute seen since the last delta. While all
  * of its values are equal (one sample, or increments of 1) the cell is here; of a counter or gauge
  * what differing values need besides is a spread; else it is a side cell. What counts up has points
- * instead, which `side` and `last_arrival` are the first and the last one of. One cache line's
- * worth, and the raw key that made the series right behind it. */
+ * instead, which `side` and `last_arrival` are the first and the last one of. */
 struct record {
     struct raw_key raw;
     uint32_t touched; /* index into the touched ones of its generation, or NOT_TOUCHED */
@@ -50,14 +58,12 @@ struct record {
     uint16_t last_ms;
     uint32_t side; /* or the spread of the current cell, or a point, + 1; 0: none */
     struct series_hash hash;
-    char text[]; /* raw name, raw tags */
 };
 
 /* A further raw key of a series. */
 struct alias {
     struct raw_key raw;
     uint32_t series; /* the place of its record */
-    char text[];
 };
 
 /* What a counter's or a gauge's current cell needs when its values differ, but for the first value:
@@ -127,6 +133,8 @@ struct shard {
     size_t chunk_count;
     size_t chunk_capacity;
     size_t units_used; /* of the last chunk */
+    uint32_t next_alias;
+    uint32_t aliases_left; /* for which there is room */
     struct slots raw_keys;
     struct slots series;
 

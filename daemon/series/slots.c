@@ -7,7 +7,8 @@
 #include "base/memory.h"
 #include "base/pages.h"
 
-enum { SIZE_MIN = 64, DOUBLES_BELOW = 4096 };
+/* Full by 5/8 at most a search looks at less than two slots. */
+enum { SIZE_MIN = 64, DOUBLES_BELOW = 4096, LOAD_MAX = 5, LOAD_OF = 8 };
 
 /* A table that could fill huge pages has them. */
 static bool is_large(const struct slots *slots)
@@ -71,7 +72,7 @@ static void grow(struct slots *slots)
 void slots_add(struct slots *slots, uint32_t hash, uint32_t place)
 {
     assert(place != 0);
-    if ((uint64_t)(slots->count + 1) * 8 > (uint64_t)slots->size * 7)
+    if ((uint64_t)(slots->count + 1) * LOAD_OF > (uint64_t)slots->size * LOAD_MAX)
         grow(slots);
     put(slots, (struct slot){hash, place});
     slots->count++;

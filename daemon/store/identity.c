@@ -308,26 +308,34 @@ static bool decide_producer(const struct place *place, struct delta *delta, wall
 
 /* --- keys --- */
 
+static bool put_key(const struct place *place, const struct kept_key *key, struct error *err)
+{
+    struct buf bytes = BUF_EMPTY;
+
+    encode_key(key, &bytes);
+    bool ok = put_identity(place, &bytes, err);
+    buf_fini(&bytes);
+    return ok;
+}
+
+static struct str answer_to_keep(const struct delta *delta)
+{
+    return delta->answer.len <= IDENTITY_ANSWER_MAX ? delta->answer : STR_EMPTY;
+}
+
 static bool remember_key(const struct place *place, const struct delta *delta, wall_ms now,
                          struct error *err)
 {
-    struct buf bytes = BUF_EMPTY;
-    struct kept_key key = {.used_at = now, .body = delta->identity.body, .answer = delta->answer};
+    const struct kept_key key = {
+        .used_at = now, .body = delta->identity.body, .answer = answer_to_keep(delta)};
 
-    if (key.answer.len > IDENTITY_ANSWER_MAX)
-        key.answer = STR_EMPTY;
-    encode_key(&key, &bytes);
-    bool ok =
-        make_room(place->txn, err) && put_age(place, now, err) && put_identity(place, &bytes, err);
-    buf_fini(&bytes);
-    return ok;
+    return make_room(place->txn, err) && put_age(place, now, err) && put_key(place, &key, err);
 }
 
 static bool decide_key(const struct place *place, struct delta *delta, wall_ms now,
                        struct error *err)
 {
     struct kept_key key;
-    struct buf bytes = BUF_EMPTY;
     struct str entry;
     bool found = false;
 
@@ -346,11 +354,29 @@ static bool decide_key(const struct place *place, struct delta *delta, wall_ms n
     if (!is_due(key.used_at, now))
         return true;
     key.answer = delta->answer; /* LMDB's bytes may go with the first change */
-    bool ok = move_age(place, &key.used_at, now, err);
-    encode_key(&key, &bytes);
-    ok = ok && put_identity(place, &bytes, err);
-    buf_fini(&bytes);
-    return ok;
+    return move_age(place, &key.used_at, now, err) && put_key(place, &key, err);
+}
+
+bool identity_settle_answer(struct write_txn *txn, struct delta *delta, struct error *err)
+{
+    struct place place = {.txn = txn};
+    struct kept_key key;
+    struct str entry;
+    bool found = false;
+
+    if (delta->identity.kind != IDENTITY_KEY)
+        return true;
+    place.name = name_of(&delta->identity);
+    if (!store_find(&txn->reader, DATABASE_IDENTITIES, store_key(&place.name), &entry, &found, err))
+        return false;
+    if (!found || !decode_key(entry, &key))
+        return true;
+    if (delta->outcome == DELTA_REPEATED) {
+        delta->answer = arena_str(&delta->arena, key.answer);
+        return true;
+    }
+    key.answer = answer_to_keep(delta);
+    return put_key(&place, &key, err);
 }
 
 bool identity_decide(struct write_txn *txn, struct delta *delta, wall_ms now, struct error *err)

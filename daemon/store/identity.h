@@ -27,6 +27,10 @@ enum { IDENTITY_WINDOW = 1024, IDENTITIES_MAX = 1000 * 1000, IDENTITY_ANSWER_MAX
  * until it is forgotten. False: LMDB failed. */
 bool identity_decide(struct write_txn *txn, struct delta *delta, wall_ms now, struct error *err);
 
+/* After identity_decide in the same transaction, when answers have changed since: that of a new
+ * batch is kept, and one that is repeated gets what is kept. Nothing without a key. */
+bool identity_settle_answer(struct write_txn *txn, struct delta *delta, struct error *err);
+
 /* Forgets what is too old or too much, up to `max`; `*removed` says how many. In a transaction of
  * its own. `now` is the guarded clock's (store/guard.h): a jump ahead must not forget all. */
 bool identity_expire(struct write_txn *txn, wall_ms now, size_t max, size_t *removed,

@@ -239,6 +239,23 @@ static bool count_delta(struct writer *writer, struct write_txn *txn, struct del
     return ledger_table_add(txn, delta, drops, &writer->unreadable, err);
 }
 
+/* What is kept of an answer says what became of the batch, also to a copy of it in this group. */
+static bool settle_answer(struct write_txn *txn, struct delta *delta, bool *has_changed,
+                          struct error *err)
+{
+    struct str answer = delta->answer;
+
+    if (delta->outcome == DELTA_REPEATED && *has_changed)
+        return identity_settle_answer(txn, delta, err);
+    if (delta->outcome != DELTA_STORED || delta->on_counted == NULL)
+        return true;
+    delta->on_counted(delta);
+    if (str_equal(answer, delta->answer))
+        return true;
+    *has_changed = true;
+    return identity_settle_answer(txn, delta, err);
+}
+
 static bool apply_deltas(struct writer *writer, struct write_txn *txn, const struct group *group,
                          uint64_t number, struct error *err)
 {
@@ -259,12 +276,14 @@ static bool apply_deltas(struct writer *writer, struct write_txn *txn, const str
         return false;
     struct message *message = writer->deltas.first;
     const struct journal_part *part = parts;
+    bool has_changed = false;
     for (size_t i = 0; i < group->deltas; i++, message = message->next) {
         static const struct ledger_drops nothing;
         struct delta *delta = (struct delta *)message;
         const struct ledger_drops *drops =
             delta->outcome == DELTA_STORED ? &part++->drops : &nothing;
-        if (!count_delta(writer, txn, delta, drops, err))
+        if (!count_delta(writer, txn, delta, drops, err) ||
+            !settle_answer(txn, delta, &has_changed, err))
             return false;
     }
     if (group->has_part && !count_delta(writer, txn, part->delta, &part->drops, err))

@@ -19,6 +19,7 @@ struct waiting {
     struct delta *delta; /* NULL: there is none, or the writer has it */
     size_t lines;
     size_t cells;
+    uint64_t dropped; /* samples of cells that were not stored: too old, or no room for series */
     bool is_new;      /* some part of it */
     struct error err; /* ERROR_NONE: it holds */
 };
@@ -44,6 +45,7 @@ static void reply(struct waiting *waiting)
         json_field_u64(&json, "cells", waiting->cells);
         json_field_bool(&json, "repeated", !waiting->is_new);
         json_field_u64(&json, "too_old", waiting->days->too_old);
+        json_field_u64(&json, "dropped", waiting->dropped);
         json_close(&json, '}');
         buf_char(&body, '\n');
         http_reply_json(waiting->request, 200, buf_view(&body));
@@ -73,6 +75,7 @@ static void on_stored(struct delta *delta, const struct error *err)
     if (err != NULL)
         waiting->err = *err;
     waiting->is_new = waiting->is_new || delta->outcome == DELTA_STORED;
+    waiting->dropped = err == NULL && delta->outcome == DELTA_STORED ? delta->not_stored : 0;
     waiting->message.on_message = on_answer;
     mailbox_push_always(thread_mailbox(waiting->web->thread), &waiting->message);
 }

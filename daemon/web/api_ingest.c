@@ -288,6 +288,7 @@ struct waiting_push {
     struct message message; /* first */
     struct web *web;
     struct http_request *request;
+    struct ledger counts;
     struct buf answer; /* when it is stored, or was before */
     int status;        /* with an error */
     struct error err;  /* ERROR_NONE: stored */
@@ -304,6 +305,26 @@ static void on_answer(struct message *message, void *receiver)
         http_reply_json(push->request, 200, buf_view(&push->answer));
     buf_fini(&push->answer);
     free(push);
+}
+
+struct str push_answer(struct delta *delta, uint64_t stored, uint64_t dropped)
+{
+    struct arena *arena = &delta->arena;
+
+    if (dropped == 0)
+        return str_of(arena_printf(arena, "{\"stored\":%llu}\n", (unsigned long long)stored));
+    return str_of(arena_printf(arena, "{\"stored\":%llu,\"dropped\":%llu}\n",
+                               (unsigned long long)stored, (unsigned long long)dropped));
+}
+
+/* On the writer's thread. */
+static void on_counted(struct delta *delta)
+{
+    const struct waiting_push *push = delta->on_done_arg;
+    uint64_t stored = push->counts.stored;
+    uint64_t gone = delta->not_stored_now < stored ? delta->not_stored_now : stored;
+
+    delta->answer = push_answer(delta, stored - gone, push->counts.received - (stored - gone));
 }
 
 /* On the writer's thread. */
@@ -406,13 +427,14 @@ bool api_push(struct web *web, struct http_request *request, struct error *err)
     struct ledger counts = {.received = push.samples, .stored = push.samples};
     ledger_drop_unwanted(&counts, push.unwanted);
     delta_add_ledger(push.delta, PUSH_LISTENER, &counts);
-    push.delta->answer = str_of(
-        arena_printf(&push.delta->arena, "{\"stored\":%llu}\n", (unsigned long long)counts.stored));
 
     struct waiting_push *waiting = memory_zero(1, sizeof *waiting);
     waiting->message.on_message = on_answer;
     waiting->web = web;
     waiting->request = request;
+    waiting->counts = counts;
+    push.delta->answer = push_answer(push.delta, counts.stored, counts.received - counts.stored);
+    push.delta->on_counted = on_counted;
     push.delta->on_done = on_done;
     push.delta->on_done_arg = waiting;
     if (writer_post_delta(web->options.writer, push.delta)) {

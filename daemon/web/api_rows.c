@@ -6,10 +6,11 @@
  * one go. A part of the rows is posted at a time, so that a request fills neither the writer's
  * mailbox nor the web thread. The answer comes when all are stored:
  *
- *   {"taken":N, "stored":N, "repeated":N, "rejected":[{"row":N, "reason":"..."}, ...]}
+ *   {"taken":N, "stored":N, "repeated":N, "dropped":N, "rejected":[{"row":N, "reason":"..."}, ...]}
  *
- * Rows count from 1. Those after the first `taken` ones were not looked at, for the writer takes no
- * more now: they are to be sent again. */
+ * Dropped are those that count nothing, the first time or again: by a rule of mapping, or since
+ * their series had been there already. Rows count from 1. Those after the first `taken` ones were
+ * not looked at, for the writer takes no more now: they are to be sent again. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,9 @@ struct rows;
 struct row {
     struct rows *rows;
     size_t number;
-    enum delta_outcome outcome; /* the writer's until the message is back */
+    enum delta_outcome outcome; /* the writer's until the message is back, and the next one */
+    bool is_dropped;
+    bool is_unwanted;
 };
 
 /* A request; comes back to the web thread as a message when all rows under way are done. */
@@ -37,7 +40,7 @@ struct rows {
     struct token_usage *usage; /* of who sent it; NULL: without a token */
     char *text;                /* the body */
     struct str rest;
-    size_t taken, stored, repeated;
+    size_t taken, stored, repeated, dropped;
     bool is_refused; /* the writer takes no more */
     struct buf rejected;
     struct json json; /* of `rejected` */
@@ -94,6 +97,19 @@ static void end_one(struct rows *rows)
         mailbox_push_always(thread_mailbox(rows->web->thread), &rows->message);
 }
 
+/* As a push of the row alone is answered. */
+static struct str answer_of(struct delta *delta, bool is_stored)
+{
+    return push_answer(delta, is_stored ? 1 : 0, is_stored ? 0 : 1);
+}
+
+/* On the writer's thread. */
+static void on_counted(struct delta *delta)
+{
+    const struct row *row = delta->on_done_arg;
+    delta->answer = answer_of(delta, !row->is_unwanted && delta->not_stored_now == 0);
+}
+
 /* On the writer's thread. */
 static void on_done(struct delta *delta, const struct error *err)
 {
@@ -101,6 +117,7 @@ static void on_done(struct delta *delta, const struct error *err)
     struct rows *rows = row->rows;
 
     row->outcome = delta->outcome;
+    row->is_dropped = str_equal(delta->answer, answer_of(delta, false));
     if (err != NULL)
         rows->err = *err;
     end_one(rows);
@@ -112,10 +129,11 @@ static bool post(struct rows *rows, struct push *push)
     struct ledger counts = {.received = 1, .stored = 1};
     struct row *row = &rows->under_way[rows->under_way_count];
 
-    *row = (struct row){.rows = rows, .number = rows->taken + 1};
+    *row = (struct row){.rows = rows, .number = rows->taken + 1, .is_unwanted = push->unwanted > 0};
     ledger_drop_unwanted(&counts, push->unwanted);
     delta_add_ledger(push->delta, PUSH_LISTENER, &counts);
-    push->delta->answer = STR("{\"stored\":1}\n"); /* of a push with the same id */
+    push->delta->answer = answer_of(push->delta, !row->is_unwanted);
+    push->delta->on_counted = on_counted;
     push->delta->on_done = on_done;
     push->delta->on_done_arg = row;
     (void)atomic_fetch_add(&rows->waiting, 1);
@@ -202,6 +220,7 @@ static void reply(struct rows *rows)
         json_field_u64(&json, "taken", rows->taken);
         json_field_u64(&json, "stored", rows->stored);
         json_field_u64(&json, "repeated", rows->repeated);
+        json_field_u64(&json, "dropped", rows->dropped);
         json_close(&rows->json, ']');
         json_key(&json, "rejected");
         json_raw(&json, buf_view(&rows->rejected));
@@ -221,10 +240,14 @@ static void on_part(struct message *message, void *receiver)
 
     for (size_t i = 0; rows->err.kind == ERROR_NONE && i < rows->under_way_count; i++) {
         const struct row *row = &rows->under_way[i];
-        rows->stored += row->outcome == DELTA_STORED;
-        rows->repeated += row->outcome == DELTA_REPEATED;
         if (row->outcome != DELTA_STORED && row->outcome != DELTA_REPEATED)
             reject(rows, row->number, "the id came before with another sample");
+        else if (row->is_dropped)
+            rows->dropped++;
+        else if (row->outcome == DELTA_STORED)
+            rows->stored++;
+        else
+            rows->repeated++;
     }
     bool is_over = rows->err.kind != ERROR_NONE || rows->is_refused || rows->rest.len == 0;
     if (is_over || !take_part(rows, &rows->err))

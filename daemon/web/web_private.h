@@ -42,6 +42,10 @@ struct push_terms {
 void push_terms_read(struct web *web, struct read_txn *txn, struct push_terms *out);
 /* Samples that a request brought, for its token. NULL is fine. */
 void push_count_for(struct token_usage *usage, uint64_t samples);
+
+/* What a push is answered, in the delta's arena: how many of its samples are stored, and how many
+ * are not since the writer dropped them, or a rule of mapping. */
+struct str push_answer(struct delta *delta, uint64_t stored, uint64_t dropped);
 /* A refused body or row is one sample received and rejected. */
 void push_count_refused(struct web *web, enum reject_reason reason);
 

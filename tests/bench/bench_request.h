@@ -9,6 +9,7 @@
 #include "series/batch.h"
 
 enum { REQUEST = 2000, ROUNDS = 5, REQUESTS_MAX = 50 }; /* samples in one, and how many */
+enum { CACHE_BYTES = 128 << 20 };
 
 struct request {
     struct buf bytes;

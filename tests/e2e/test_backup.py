@@ -9,6 +9,7 @@ import threading
 import time
 
 from conftest import BUILD, SECRET, TICK, wait_until
+from test_influx import with_limits
 
 BODY = """
 ingest: [ { protocol: statsd, listen: "udp:127.0.0.1:0" } ]
@@ -225,6 +226,14 @@ def test_what_is_exported_can_be_imported_bit_for_bit(kpid, tmp_path):
     assert figures(second) == figures(daemon)
     only = second.kpictl("export", "--metric", "odd").stdout.splitlines()
     assert {json.loads(line)["metric"] for line in only} == {"odd"}
+
+    folder = tmp_path / "third"
+    folder.mkdir()
+    third = with_limits(kpid(BODY, folder=folder, start=False), "series: 1")  # and one __other__
+    done = json.loads(third.kpictl("import", tmp_path / "cells.jsonl", "--json").stdout)
+    left = [json.loads(line)["count"] for line in third.kpictl("export").stdout.splitlines()]
+    assert done["dropped"] > 0
+    assert done["dropped"] * 65536 + sum(left) == sum(cell["count"] for cell in cells)
 
 
 def test_values_between_bounds_are_imported_and_read(kpid, tmp_path):

@@ -88,18 +88,44 @@ def test_pushes_in_json_count_differences(kpid):
         return {"name": "served", "value": value, "labels": {"host": "a"}, "at": iso(start + second)}
 
     assert push(daemon, of(total(100, 0), total(160, 10)))[0] == 200
-    assert push(daemon, of(total(160, 10)))[0] == 200  # again
+    again = of(total(160, 10), total(170, 12))
+    for _ in range(2):  # the second time the key is known
+        assert push(daemon, again, "-H", "Idempotency-Key: a") == (200, {"stored": 1, "dropped": 1})
     daemon.stop()
     daemon.start()
-    assert push(daemon, of(total(20, 20), total(50, 30)))[0] == 200
-    assert daemon.value("sum(served)") == 110
-    assert settled(daemon, 5)["dropped"] == {"duplicate": 1}
+    assert push(daemon, again, "-H", "Idempotency-Key: a") == (200, {"stored": 1, "dropped": 1})
+    assert push(daemon, of(total(20, 20), total(50, 30))) == (200, {"stored": 2})
+    assert daemon.value("sum(served)") == 120
+    assert settled(daemon, 10)["dropped"] == {"duplicate": 5}
     assert push(daemon, of({"name": "served", "value": 7}, {"name": "orders", "value": 7}))[0] == 200
     assert daemon.value("sum(orders)") == 7
     done = daemon.kpictl("push", "served=9")  # another way in
     assert done.returncode == 0
-    assert daemon.value("sum(served)") == 112
+    assert daemon.value("sum(served)") == 122
     assert push(daemon, of({"name": "served", "value": -1}))[0] == 400
+
+
+def test_what_counts_nothing_is_answered_as_dropped(kpid, tmp_path):
+    daemon = kpid(NATIVE)
+    at = iso(time.time() - 60)
+    to = ["--to", f"tcp:127.0.0.1:{daemon.port('tcp')}"]
+
+    def words(*arguments, **more):
+        return daemon.kpictl("push", *arguments, **more).stdout
+
+    dropped = "dropped 1 sample; 'kpictl ingest' counts why\n"
+    assert words("served=100", "--at", at) == "stored 1 sample\n"
+    assert words("served=100", "--at", at) == dropped
+    for _ in range(2):
+        assert words("served=100", "--at", at, "--id", "row-1") == dropped
+    assert words("served=100", "--at", at, *to) == dropped
+    for way in ([], to):
+        assert words("-", "--at", at, *way, text="served=100\norders=1\n") == "1 stored, 0 rejected, 1 dropped\n"
+    path = csv_of(tmp_path, [f"{at},100", f"{at},100", f"{iso(time.time() - 30)},110"], "time,value")
+    for stored, repeated in ((1, 0), (0, 1)):
+        done = import_rows(daemon, path, metric="served")
+        assert (done["rows"], done["stored"], done["repeated"], done["dropped"]) == (3, stored, repeated, 2)
+    assert daemon.value("sum(served)") == 10
 
 
 def test_rows_of_a_file_count_differences(kpid, tmp_path):

@@ -42,7 +42,8 @@ def test_a_file_counts_once_and_what_is_appended_counts_too(kpid, tmp_path):
     rows = [f"{at},1,pro", f"{at},1,pro", f'{at},2.5,"free, old"', f"{int(time.time()) - 60},4,"]
     path = csv_of(tmp_path, rows)
     first = import_rows(daemon, path, "--label", "plan")
-    assert first == {"rows": 4, "stored": 4, "repeated": 0, "bad": 0, "rejected": 0, "dry_run": False, "errors": []}
+    assert first == {"rows": 4, "stored": 4, "repeated": 0, "dropped": 0, "bad": 0, "rejected": 0, "dry_run": False,
+                     "errors": []}
     again = import_rows(daemon, path, "--label", "plan")
     assert (again["stored"], again["repeated"]) == (0, 4)
     path = csv_of(tmp_path, [f"{at},1,pro", *rows])  # equal rows are told apart by their number
@@ -126,7 +127,7 @@ def test_a_dry_run_sends_nothing_and_needs_no_kpid(kpid, tmp_path):
     daemon = kpid(BODY)
     path = csv_of(tmp_path, [f"{minutes_ago(5)},1,a"])
     assert import_rows(daemon, path, "--dry-run") == {
-        "rows": 1, "stored": 0, "repeated": 0, "bad": 0, "rejected": 0, "dry_run": True, "errors": []}
+        "rows": 1, "stored": 0, "repeated": 0, "dropped": 0, "bad": 0, "rejected": 0, "dry_run": True, "errors": []}
     assert daemon.stored() == 0
     done = daemon.kpictl("import", "--dry-run", path, check=False)  # not of cells
     assert (done.returncode, "'--dry-run' needs '--csv FILE'" in done.stderr) == (2, True)

@@ -1,5 +1,6 @@
 /* Any bytes as the body of a remote write of either version: the ledger balances, and what is
- * stored is such as may be stored. The first byte says which version. */
+ * stored is such as may be stored; with a cache it is the same, whatever the cache knows. The first
+ * byte says which version. */
 #include "fuzz_points.h"
 #include "ingest/remote_body.h"
 #include "ingest/remote_types.h"
@@ -15,7 +16,8 @@ static void check_points(const struct delta *delta)
     }
 }
 
-static void check(struct body *body)
+/* What became of it goes to `out`. */
+static void check(struct body *body, struct buf *out)
 {
     struct http_answer answer = {.dialect = HTTP_PLAIN};
     uint64_t dropped =
@@ -25,17 +27,18 @@ static void check(struct body *body)
     REMOTE_BODY_FORMAT.verdict(body, &answer);
     require(answer.status == (body_rejected(body) == 0 ? 204 : 400));
     require(answer.counts.samples + answer.counts.histograms == body->counts.stored + dropped);
+    buf_str(out, buf_view(&answer.words));
     http_answer_fini(&answer);
     struct delta *delta = batch_take(body->batch);
     body->batch = NULL;
     check_points(delta);
+    describe_delta(out, delta);
+    buf_append(out, &body->counts, sizeof body->counts);
     delta_free(delta);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void take(const uint8_t *data, size_t size, struct series_cache *cache, struct buf *out)
 {
-    if (size == 0)
-        return 0;
     const struct http_head head = {
         .encoding = HTTP_SNAPPY,
         .content_type = data[0] % 2 == 1
@@ -46,19 +49,41 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .rules = &RULES,
                                          .body_bytes_max = 64 * 1024,
                                          .now_us = NOW * 1000,
-                                         .last_arrival = &arrival};
+                                         .last_arrival = &arrival,
+                                         .cache = cache};
     struct http_answer answer = HTTP_ANSWER_EMPTY;
     struct error err = ERROR_EMPTY;
     struct body *body = REMOTE_BODY_FORMAT.open(&request, &answer);
 
     require(body != NULL);
+    buf_clear(out);
     if (REMOTE_BODY_FORMAT.take(body, (struct str){(const char *)data + 1, size - 1}, &err) &&
         REMOTE_BODY_FORMAT.end(body, &err))
-        check(body);
+        check(body, out);
     else
         require(err.kind == ERROR_INVALID || err.kind == ERROR_FULL);
+    buf_text(out, err.text);
     require(REMOTE_BODY_FORMAT.size_bytes(body) < 4 * 1024 * 1024);
     REMOTE_BODY_FORMAT.close(body);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct series_cache *cache;
+    struct buf without = BUF_EMPTY;
+    struct buf with = BUF_EMPTY;
+
+    if (size == 0)
+        return 0;
+    if (cache == NULL)
+        cache = series_cache_new(RULES.seed, CACHE_BYTES);
+    take(data, size, NULL, &without);
+    for (int i = 0; i < 2; i++) {
+        take(data, size, cache, &with);
+        require(str_equal(buf_view(&without), buf_view(&with)));
+    }
+    buf_fini(&without);
+    buf_fini(&with);
     remote_types_forget();
     return 0;
 }

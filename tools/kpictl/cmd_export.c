@@ -71,6 +71,7 @@ struct import {
     unsigned long long first_line; /* of the batch */
     unsigned long long line;       /* the newest one read */
     unsigned long long cells, repeated, too_old;
+    unsigned long long dropped; /* samples */
     struct note_lines notes;
 };
 
@@ -96,6 +97,7 @@ static enum exit_code send_batch(struct import *import)
     else
         import->cells += cells;
     import->too_old += (unsigned long long)field_count(answer.json, "too_old");
+    import->dropped += (unsigned long long)field_count(answer.json, "dropped");
     client_answer_fini(&answer);
     import->first_line = import->line + 1;
     return EXIT_DONE;
@@ -170,8 +172,9 @@ static enum exit_code run_import(const struct invocation *invocation)
         return code;
     import.cells -= import.too_old;
     if (invocation->json) {
-        (void)printf("{\"cells\":%llu,\"repeated\":%llu,\"too_old\":%llu,\"annotations\":%llu}\n",
-                     import.cells, import.repeated, import.too_old,
+        (void)printf("{\"cells\":%llu,\"repeated\":%llu,\"too_old\":%llu,\"dropped\":%llu,"
+                     "\"annotations\":%llu}\n",
+                     import.cells, import.repeated, import.too_old, import.dropped,
                      import.notes.stored + import.notes.repeated);
         return EXIT_DONE;
     }
@@ -182,6 +185,11 @@ static enum exit_code run_import(const struct invocation *invocation)
         (void)printf(", %llu annotations", import.notes.stored + import.notes.repeated);
     if (import.too_old > 0)
         (void)printf(", %llu left out: their days are kept no longer here", import.too_old);
+    if (import.dropped > 0)
+        (void)printf(
+            "; %llu samples of them dropped: nothing that old is kept here, or there is no "
+            "room for\ntheir series",
+            import.dropped);
     (void)printf("\n");
     return EXIT_DONE;
 }

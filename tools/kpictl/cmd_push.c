@@ -52,9 +52,15 @@ static void write_body(const struct invocation *invocation, const struct push_sa
     json_close(&json, '}');
 }
 
+static void print_one(bool is_dropped)
+{
+    (void)printf(is_dropped ? "dropped 1 sample; 'kpictl ingest' counts why\n"
+                            : "stored 1 sample\n");
+}
+
 static void print_stored(const struct json_t *answer)
 {
-    (void)printf("stored %lld sample\n", field_count(answer, "stored"));
+    print_one(field_count(answer, "dropped") > 0);
 }
 
 static enum exit_code push_one(const struct invocation *invocation,
@@ -130,14 +136,13 @@ static void tell_unanswered(const struct push_waiting *waiting, bool is_one, uin
 static void print_result(const struct push_sink *sink, bool is_one, unsigned long long unanswered)
 {
     const struct push_counts *counts = &sink->counts;
-    unsigned long long stored = counts->stored + counts->repeated;
 
     if (sink->invocation->json)
         print_json(sink, unanswered);
     else if (!is_one)
         print_counts(sink, unanswered);
     else if (counts->rejected == 0 && counts->bad == 0 && unanswered == 0)
-        (void)printf("stored %llu sample\n", stored);
+        print_one(counts->dropped > 0);
 }
 
 /* A signal ends kpictl as it would have without being remembered. */

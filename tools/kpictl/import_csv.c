@@ -54,7 +54,7 @@ struct import {
 
     struct table seen; /* rows without an id by their hash -> how often, in the arena */
     bool is_sending;
-    unsigned long long rows, bad, stored, repeated, rejected;
+    unsigned long long rows, bad, stored, repeated, dropped, rejected;
     size_t shown;
     struct buf errors;
     struct json json; /* of `errors` */
@@ -415,6 +415,7 @@ static enum exit_code send_rows(struct import *import, size_t first, const char 
     long long count = field_count(answer.json, "taken");
     import->stored += (unsigned long long)field_count(answer.json, "stored");
     import->repeated += (unsigned long long)field_count(answer.json, "repeated");
+    import->dropped += (unsigned long long)field_count(answer.json, "dropped");
     tell_rejected(import, first, json_object_get(answer.json, "rejected"));
     client_answer_fini(&answer);
     *taken = count < 0 ? 0 : (size_t)count;
@@ -544,6 +545,7 @@ static void print_result(struct import *import, bool is_dry, bool is_stopped)
         json_field_u64(&json, "rows", import->rows);
         json_field_u64(&json, "stored", import->stored);
         json_field_u64(&json, "repeated", import->repeated);
+        json_field_u64(&json, "dropped", import->dropped);
         json_field_u64(&json, "bad", import->bad);
         json_field_u64(&json, "rejected", import->rejected);
         json_field_bool(&json, "dry_run", is_dry);
@@ -559,6 +561,8 @@ static void print_result(struct import *import, bool is_dry, bool is_stopped)
         (void)printf(", %llu stored", import->stored);
     if (import->repeated > 0)
         (void)printf(", %llu were stored before", import->repeated);
+    if (import->dropped > 0)
+        (void)printf(", %llu dropped", import->dropped);
     if (import->bad > 0)
         (void)printf(", %llu wrong", import->bad);
     if (import->rejected > 0)

@@ -53,6 +53,7 @@ static enum exit_code send_rows(struct http_sink *http, const char *rows, size_t
     long long count = field_count(answer.json, "taken");
     http->sink.counts.stored += (unsigned long long)field_count(answer.json, "stored");
     http->sink.counts.repeated += (unsigned long long)field_count(answer.json, "repeated");
+    http->sink.counts.dropped += (unsigned long long)field_count(answer.json, "dropped");
     take_rejected(http, json_object_get(answer.json, "rejected"));
     client_answer_fini(&answer);
     *taken = count < 0 ? 0 : (size_t)count;

@@ -15,7 +15,8 @@ struct push_counts {
     unsigned long long taken; /* to be sent */
     unsigned long long stored;
     unsigned long long repeated; /* stored by an earlier try, whose answer was lost */
-    unsigned long long dropped;  /* by a rule of mapping, or as a duplicate */
+    unsigned long long
+        dropped; /* by a rule of mapping, or by the writer: 'kpictl ingest' says why */
     unsigned long long rejected;
     unsigned long long bad; /* lines that are no sample */
 };

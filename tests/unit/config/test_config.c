@@ -438,6 +438,30 @@ static void a_metric_has_a_limit_of_series_of_its_own(void **state)
         "kpid.yaml:5:35: error: metrics.d.max_series: 'many' is not a whole number\n");
 }
 
+static void a_gauge_may_have_a_floor(void **state)
+{
+    (void)state;
+    struct config *config = load_good("metrics:\n"
+                                      "  jobs:  { type: gauge, min: 0 }\n"
+                                      "  tanks: { type: gauge, min: 2.5 }\n"
+                                      "  stock: { type: gauge }\n",
+                                      "");
+
+    assert_true(metric_of(config, "jobs")->has_floor && metric_of(config, "jobs")->floor == 0);
+    assert_true(metric_of(config, "tanks")->has_floor);
+    assert_true(metric_of(config, "tanks")->floor == 2.5);
+    assert_false(metric_of(config, "stock")->has_floor);
+    assert_true(metric_level(metric_of(config, "jobs"), -3) == 0);
+    assert_true(metric_level(metric_of(config, "stock"), -3) == -3);
+    config_free(config);
+    expect_findings("metrics:\n"
+                    "  a: { type: counter, min: 0 }\n"
+                    "  b: { type: gauge, min: -1 }\n",
+                    "kpid.yaml:2:28: error: metrics.a.min: only a gauge can be changed by steps, "
+                    "and the type is counter\n"
+                    "kpid.yaml:3:26: error: metrics.b.min: '-1' is not a number from 0 on\n");
+}
+
 static void a_counter_may_be_cumulative(void **state)
 {
     (void)state;
@@ -538,6 +562,31 @@ static void series_that_come_no_more_join_other_unless_a_kpi_names_their_metric(
     config_free(config);
     expect_findings("storage: { churn_after: 1d }\n",
                     "kpid.yaml:1:25: error: storage.churn_after: churn_after is at least 7d\n");
+}
+
+static void what_kpid_counts_of_itself_is_posted_if_a_kpi_names_it_or_somebody_says_so(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_wanted;
+    } cases[] = {
+        {"{}", false},
+        {"kpis: { a: sum(samples_rejected), b: sum(kpid_orders) }", false},
+        {"kpis: { a: sum(kpid_samples_rejected_total) }", true},
+        {"kpis:\n  a:\n    value: sum(b) + 2 * sum(kpid_samples_dropped_total{listener=\"x\"})",
+         true},
+        {"kpis: { a: { value: max(kpid_closing_late_seconds), state: paused } }", true},
+        {"server: { own_metrics: true }", true},
+        {"server: { own_metrics: false }\nkpis: { a: sum(kpid_samples_rejected_total) }", false},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct config *config = load_good(cases[i].text, "");
+        if (config->own_metrics != cases[i].is_wanted)
+            fail_msg("%s", cases[i].text);
+        config_free(config);
+    }
 }
 
 static const struct listener_config *listener_of(const struct config *config, const char *name)
@@ -917,10 +966,13 @@ int main(void)
         cmocka_unit_test(tolerance_is_a_share_of_the_smaller_side),
         cmocka_unit_test(what_is_not_built_makes_drafts_with_a_reason),
         cmocka_unit_test(a_metric_has_a_limit_of_series_of_its_own),
+        cmocka_unit_test(a_gauge_may_have_a_floor),
         cmocka_unit_test(a_counter_may_be_cumulative),
         cmocka_unit_test(directions_that_contradict_are_warned_of),
         cmocka_unit_test(data_is_kept_as_long_as_storage_and_metric_say),
         cmocka_unit_test(series_that_come_no_more_join_other_unless_a_kpi_names_their_metric),
+        cmocka_unit_test(
+            what_kpid_counts_of_itself_is_posted_if_a_kpi_names_it_or_somebody_says_so),
         cmocka_unit_test(influx_is_spoken_over_http),
         cmocka_unit_test(an_otlp_listener_may_name_its_labels),
         cmocka_unit_test(lines_and_pickles_have_their_transports),

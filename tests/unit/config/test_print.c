@@ -44,6 +44,7 @@ static void what_is_printed_is_in_long_form_with_defaults(void **state)
                               "    connections_per_peer: 1000\n"
                               "    idle: 1h\n"
                               "  threads: 2\n"
+                              "  own_metrics: false\n"
                               "ingest:\n"
                               "  -\n"
                               "    protocol: statsd\n"

@@ -24,7 +24,8 @@ static inline bool otlp_open_as(struct otlp *otlp, const char *content_type,
                                          .held_max = 64 * 1024 * 1024,
                                          .resource_labels = otlp_resource_labels,
                                          .now_us = NOW * 1000,
-                                         .last_arrival = &otlp->arrival};
+                                         .last_arrival = &otlp->arrival,
+                                         .cache = rules == &RULES ? fixture_cache : NULL};
     bool is_json = strstr(content_type, "json") != NULL;
 
     *otlp = (struct otlp){.answer = {.dialect = is_json ? HTTP_OTLP_JSON : HTTP_OTLP_PROTOBUF}};

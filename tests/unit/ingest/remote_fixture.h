@@ -16,6 +16,9 @@
 static const struct batch_rules RULES = {
     .series_max = 1000, .max_future = MS_PER_HOUR, .max_past = MS_PER_DAY, .seed = 42};
 
+/* As a listener's thread has one, for bodies with these rules; NULL: none. */
+static struct series_cache *fixture_cache;
+
 struct remote {
     struct body *body; /* NULL: refused at once */
     struct http_answer answer;
@@ -32,7 +35,8 @@ static inline bool remote_open_as(struct remote *remote, const char *content_typ
                                          .rules = rules,
                                          .body_bytes_max = 1024 * 1024,
                                          .now_us = NOW * 1000,
-                                         .last_arrival = &remote->arrival};
+                                         .last_arrival = &remote->arrival,
+                                         .cache = rules == &RULES ? fixture_cache : NULL};
 
     *remote = (struct remote){.answer = {.dialect = HTTP_PLAIN}};
     remote->body = REMOTE_BODY_FORMAT.open(&request, &remote->answer);
@@ -106,3 +110,16 @@ static inline char *remote_points(struct remote *remote)
         describe_point(&out, remote->delta, &remote->delta->points[i]);
     return buf_take_text(&out);
 }
+
+/* Runs tests without a cache, with one that fills, and with that again; with one that is full. */
+#define RUN_WITH_AND_WITHOUT_CACHE(tests, failed)                                                  \
+    do {                                                                                           \
+        (failed) = cmocka_run_group_tests_name("without a cache", tests, NULL, NULL);              \
+        fixture_cache = series_cache_new(RULES.seed, 1 << 20);                                     \
+        (failed) += cmocka_run_group_tests_name("with a cache", tests, NULL, NULL);                \
+        (failed) += cmocka_run_group_tests_name("with a cache again", tests, NULL, NULL);          \
+        series_cache_free(fixture_cache);                                                          \
+        fixture_cache = series_cache_new(RULES.seed, 4096);                                        \
+        (failed) += cmocka_run_group_tests_name("with a small cache", tests, NULL, NULL);          \
+        series_cache_free(fixture_cache);                                                          \
+    } while (0)

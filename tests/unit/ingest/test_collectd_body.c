@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "ingest/collectd_body.h"
+#include "json_text.h"
 #include "remote_fixture.h" /* describe_point, RULES */
 #include "test.h"
 
@@ -67,24 +68,16 @@ static char *points_of(struct collectd *collectd)
     return buf_take_text(&out);
 }
 
-/* JSON with ' for " and "@" for a time: @-1000 is a second before NOW, in seconds. The caller frees
- * it. */
+/* Seconds. */
+static void write_time(struct buf *out, long long offset_ms)
+{
+    long long at = NOW + offset_ms;
+    buf_printf(out, "%lld.%03lld", at / 1000, at % 1000);
+}
+
 static char *json_of(const char *text)
 {
-    struct buf out = BUF_EMPTY;
-
-    while (*text != '\0') {
-        if (*text != '@') {
-            buf_char(&out, (char)(*text == '\'' ? '"' : *text));
-            text++;
-            continue;
-        }
-        char *end = NULL;
-        long long at = NOW + strtoll(text + 1, &end, 10);
-        buf_printf(&out, "%lld.%03lld", at / 1000, at % 1000);
-        text = end;
-    }
-    return buf_take_text(&out);
+    return json_text(text, write_time);
 }
 
 static char *text_of(struct buf *buf)
@@ -217,7 +210,7 @@ static void what_is_not_a_number_is_dropped(void **state)
     free(points);
     fini(&collectd);
     /* Though nothing is stored, nobody made a mistake. */
-    becomes("[" ONE("gauge", "null") "]", "", 200, "{\"stored\":0}\n");
+    becomes("[" ONE("gauge", "null") "]", "", 200, "{\"stored\":0,\"dropped\":1}\n");
     free(json);
 }
 

@@ -20,6 +20,11 @@ static void expect_body(const struct http_answer *answer, const char *body, size
         fail_msg("'%.*s' is not '%.*s'", STR_ARGS(buf_view(&answer->body)), (int)len, body);
 }
 
+static void expect_text(const struct http_answer *answer, const char *body)
+{
+    expect_body(answer, body, strlen(body));
+}
+
 static void a_mistake_is_said_as_the_protocol_says_it(void **state) /* I23, P8, O5 */
 {
     static const struct {
@@ -50,7 +55,7 @@ static void a_mistake_is_said_as_the_protocol_says_it(void **state) /* I23, P8, 
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
         struct http_answer answer = {.dialect = cases[i].dialect};
         http_answer_set(&answer, cases[i].status, "%s", "no \"x\"");
-        expect_body(&answer, cases[i].body, strlen(cases[i].body));
+        expect_text(&answer, cases[i].body);
         char *text = format(&answer);
         if (strstr(text, cases[i].header) == NULL)
             fail_msg("no '%s' in '%s'", cases[i].header, text);
@@ -137,6 +142,30 @@ static void a_busy_answer_says_when_to_come_again(void **state)
     http_answer_fini(&answer);
 }
 
+static void a_push_says_what_was_dropped_after_all(void **state)
+{
+    struct http_answer answer = {.dialect = HTTP_PUSH, .counts = {.samples = 3, .rejected = 1}};
+    (void)state;
+
+    http_answer_stored(&answer, STR("one is bad"));
+    http_answer_drop(&answer, 0);
+    expect_text(&answer, "{\"stored\":3,\"rejected\":1,\"error\":\"one is bad\"}\n");
+    http_answer_drop(&answer, 2);
+    expect_text(&answer, "{\"stored\":1,\"dropped\":2,\"rejected\":1,\"error\":\"one is bad\"}\n");
+    http_answer_drop(&answer, 7); /* weights */
+    expect_text(&answer, "{\"stored\":0,\"dropped\":3,\"rejected\":1,\"error\":\"one is bad\"}\n");
+    http_answer_mistake(&answer, 400, STR("bad"), STR_EMPTY);
+    http_answer_drop(&answer, 1);
+    expect_text(&answer, "{\"error\":\"bad\"}\n");
+    http_answer_fini(&answer);
+    answer =
+        (struct http_answer){.dialect = HTTP_PLAIN, .says_written = true, .counts = {.samples = 3}};
+    http_answer_stored(&answer, STR_EMPTY);
+    http_answer_drop(&answer, 1);
+    assert_int_equal(answer.counts.samples, 3);
+    http_answer_fini(&answer);
+}
+
 static void a_kept_answer_says_the_same_without_its_list(void **state)
 {
     char words[1000];
@@ -147,7 +176,7 @@ static void a_kept_answer_says_the_same_without_its_list(void **state)
         for (unsigned status = 200; status <= 400; status += 200) {
             struct http_answer answer = {.dialect = (enum http_dialect)dialect,
                                          .says_written = true,
-                                         .counts = {UINT64_MAX, 2, 3, 4}};
+                                         .counts = {UINT64_MAX, 2, 3, 4, 5}};
             struct http_answer again = HTTP_ANSWER_EMPTY;
             struct buf kept = BUF_EMPTY;
             if (status == 200)
@@ -211,6 +240,7 @@ int main(void)
         cmocka_unit_test(all_is_well_in_the_words_of_the_protocol),
         cmocka_unit_test(what_was_written_is_said_with_a_mistake_too),
         cmocka_unit_test(a_busy_answer_says_when_to_come_again),
+        cmocka_unit_test(a_push_says_what_was_dropped_after_all),
         cmocka_unit_test(a_kept_answer_says_the_same_without_its_list),
         cmocka_unit_test(the_first_form_of_kept_answers_is_read),
     };

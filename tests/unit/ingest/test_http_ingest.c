@@ -844,6 +844,36 @@ static void a_reload_keeps_connections_and_takes_new_rules(void **state)
     table_fini(&metrics.by_name);
 }
 
+/* What a thread remembers of series goes with the rules that it was found out by. */
+static void after_a_reload_series_that_were_known_follow_the_new_rules(void **state)
+{
+    static const char body[] =
+        "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":\"took\",\"gauge\":"
+        "{\"dataPoints\":[{\"asDouble\":5,\"attributes\":[{\"key\":\"a\",\"value\":"
+        "{\"stringValue\":\"b\"}}]}]}}]}]}]}";
+    struct metric_table metrics = {.by_name = TABLE_EMPTY};
+    struct metric_definition took = {.name = "took", .has_kind = true, .kind = METRIC_DISTRIBUTION};
+    struct error err = ERROR_EMPTY;
+    (void)state;
+    scene.listener.protocol = PROTOCOL_OTLP;
+    start();
+
+    char *text = post_of("/v1/metrics", "Content-Type: application/json\r\n", body);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(ask(text).status, 200);
+    assert_int_equal(collector_get(scene.collector, "took").count, 0); /* points, not cells */
+    assert_true(table_add(&metrics.by_name, STR("took"), &took));
+    scene.config.metrics = &metrics;
+    assert_true(ingest_reload(scene.ingest, &scene.config, &err));
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(ask(text).status, 200);
+    assert_int_equal(collector_get(scene.collector, "took").count, 2);
+    assert_true(COUNTER_GET(series_cache_bytes) > 0);
+    ingest_stop(scene.ingest, 0);
+    free(text);
+    table_fini(&metrics.by_name);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -888,6 +918,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_snappy_bomb_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reload_keeps_connections_and_takes_new_rules, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(after_a_reload_series_that_were_known_follow_the_new_rules,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,29 +4,21 @@
 
 #include "ingest/otlp_json.h"
 #include "ingest/otlp_labels.h"
+#include "json_text.h"
 #include "otlp_fixture.h"
 #include "test.h"
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-/* JSON with ' for " and "@" for a time: @-1000 is a second before NOW, in nanoseconds, as a number
- * above 2^53. The caller frees it. */
+/* Nanoseconds, as a number above 2^53. */
+static void write_time(struct buf *out, long long offset_ms)
+{
+    buf_printf(out, "%lld", (NOW + offset_ms) * 1000000);
+}
+
 static char *json_of(const char *text)
 {
-    struct buf out = BUF_EMPTY;
-
-    while (*text != '\0') {
-        if (*text != '@') {
-            buf_char(&out, (char)(*text == '\'' ? '"' : *text));
-            text++;
-            continue;
-        }
-        char *end = NULL;
-        long long offset = strtoll(text + 1, &end, 10);
-        buf_printf(&out, "%lld", (NOW + offset) * 1000000);
-        text = end;
-    }
-    return buf_take_text(&out);
+    return json_text(text, write_time);
 }
 
 static void check_answer(const struct otlp *otlp, unsigned rejected)
@@ -793,5 +785,8 @@ int main(void)
         cmocka_unit_test(names_are_as_sent),
         cmocka_unit_test(a_body_that_makes_kpid_hold_too_much_is_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = 0;
+
+    RUN_WITH_AND_WITHOUT_CACHE(tests, failed);
+    return failed;
 }

@@ -14,6 +14,7 @@
 enum { REQUESTS = 300, DAMAGED = 1500 };
 
 static uint64_t random_state = 7;
+static struct series_cache *cache;
 
 static uint64_t below(uint64_t limit)
 {
@@ -417,7 +418,7 @@ static void expect(struct expected *expected, const Otlp__Request *request)
 
 /* --- comparing -------------------------------------------------------------------------------- */
 
-static void compare(bool is_json, struct str bytes, const struct expected *expected)
+static void compare_once(bool is_json, struct str bytes, const struct expected *expected)
 {
     struct otlp otlp;
     struct buf points = BUF_EMPTY;
@@ -442,6 +443,16 @@ static void compare(bool is_json, struct str bytes, const struct expected *expec
     delta_free(delta);
     buf_fini(&points);
     otlp_fini(&otlp);
+}
+
+/* Without a cache, with one, and once more, when it knows what may be known. */
+static void compare(bool is_json, struct str bytes, const struct expected *expected)
+{
+    fixture_cache = NULL;
+    compare_once(is_json, bytes, expected);
+    fixture_cache = cache;
+    compare_once(is_json, bytes, expected);
+    compare_once(is_json, bytes, expected);
 }
 
 /* --- random requests -------------------------------------------------------------------------- */
@@ -781,5 +792,8 @@ int main(void)
         cmocka_unit_test(whole_requests_give_the_same_points_in_both_encodings),
         cmocka_unit_test(damaged_requests_are_read_alike_or_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    cache = series_cache_new(RULES.seed, 256 * 1024); /* it is full again and again */
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    series_cache_free(cache);
+    return failed;
 }

@@ -803,5 +803,8 @@ int main(void)
         cmocka_unit_test(few_bytes_that_stand_for_many_are_refused),
         cmocka_unit_test(there_are_so_many_symbols_and_no_more),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = 0;
+
+    RUN_WITH_AND_WITHOUT_CACHE(tests, failed);
+    return failed;
 }

@@ -111,6 +111,25 @@ static void the_last_word_counts_and_what_is_no_type_does_not(void **state)
 }
 
 /* Of the newest families nearly all are known, however many came before. */
+static void the_version_grows_when_an_answer_may_be_another_one(void **state)
+{
+    (void)state;
+    uint32_t version = remote_types_version();
+
+    remote_types_remember(SEED, STR("jobs"), REMOTE_COUNTER);
+    assert_true(remote_types_version() > version);
+    version = remote_types_version();
+    remote_types_remember(SEED, STR("jobs"), REMOTE_COUNTER); /* once a minute */
+    remote_types_remember(SEED, STR("jobs"), REMOTE_UNKNOWN);
+    remote_types_remember(SEED, STR("visits"), REMOTE_STATESET + 1);
+    assert_int_equal(remote_types_version(), version);
+    remote_types_remember(SEED, STR("jobs"), REMOTE_GAUGE);
+    assert_true(remote_types_version() > version);
+    version = remote_types_version();
+    forget();
+    assert_true(remote_types_version() > version);
+}
+
 static void however_many_there_are_the_room_is_the_same(void **state)
 {
     (void)state;
@@ -141,6 +160,7 @@ int main(void)
         cmocka_unit_test(what_was_said_of_a_family_goes_for_its_series),
         cmocka_unit_test(a_name_of_its_own_beats_that_of_a_family),
         cmocka_unit_test(the_last_word_counts_and_what_is_no_type_does_not),
+        cmocka_unit_test(the_version_grows_when_an_answer_may_be_another_one),
         cmocka_unit_test(however_many_there_are_the_room_is_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "series/delta.h"
+#include "series/random.h"
 #include "series/sample.h"
 #include "test.h"
 
@@ -163,6 +164,61 @@ static void an_older_stamp_does_not_move_the_last_change_back(void **state)
     assert_true(changes.total == 2);
 }
 
+static void expect_same_levels(const struct aggregate *found, const struct aggregate *expected)
+{
+    assert_int_equal(found->count, expected->count);
+    assert_true(aggregate_sum(found) == aggregate_sum(expected));
+    assert_true(found->min == expected->min);
+    assert_true(found->max == expected->max);
+    assert_true(found->first == expected->first);
+    assert_true(found->last == expected->last);
+    assert_int_equal(found->last_at, expected->last_at);
+}
+
+/* Against each change applied to the level, whatever the level was before: also below the floor. */
+static void a_floor_holds_after_each_change_whatever_level_they_start_from(void **state)
+{
+    uint64_t random = 7;
+    (void)state;
+
+    for (int round = 0; round < 500; round++) {
+        const struct metric_definition metric = {.has_floor = true,
+                                                 .floor = (double)random_below(&random, 20) - 10};
+        double changes[40];
+        size_t count = 1 + random_below(&random, TEST_COUNT(changes));
+        struct gauge_changes kept = {0};
+        for (size_t i = 0; i < count; i++) {
+            changes[i] = (double)random_below(&random, 30) - 15;
+            gauge_changes_begin(&kept, &metric);
+            assert_true(gauge_changes_add(&kept, changes[i], 1000 + (wall_ms)i, 50 + i));
+        }
+        for (double base = -60; base <= 200; base += 13) {
+            struct aggregate expected = AGGREGATE_EMPTY;
+            double level = base;
+            for (size_t i = 0; i < count; i++) {
+                level = metric_level(&metric, level + changes[i]);
+                aggregate_add(&expected, level, WEIGHT_ONE, 1000 + (wall_ms)i, 50 + i);
+            }
+            struct aggregate resolved = gauge_changes_resolve(&kept, base);
+            expect_same_levels(&resolved, &expected);
+        }
+        gauge_changes_fini(&kept);
+    }
+}
+
+static void changes_without_a_floor_own_nothing(void **state)
+{
+    static const struct metric_definition none = {.floor = 5};
+    struct gauge_changes changes = {0};
+    (void)state;
+
+    gauge_changes_begin(&changes, NULL);
+    gauge_changes_begin(&changes, &none);
+    assert_true(gauge_changes_add(&changes, -50, 1, 1));
+    assert_int_equal(gauge_changes_size_bytes(&changes), 0);
+    assert_true(gauge_changes_resolve(&changes, 0).last == -50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +232,8 @@ int main(void)
         cmocka_unit_test(no_changes_resolve_to_nothing),
         cmocka_unit_test(changes_past_the_largest_number_are_refused),
         cmocka_unit_test(an_older_stamp_does_not_move_the_last_change_back),
+        cmocka_unit_test(a_floor_holds_after_each_change_whatever_level_they_start_from),
+        cmocka_unit_test(changes_without_a_floor_own_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

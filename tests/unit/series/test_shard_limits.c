@@ -270,9 +270,65 @@ static void a_series_takes_at_most_134_bytes(void **state)
     shard_free(shard);
 }
 
+/* The further raw keys of a series share what a record takes, and their texts are not kept. */
+static void a_further_raw_key_takes_little(void **state)
+{
+    (void)state;
+    enum { KEYS = 1 << 13, BITS = 13, ALIAS_BYTES = 16, SLOT_BYTES_MAX = 16, PAGE = 4096 };
+    struct shard_limits limits = LIMITS;
+    limits.raw_keys = KEYS;
+    struct shard *shard = shard_new(&limits, NULL, 1);
+    add(shard, tagged("m", "a:1,b:2", 1));
+    size_t before = shard_size_bytes(shard);
+    for (int i = 0; i < KEYS; i++) {
+        char tags[128];
+        int len = snprintf(tags, sizeof tags, "b:2,a:1");
+        for (int bit = 0; bit < BITS; bit++)
+            len += snprintf(tags + len, sizeof tags - (size_t)len, ",%s",
+                            (i >> bit & 1) != 0 ? "a:1" : "b:2");
+        add(shard, tagged("m", tags, 1));
+    }
+    assert_int_equal(shard_series_count(shard), 1);
+    assert_true(shard_size_bytes(shard) <= before + KEYS * (ALIAS_BYTES + SLOT_BYTES_MAX) + PAGE);
+    struct delta *delta = shard_take_delta(shard);
+    assert_true(total_of_all(delta) == KEYS + 1);
+    delta_free(delta);
+    shard_free(shard);
+}
+
+/* A reload forgets raw keys; the next one is kept where the first one was. */
+static void a_reload_does_not_make_a_series_larger(void **state)
+{
+    (void)state;
+    enum { SERIES = 5000 };
+    struct shard_limits limits = LIMITS;
+    limits.series = SERIES;
+    limits.raw_keys = SERIES;
+    struct shard *shard = shard_new(&limits, NULL, 1);
+    size_t bytes = 0;
+    char name[32];
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < SERIES; i++) {
+            (void)snprintf(name, sizeof name, "name%d", i);
+            add(shard, sample_of(name, METRIC_COUNTER, 1));
+        }
+        if (round == 0)
+            bytes = shard_size_bytes(shard);
+        assert_int_equal(shard_size_bytes(shard), bytes);
+        shard_set_metrics(shard, NULL);
+    }
+    assert_int_equal(shard_series_count(shard), SERIES);
+    struct delta *delta = shard_take_delta(shard);
+    assert_true(total_of_all(delta) == 3.0 * SERIES);
+    delta_free(delta);
+    shard_free(shard);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_further_raw_key_takes_little),
+        cmocka_unit_test(a_reload_does_not_make_a_series_larger),
         cmocka_unit_test(alternating_minutes_do_not_grow),
         cmocka_unit_test(pending_bytes_follow_the_sketches),
         cmocka_unit_test(pending_bytes_follow_the_histograms),

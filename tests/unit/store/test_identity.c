@@ -225,6 +225,64 @@ static void a_key_repeats_its_answer_for_the_same_body_only(void **state)
     write_txn_abort(&txn);
 }
 
+static void say_counted(struct delta *delta)
+{
+    delta->answer = str_of(arena_printf(&delta->arena, "%llu of 2 dropped",
+                                        (unsigned long long)delta->not_stored_now));
+}
+
+static void keep_reply(struct delta *delta, const struct error *err)
+{
+    struct reply *reply = delta->on_done_arg;
+
+    assert_null(err);
+    reply->outcome = delta->outcome;
+    (void)snprintf(reply->answer, sizeof reply->answer, "%.*s", STR_ARGS(delta->answer));
+}
+
+/* Two points under a key, of which the second one is the first one again. */
+static void post_points(struct fixture *fixture, uint64_t name, struct reply *reply)
+{
+    struct delta *delta = delta_new();
+    struct delta_point point = {.series = add_series(delta, METRIC_GAUGE, "level", ""),
+                                .form = POINT_LEVEL,
+                                .at = NOW + (wall_ms)name,
+                                .start = WALL_NONE,
+                                .arrival = 1,
+                                .value = 5};
+
+    delta_add_point(delta, &point);
+    point.arrival = 2;
+    delta_add_point(delta, &point);
+    delta->identity =
+        (struct delta_identity){.kind = IDENTITY_KEY, .name = {name, 7}, .body = {name, 0}};
+    delta->answer = STR("2 stored");
+    delta->on_counted = say_counted;
+    delta->on_done = keep_reply;
+    delta->on_done_arg = reply;
+    post(fixture, delta);
+}
+
+static void a_kept_answer_says_what_was_dropped(void **state)
+{
+    struct fixture *fixture = *state;
+    struct reply replies[4];
+
+    post_points(fixture, 1, &replies[0]);
+    post_points(fixture, 2, &replies[1]);
+    post_points(fixture, 1, &replies[2]); /* in the same commit */
+    commit(fixture);
+    fixture_reopen(fixture);
+    post_points(fixture, 1, &replies[3]);
+    commit(fixture);
+    assert_int_equal(replies[0].outcome, DELTA_STORED);
+    assert_int_equal(replies[1].outcome, DELTA_STORED);
+    assert_int_equal(replies[2].outcome, DELTA_REPEATED);
+    assert_int_equal(replies[3].outcome, DELTA_REPEATED);
+    for (size_t i = 0; i < TEST_COUNT(replies); i++)
+        assert_string_equal(replies[i].answer, "1 of 2 dropped");
+}
+
 /* What is not stored is dropped, and the reason says whether something is missing now. */
 static void the_ledger_says_why_a_batch_was_not_stored(void **state)
 {
@@ -407,6 +465,7 @@ int main(void)
         STORE_TEST(any_order_of_sequences_agrees_with_the_whole_list),
         STORE_TEST(what_was_not_committed_is_not_remembered),
         STORE_TEST(a_key_repeats_its_answer_for_the_same_body_only),
+        STORE_TEST(a_kept_answer_says_what_was_dropped),
         STORE_TEST(the_ledger_says_why_a_batch_was_not_stored),
         STORE_TEST(a_key_and_a_producer_of_one_name_do_not_meet),
         STORE_TEST(an_answer_that_is_too_long_is_not_kept),

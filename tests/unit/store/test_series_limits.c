@@ -130,6 +130,70 @@ static void beyond_the_limit_of_others_too_samples_are_dropped(void **state)
     assert_int_equal(ledger.dropped[DROP_series_limit], 2);
 }
 
+/* So many cells, of one sample each, that they are stored in parts. */
+enum { PART_METRICS = 400, PART_MINUTES = 200 };
+
+static void name_of(int number, char out[16])
+{
+    (void)snprintf(out, 16, "m%03d", number);
+}
+
+static struct delta *large_delta(void)
+{
+    struct delta *delta = delta_new();
+    char metric[16];
+
+    delta->keys_once = true; /* as a shard's */
+    for (int i = 0; i < PART_METRICS; i++) {
+        name_of(i, metric);
+        uint32_t series = add_series(delta, METRIC_COUNTER, metric, "");
+        for (int minute = 0; minute < PART_MINUTES; minute++)
+            aggregate_add(
+                &delta_add_cell(delta, series, MINUTE - PART_MINUTES + minute)->cell.aggregate, 1,
+                WEIGHT_ONE, AT(MINUTE - PART_MINUTES + minute, 0), 1);
+    }
+    count(delta, (uint64_t)PART_METRICS * PART_MINUTES);
+    return delta;
+}
+
+/* There is room for 2 * `limit` metrics, half of them as an `__other__`. */
+static void assert_parts_count(struct fixture *fixture, uint64_t limit)
+{
+    const uint64_t samples = (uint64_t)PART_METRICS * PART_MINUTES;
+    const uint64_t stored = 2 * limit * PART_MINUTES;
+    uint64_t commits = commit_number(fixture);
+    struct delta *delta = large_delta();
+    char metric[16];
+    double held = 0;
+
+    set_limits(fixture, limit, 0);
+    post(fixture, delta);
+    for (int i = 0; i < 5; i++)
+        (void)event_base_loop(thread_base(writer_thread(fixture->writer)), EVLOOP_NONBLOCK);
+    assert_true(commit_number(fixture) >= commits + 2);
+    for (int i = 0; i < PART_METRICS; i++) {
+        name_of(i, metric);
+        struct aggregate all = read_range(fixture, METRIC_COUNTER, metric,
+                                          AT(MINUTE - PART_MINUTES, 0), AT(MINUTE, 0));
+        held += aggregate_count(&all);
+    }
+    struct ledger ledger = ledger_of(fixture);
+    assert_int_equal(ledger.received, samples);
+    assert_int_equal(ledger.stored, stored);
+    assert_int_equal(ledger.dropped[DROP_series_limit], samples - stored);
+    assert_same(held, (double)stored);
+}
+
+static void what_is_dropped_of_a_later_part_is_not_counted_as_stored(void **state)
+{
+    assert_parts_count(*state, PART_METRICS / 2 - 30); /* all of it is in the second part */
+}
+
+static void what_is_dropped_of_several_parts_is_not_counted_as_stored(void **state)
+{
+    assert_parts_count(*state, PART_METRICS / 8);
+}
+
 /* --- shards and batches --- */
 
 enum { SHARDS = 2, METRICS = 4 };
@@ -271,6 +335,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(points_beyond_the_limit_are_samples_of_other_unless_they_count_up),
         STORE_TEST(beyond_the_limit_of_others_too_samples_are_dropped),
+        STORE_TEST(what_is_dropped_of_a_later_part_is_not_counted_as_stored),
+        STORE_TEST(what_is_dropped_of_several_parts_is_not_counted_as_stored),
         STORE_TEST(totals_stay_exact_whatever_is_refused),
         cmocka_unit_test(a_shard_sends_what_has_no_room_to_other_itself),
     };
