@@ -150,19 +150,24 @@ def test_kpictl_imports_csv_when_it_can(daemon, disk, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("time,value\n" + "".join(f"{int(time.time()) - 60},{i}\n" for i in range(2500)))
     command = [BUILD / "kpictl", "--socket", daemon.control, "import", "--metric", "orders", "--csv", path, "--json"]
-    disk.fail()
-    requests = daemon.get("/metrics")[1]
-
-    def answered(text):
-        return next(int(line.split()[1]) for line in text.splitlines()
-                    if line.startswith("kpid_http_requests_total "))
-
     looks = 0
 
-    def was_refused_twice():
+    def answered():
+        """Requests that were answered, but for this function's own; None while the store is opened anew."""
         nonlocal looks
         looks += 1
-        return answered(daemon.get("/metrics")[1]) >= answered(requests) + looks + 2
+        status, text = daemon.get("/metrics")
+        if status != 200:
+            return None
+        return next(int(line.split()[1]) for line in text.splitlines()
+                    if line.startswith("kpid_http_requests_total ")) - looks
+
+    before = answered()
+    disk.fail()
+
+    def was_refused_twice():
+        now = answered()
+        return now is not None and now >= before + 2
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as importing:
         wait_until(was_refused_twice, "rows to be refused twice")
