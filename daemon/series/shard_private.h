@@ -21,7 +21,7 @@ enum {
 #define NOT_TOUCHED UINT32_MAX
 
 /* A raw key is a sample's name, tags, style and kind as they were sent. It is known by a hash of 80
- * bits, seeded: nobody can choose two that have the same, and by chance not even 10^7 of them do
+ * bits, seeded: by chance not even 10^7 of them have two that are the same
  * (one time in 10^10). To keep their texts and compare them would cost another cache line a sample,
  * and would keep nothing from anybody: who may send a name may send the other one. */
 struct raw_hash {

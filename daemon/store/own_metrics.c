@@ -102,7 +102,8 @@ struct own_metrics {
     uint64_t levels[GAUGE_COUNT];
     uint64_t closing_late; /* UINT64_MAX: not posted yet */
     bool has_looked;
-    wall_ms all_at; /* when all was posted last */
+    wall_ms all_at;         /* when all was posted last */
+    uint64_t posted_before; /* cells and points of the last post */
 
     /* of the look that is under way */
     struct delta *delta;
@@ -320,7 +321,8 @@ static void post_lines(struct own_metrics *own)
             post_increment(own, KERNEL_DROPS, line->name,
                            since(line->kernel_drops, &line->kernel_drops_posted));
             post_increment(own, DENIED, line->name, since(line->denied, &line->denied_posted));
-        }
+        } else
+            line->kernel_drops_posted = line->denied_posted = 0; /* the next one begins anew */
         own->is_all = is_all;
         line->is_new = false;
     }
@@ -340,13 +342,23 @@ static uint64_t closing_late(const struct read_txn *txn, wall_ms now)
     return now > due ? (uint64_t)(now - due) / MS_PER_SECOND : 0;
 }
 
+/* What the last post may have been refused itself is no reason for another one: each cell and point
+ * of it once. */
+static uint64_t by_others(const struct own_metrics *own, const struct own_count *count, uint64_t by)
+{
+    if (count->count != &counters.series_refused && count->count != &counters.samples_over_limit)
+        return by;
+    return by > own->posted_before ? by - own->posted_before : 0;
+}
+
 static void post_rest(struct own_metrics *own, struct read_txn *txn)
 {
     struct store_usage usage;
     uint64_t late = closing_late(txn, own->now);
 
     for (size_t i = 0; i < COUNTER_COUNT; i++)
-        post_increment(own, COUNTS[i].name, NULL, since(value_of(&COUNTS[i]), &own->counts[i]));
+        post_increment(own, COUNTS[i].name, NULL,
+                       by_others(own, &COUNTS[i], since(value_of(&COUNTS[i]), &own->counts[i])));
     for (size_t i = 0; i < GAUGE_COUNT; i++) {
         uint64_t level = value_of(&LEVELS[i]);
         post_level(own, LEVELS[i].name, level, level != own->levels[i]);
@@ -368,17 +380,21 @@ struct delta *own_metrics_look(struct own_metrics *own, const struct own_listene
 
     if (txn == NULL)
         return NULL;
+    look_at_listeners(own, listeners, count);
+    if (!query_ledgers(txn, on_ledger, own)) { /* a part of them says nothing of the others */
+        read_txn_end(txn);
+        return NULL;
+    }
     own->delta = delta_new();
     own->now = now;
     own->is_all = !own->has_looked || now - own->all_at >= OWN_METRICS_ALL_MS || now < own->all_at;
     if (own->is_all)
         own->all_at = now;
-    look_at_listeners(own, listeners, count);
-    query_ledgers(txn, on_ledger, own);
     post_lines(own);
     post_rest(own, txn);
     read_txn_end(txn);
     own->has_looked = true;
+    own->posted_before = own->delta->cell_count + own->delta->point_count;
     if (!delta_is_empty(own->delta))
         return own->delta;
     delta_free(own->delta);

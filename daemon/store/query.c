@@ -167,21 +167,23 @@ bool query_is_mixed(struct read_txn *txn, struct str metric, wall_ms from, wall_
     return mixed_in(&mixed, from, to);
 }
 
-/* Visits all entries of a database until the visitor returns false. */
+/* Visits all entries of a database until the visitor returns false. False: not all could be read.
+ */
 typedef bool (*entry_fn)(struct str value, void *arg);
 
-static void visit_all(struct read_txn *txn, enum database database, entry_fn on_entry, void *arg)
+static bool visit_all(struct read_txn *txn, enum database database, entry_fn on_entry, void *arg)
 {
     MDB_cursor *cursor = NULL;
     MDB_val key;
     MDB_val value;
 
     if (mdb_cursor_open(txn->txn, txn->store->databases[database], &cursor) != 0)
-        return;
+        return false;
     int rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
     while (rc == 0 && on_entry(store_bytes(&value), arg))
         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     mdb_cursor_close(cursor);
+    return rc == 0 || rc == MDB_NOTFOUND;
 }
 
 struct metric_visit {
@@ -219,10 +221,10 @@ static bool visit_ledger(struct str value, void *arg)
     return visit->on_ledger(listener, &ledger, visit->arg);
 }
 
-void query_ledgers(struct read_txn *txn, ledger_fn on_ledger, void *arg)
+bool query_ledgers(struct read_txn *txn, ledger_fn on_ledger, void *arg)
 {
     struct ledger_visit visit = {on_ledger, arg};
-    visit_all(txn, DATABASE_LEDGER, visit_ledger, &visit);
+    return visit_all(txn, DATABASE_LEDGER, visit_ledger, &visit);
 }
 
 wall_ms query_newest(struct read_txn *txn)

@@ -129,9 +129,10 @@ bool query_is_mixed(struct read_txn *txn, struct str metric, wall_ms from, wall_
 typedef bool (*metric_fn)(struct str metric, const struct metric_facts *facts, void *arg);
 void query_metrics(struct read_txn *txn, metric_fn on_metric, void *arg);
 
-/* The committed ledger of each listener (series/ledger.h), in the order of their names. */
+/* The committed ledger of each listener (series/ledger.h), in the order of their names. False: not
+ * all of them could be read. */
 typedef bool (*ledger_fn)(struct str listener, const struct ledger *ledger, void *arg);
-void query_ledgers(struct read_txn *txn, ledger_fn on_ledger, void *arg);
+bool query_ledgers(struct read_txn *txn, ledger_fn on_ledger, void *arg);
 
 /* Time of the newest sample of all metrics ("data as of"); WALL_NONE in an empty store. */
 wall_ms query_newest(struct read_txn *txn);

@@ -87,7 +87,7 @@ struct listener_line *listener_lines(struct web *web, struct read_txn *txn, stru
         line->kernel_drops = facts[i].kernel_drops;
         line->connections_denied = facts[i].connections_denied;
     }
-    query_ledgers(txn, on_ledger, &lines);
+    (void)query_ledgers(txn, on_ledger, &lines);
     add_clients(web, &lines);
     *count = lines.count;
     return lines.items;

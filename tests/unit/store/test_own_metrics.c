@@ -323,6 +323,47 @@ static void there_are_no_more_listeners_than_there_may_be(void **state)
     own_metrics_free(own);
 }
 
+static void a_listener_that_is_closed_and_opened_again_loses_no_drops(void **state)
+{
+    struct fixture *fixture = *state;
+    struct own_metrics *own = own_metrics_new(fixture->store);
+    struct own_listener listener = {UDP, 0, 0};
+
+    (void)look_at(fixture, own, &listener, 1, AT(MINUTE, 1));
+    listener.kernel_drops = 5;
+    (void)look_at(fixture, own, &listener, 1, AT(MINUTE, 11));
+    (void)look_at(fixture, own, NULL, 0, AT(MINUTE, 21)); /* a reload took it away */
+    listener.kernel_drops = 7; /* and another one brought it back: 7 of the new socket */
+    (void)look_at(fixture, own, &listener, 1, AT(MINUTE, 31));
+    assert_same(sum_of(fixture, "kpid_kernel_drops_total"), 12);
+    own_metrics_free(own);
+}
+
+static void where_no_series_has_room_a_post_is_not_the_reason_of_the_next(void **state)
+{
+    struct fixture *fixture = *state;
+    struct own_metrics *own = own_metrics_new(fixture->store);
+    const struct series_limits limits = {.series = 3, .per_metric = 1000};
+    int posts = 0;
+
+    for (int i = 0; i < 3; i++) {
+        char label[8];
+        (void)snprintf(label, sizeof label, "a=%d", i);
+        post(fixture, one_sample(METRIC_COUNTER, "orders", label, 1, AT(MINUTE, 0)));
+    }
+    commit(fixture);
+    writer_set_limits(fixture->writer, &limits);
+    for (int second = 1; second < 200; second += 10) {
+        bool posted = look(fixture, own, second);
+        posts += second > 60 && posted;
+    }
+    printf("posts of an idle store after the first minute: %d; refused %g over %g\n", posts,
+           sum_of(fixture, "kpid_series_refused_total"),
+           sum_of(fixture, "kpid_samples_over_limit_total"));
+    assert_int_equal(posts, 0);
+    own_metrics_free(own);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +377,8 @@ int main(void)
         STORE_TEST(nothing_is_posted_when_nothing_happens_but_once_an_hour),
         STORE_TEST(after_the_clock_was_set_back_all_of_it_counts_when_it_has_caught_up),
         STORE_TEST(it_says_how_late_quarters_are_closed),
+        STORE_TEST(a_listener_that_is_closed_and_opened_again_loses_no_drops),
+        STORE_TEST(where_no_series_has_room_a_post_is_not_the_reason_of_the_next),
         STORE_TEST(there_are_no_more_listeners_than_there_may_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -481,6 +481,81 @@ static void cleaning_the_log_loses_nobody(void **state)
     tracker_set_free(world.set);
 }
 
+/* Aborts before and after saving, commits that were in doubt and hold, removals, a restart. */
+static void aborts_doubts_and_removals_at_random_lose_no_value(void **state)
+{
+    enum { SERIES = 1200, ROUNDS = 260 };
+    static double values[SERIES + 1];
+    static double tried[SERIES + 1];
+    static bool gone[SERIES + 1];
+    struct world world = {.set = tracker_set_new()};
+    struct error err = ERROR_EMPTY;
+    unsigned seed = 5;
+    size_t left = SERIES;
+
+    memset(values, 0, sizeof values);
+    memset(gone, 0, sizeof gone);
+    for (int64_t round = 0; round < ROUNDS; round++) {
+        seed = seed * 1103515245 + 12345;
+        unsigned what = (seed >> 16) % 6;
+        if (round == 0)
+            what = 3;
+        begin(&world, *state);
+        memcpy(tried, values, sizeof values);
+        for (uint32_t id = 1; id <= SERIES; id++) {
+            seed = seed * 1103515245 + 12345;
+            if (gone[id] || (round > 0 && (seed >> 16) % (id % 64 + 1) != 0))
+                continue;
+            double value = (double)(10 * round + 10);
+            assert_same(take_point(&world, id, AT(MINUTE, round), value).value,
+                        round == 0 ? 0 : value - values[id]);
+            tried[id] = value;
+        }
+        if (what <= 1) {
+            if (what == 0)
+                assert_true(tracker_set_save(world.set, &world.txn, &err));
+            write_txn_abort(&world.txn);
+            tracker_set_forget(world.set);
+        } else {
+            commit_trackers(&world);
+            if (what == 2)
+                tracker_set_forget(world.set);
+            memcpy(values, tried, sizeof values);
+        }
+        seed = seed * 1103515245 + 12345;
+        if (what != 2 && what > 1 && (seed >> 16) % 4 == 0) { /* series go */
+            uint32_t ids[20];
+            size_t count = 0;
+            for (uint32_t id = 1; id <= SERIES && count < 20; id++) {
+                seed = seed * 1103515245 + 12345;
+                if (!gone[id] && (seed >> 16) % 100 == 0) {
+                    ids[count++] = id;
+                    gone[id] = true;
+                    left--;
+                }
+            }
+            tracker_set_remove(world.set, ids, count);
+        }
+    }
+    begin(&world, *state);
+    for (uint32_t id = 1; id <= SERIES; id++)
+        if (!gone[id])
+            assert_same(take_point(&world, id, AT(MINUTE, ROUNDS), 99999).value,
+                        99999 - values[id]);
+    assert_int_equal(tracker_set_count(world.set), left);
+    write_txn_abort(&world.txn);
+    tracker_set_free(world.set);
+    world.set =
+        tracker_set_new(); /* a restart reads what the log has: at least all that are left */
+    begin(&world, *state);
+    for (uint32_t id = 1; id <= SERIES; id++)
+        if (!gone[id])
+            assert_same(take_point(&world, id, AT(MINUTE, ROUNDS), 99999).value,
+                        99999 - values[id]);
+    write_txn_abort(&world.txn);
+    tracker_set_free(world.set);
+}
+
 /* --- what is no total --- */
 
 static struct tracker_answer take_increment(struct world *world, int64_t from, int64_t to,
@@ -728,6 +803,7 @@ int main(void)
         TRACKER_TEST(rows_of_strangers_are_left_alone),
         TRACKER_TEST(the_log_is_cleaned_as_it_goes),
         TRACKER_TEST(cleaning_the_log_loses_nobody),
+        TRACKER_TEST(aborts_doubts_and_removals_at_random_lose_no_value),
         TRACKER_TEST(increments_count_once),
         TRACKER_TEST(levels_are_taken_in_order),
         TRACKER_TEST(totals_without_a_time_count_in_the_order_they_come),
