@@ -8,10 +8,12 @@
 #include "base/memory.h"
 #include "store/removed.h"
 #include "store/series_cursor.h"
+#include "store/series_order.h"
 #include "store/series_table.h"
 
 enum {
     BATCH = 32,
+    BATCH_MIN = 8,
     AHEAD = 8,
     KIND_BITS = 7,
     KIND_SHIFT = 3,
@@ -20,6 +22,7 @@ enum {
 
 struct catalog {
     struct series_table table;
+    struct series_order order; /* the same series by their ids: keep, drop */
     struct census *census;
     struct room *room; /* NULL: nobody is told */
 
@@ -72,6 +75,7 @@ void catalog_free(struct catalog *catalog)
     if (catalog == NULL)
         return;
     series_table_fini(&catalog->table);
+    series_order_fini(&catalog->order);
     series_table_fini(&catalog->refused[0]);
     series_table_fini(&catalog->refused[1]);
     census_free(catalog->census);
@@ -84,6 +88,7 @@ void catalog_free(struct catalog *catalog)
 size_t catalog_size_bytes(const struct catalog *catalog)
 {
     return sizeof *catalog + series_table_size_bytes(&catalog->table) +
+           series_order_size_bytes(&catalog->order) +
            series_table_size_bytes(&catalog->refused[0]) +
            series_table_size_bytes(&catalog->refused[1]) + census_size_bytes(catalog->census) +
            catalog->created_capacity * sizeof *catalog->created;
@@ -117,11 +122,31 @@ void catalog_reopen_group(struct catalog *catalog)
     catalog->ended = false;
 }
 
+/* What is remembered is in the table and in the order, or in none of them. */
+static void keep(struct catalog *catalog, struct series_hash hash, uint32_t id, uint32_t note)
+{
+    const uint32_t before = series_table_put(&catalog->table, hash, id, note);
+
+    if (before != 0 && before != id)
+        series_order_remove(&catalog->order, before);
+    series_order_put(&catalog->order, id, hash, note);
+}
+
+static void drop(struct catalog *catalog, struct series_hash hash)
+{
+    const struct series_slot *slot = series_table_find(&catalog->table, hash);
+
+    if (slot == NULL)
+        return;
+    series_order_remove(&catalog->order, slot->id);
+    series_table_remove(&catalog->table, hash);
+}
+
 /* Whatever the transaction did, and even if it holds after all, the store is asked again. */
 void catalog_forget(struct catalog *catalog)
 {
     for (size_t i = 0; i < catalog->created_count; i++)
-        series_table_remove(&catalog->table, catalog->created[i]);
+        drop(catalog, catalog->created[i]);
     if (catalog->created_count > 0) {
         catalog->tail_from = catalog->first_created;
         catalog->tail_known = false;
@@ -147,38 +172,81 @@ static uint32_t note_of(const struct catalog *catalog, struct str key)
     return ((uint32_t)check & ~(uint32_t)KIND_BITS) | (uint32_t)series_key_kind(key);
 }
 
-static void take_slot(const struct catalog *catalog, const struct series_slot *slot, struct str key,
-                      struct catalog_series *out)
+static void take(const struct catalog *catalog, uint32_t id, uint32_t note, struct str key,
+                 struct catalog_series *out)
 {
-    *out =
-        (struct catalog_series){.id = slot->id, .kind = (enum metric_kind)(slot->note & KIND_BITS)};
-    if (key.len > 0 && note_of(catalog, key) != slot->note)
+    *out = (struct catalog_series){.id = id, .kind = (enum metric_kind)(note & KIND_BITS)};
+    if (key.len > 0 && note_of(catalog, key) != note)
         out->refusal = CATALOG_COLLISION;
 }
 
-/* Those of the batch that are in memory; the places of the others go to `unknown`. Returns how many
- * these are. */
-static size_t resolve_known(const struct catalog *catalog, const struct catalog_batch *batch,
-                            struct catalog_series *out, uint32_t *unknown)
+static void take_slot(const struct catalog *catalog, const struct series_slot *slot, struct str key,
+                      struct catalog_series *out)
+{
+    take(catalog, slot->id, slot->note, key, out);
+}
+
+/* Takes series as long as each has the id after the one before, from `from` on, which is not the
+ * first. Returns where that ends. */
+static size_t resolve_run(const struct catalog *catalog, const struct catalog_batch *batch,
+                          size_t from, struct catalog_series *out)
+{
+    uint32_t id = out[from - 1].id;
+    size_t at = from;
+
+    for (; at < batch->count; at++) {
+        const struct delta_series *series = &batch->series[at];
+        const uint32_t note = series_order_note(&catalog->order, ++id, series->hash);
+        if (note == 0)
+            break;
+        take(catalog, id, note, series->key, &out[at]);
+    }
+    return at;
+}
+
+/* Takes at most BATCH of them out of the table, whatever their order. What is not there has no id,
+ * and its place goes to `unknown`; returns how many these are. */
+static size_t resolve_some(const struct catalog *catalog, const struct catalog_batch *batch,
+                           size_t from, size_t to, struct catalog_series *out, uint32_t *unknown)
 {
     struct series_place places[BATCH];
     size_t unknown_count = 0;
 
-    for (size_t from = 0; from < batch->count; from += BATCH) {
-        size_t count = batch->count - from < BATCH ? batch->count - from : BATCH;
-        for (size_t i = 0; i < count; i++) {
-            places[i] = series_table_place(&catalog->table, batch->series[from + i].hash);
-            series_table_prefetch(&catalog->table, places[i]);
-        }
-        for (size_t i = 0; i < count; i++) {
-            const struct delta_series *series = &batch->series[from + i];
-            const struct series_slot *slot =
-                series_table_at(&catalog->table, places[i], series->hash);
-            if (slot == NULL)
-                unknown[unknown_count++] = (uint32_t)(from + i);
-            else
-                take_slot(catalog, slot, series->key, &out[from + i]);
-        }
+    for (size_t i = from; i < to; i++) {
+        places[i - from] = series_table_place(&catalog->table, batch->series[i].hash);
+        series_table_prefetch(&catalog->table, places[i - from]);
+    }
+    for (size_t i = from; i < to; i++) {
+        const struct delta_series *series = &batch->series[i];
+        const struct series_slot *slot =
+            series_table_at(&catalog->table, places[i - from], series->hash);
+        out[i].id = 0;
+        if (slot == NULL)
+            unknown[unknown_count++] = (uint32_t)i;
+        else
+            take_slot(catalog, slot, series->key, &out[i]);
+    }
+    return unknown_count;
+}
+
+/* Those of the batch that are in memory; the places of the others go to `unknown`. Returns how many
+ * these are. Whether the order of ids is kept is seen from what the table has said, so that nothing
+ * is tried in vain where it is not. */
+static size_t resolve_known(const struct catalog *catalog, const struct catalog_batch *batch,
+                            struct catalog_series *out, uint32_t *unknown)
+{
+    size_t unknown_count = 0;
+    size_t step = BATCH_MIN;
+
+    for (size_t from = 0; from < batch->count;) {
+        size_t to = batch->count - from < step ? batch->count : from + step;
+        unknown_count += resolve_some(catalog, batch, from, to, out, unknown + unknown_count);
+        step = BATCH;
+        from = to;
+        if (to < 2 || out[to - 1].id == 0 || out[to - 1].id != out[to - 2].id + 1)
+            continue;
+        from = resolve_run(catalog, batch, to, out);
+        step = from - to >= BATCH_MIN ? BATCH_MIN : BATCH;
     }
     return unknown_count;
 }
@@ -198,7 +266,7 @@ bool catalog_key(const struct read_txn *txn, uint32_t id, struct str *key)
 
 static void remember(struct catalog *catalog, uint32_t id, struct str key)
 {
-    series_table_put(&catalog->table, series_key_hash(key), id, note_of(catalog, key));
+    keep(catalog, series_key_hash(key), id, note_of(catalog, key));
 }
 
 /* Reads the series that are not in the index, or that a transaction in doubt may have made. */
@@ -329,7 +397,7 @@ static bool create(struct catalog *catalog, struct write_txn *txn, wall_ms now,
     if (catalog->created_count == 0)
         catalog->first_created = id;
     catalog->created[catalog->created_count++] = series->hash;
-    series_table_put(&catalog->table, series->hash, id, note_of(catalog, series->key));
+    keep(catalog, series->hash, id, note_of(catalog, series->key));
     *out = (struct catalog_series){.id = id, .kind = series_key_kind(series->key)};
     return true;
 }
@@ -630,7 +698,7 @@ static bool remove_one(struct catalog *catalog, struct write_txn *txn, uint32_t 
     const struct series_slot *slot = series_table_find(&catalog->table, hash);
 
     if (slot != NULL && slot->id == id)
-        series_table_remove(&catalog->table, hash);
+        drop(catalog, hash);
     census_remove(catalog->census, id, key);
     catalog->removed_some = true;
     /* The key is read from the row, so the row goes last. */

@@ -405,6 +405,20 @@ bool chunk_writer_add_sample(struct chunk_writer *writer, uint32_t id, int64_t m
     return end_cell(writer, &place, to + sample->len);
 }
 
+size_t chunk_writer_len(const struct chunk_writer *writer)
+{
+    return writer->count == 0 ? 0 : writer->len;
+}
+
+/* The first `len` bytes, and after them their checksum. */
+static struct str sign(struct chunk_writer *writer, size_t len, uint64_t seed)
+{
+    uint32_t sum = htole32(chunk_checksum(writer->bytes, len, seed));
+
+    memcpy(writer->bytes + len, &sum, sizeof sum);
+    return (struct str){(const char *)writer->bytes, len + CHECKSUM_BYTES};
+}
+
 struct str chunk_writer_take(struct chunk_writer *writer, uint64_t seed, uint32_t *first_id,
                              int64_t *first_minute)
 {
@@ -427,10 +441,16 @@ struct str chunk_writer_take(struct chunk_writer *writer, uint64_t seed, uint32_
         uint16_t at = htole16(writer->restarts[i]);
         memcpy(to, &at, sizeof at);
     }
-    size_t len = (size_t)(to - writer->bytes);
-    uint32_t sum = htole32(chunk_checksum(writer->bytes, len, seed));
-    memcpy(to, &sum, sizeof sum);
     writer->count = 0;
     writer->len = HEADER_BYTES;
-    return (struct str){(const char *)writer->bytes, len + CHECKSUM_BYTES};
+    return sign(writer, (size_t)(to - writer->bytes), seed);
+}
+
+struct str chunk_writer_adopt(struct chunk_writer *writer, struct str chunk, uint64_t seed)
+{
+    size_t len = chunk.len - CHECKSUM_BYTES;
+
+    assert(writer->count == 0 && chunk.len > CHECKSUM_BYTES && chunk.len <= CHUNK_BYTES_MAX);
+    memcpy(writer->bytes, chunk.text, len);
+    return sign(writer, len, seed);
 }

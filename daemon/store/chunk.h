@@ -110,11 +110,18 @@ bool chunk_writer_add_sample(struct chunk_writer *writer, uint32_t id, int64_t m
 /* Merges it into a cell of its minute. */
 void chunk_sample_merge(const struct chunk_sample *sample, int64_t minute, struct cell *into);
 
+/* How many bytes its cells take so far; 0: there is none. */
+size_t chunk_writer_len(const struct chunk_writer *writer);
+
 /* The chunk's bytes, borrowed until the next call, and its first cell's place; the writer is empty
  * again. Empty bytes when nothing was added. `seed` is the run's number: a chunk cannot pass for
  * one of another run. */
 struct str chunk_writer_take(struct chunk_writer *writer, uint64_t seed, uint32_t *first_id,
                              int64_t *first_minute);
+
+/* A chunk of another run, of at most CHUNK_BYTES_MAX, as one of the run `seed`: borrowed until the
+ * next call. The writer is empty. */
+struct str chunk_writer_adopt(struct chunk_writer *writer, struct str chunk, uint64_t seed);
 
 /* Reads a chunk cell by cell. Bytes on disk are not trusted: every length is checked, and what is
  * read is a sound cell: finite numbers, first and last between min and max and in the order of
@@ -144,6 +151,16 @@ bool chunk_reader_take(struct chunk_reader *reader, struct run_cell *out,
 
 /* The place of the last cell that was read or passed. */
 chunk_place chunk_reader_place(const struct chunk_reader *reader);
+
+/* The place of its last cell, if that is before `end`; the reader stays where it is. False when it
+ * is not, or when it cannot be told: who reads the cells finds out. Of cells that are not the last
+ * few nothing is looked at. */
+bool chunk_reader_last(const struct chunk_reader *reader, chunk_place end, uint32_t *id,
+                       int64_t *minute);
+
+/* Least and greatest minute of the last cell that was read and of all after it; the reader stays
+ * where it is. False as above. */
+bool chunk_reader_minutes(const struct chunk_reader *reader, int64_t *min, int64_t *max);
 
 /* Moves forward so that the next cell is the first one at or after the place: quicker than reading
  * cells one by one. False at the end: there is none, with `*corrupt` set when it is not one. */

@@ -227,6 +227,11 @@ chunk_place chunk_reader_place(const struct chunk_reader *reader)
     return place_number(&place);
 }
 
+static inline int64_t minute_of(const struct chunk_reader *reader)
+{
+    return reader->quarter * MINUTES_PER_QUARTER + reader->minute;
+}
+
 static size_t restart_at(const struct chunk_reader *reader, uint32_t restart)
 {
     uint16_t at = 0;
@@ -448,7 +453,7 @@ bool chunk_reader_take(struct chunk_reader *reader, struct run_cell *out,
     if (*corrupt)
         return false;
     out->id = reader->id;
-    out->minute = reader->quarter * MINUTES_PER_QUARTER + reader->minute;
+    out->minute = minute_of(reader);
     return true;
 }
 
@@ -595,4 +600,51 @@ bool chunk_reader_seek(struct chunk_reader *reader, uint32_t id, int64_t minute,
             return false;
     }
     return false;
+}
+
+/* --- moving chunks: places without the values ---------------------------------------------------
+ */
+
+/* Past the next cell, which there is. */
+static inline bool pass_next(struct chunk_reader *reader)
+{
+    struct record record;
+
+    return open_next(&record, reader) && pass_cell(&record, reader);
+}
+
+bool chunk_reader_last(const struct chunk_reader *reader, chunk_place end, uint32_t *id,
+                       int64_t *minute)
+{
+    struct chunk_reader rest = *reader;
+    uint32_t restart = (reader->count - 1) / CELLS_PER_RESTART;
+
+    if (rest.index / CELLS_PER_RESTART < restart) {
+        if (!is_restart_before(&rest, restart, end))
+            return false;
+        rest.at = restart_at(&rest, restart);
+        rest.index = restart * CELLS_PER_RESTART;
+    }
+    while (rest.index < rest.count) {
+        if (!pass_next(&rest))
+            return false;
+    }
+    *id = rest.id;
+    *minute = minute_of(&rest);
+    return rest.at == rest.end && chunk_reader_place(&rest) < end;
+}
+
+bool chunk_reader_minutes(const struct chunk_reader *reader, int64_t *min, int64_t *max)
+{
+    struct chunk_reader rest = *reader;
+
+    *min = *max = minute_of(&rest);
+    while (rest.index < rest.count) {
+        if (!pass_next(&rest))
+            return false;
+        int64_t minute = minute_of(&rest);
+        *min = minute < *min ? minute : *min;
+        *max = minute > *max ? minute : *max;
+    }
+    return rest.at == rest.end;
 }

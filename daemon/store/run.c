@@ -43,18 +43,21 @@ void run_writer_fini(struct run_writer *writer)
     writer->chunk = NULL;
 }
 
-bool run_writer_flush(struct run_writer *writer, struct write_txn *txn, struct error *err)
+/* How much a chunk uses of its page. One that is larger is no reason for small ones. */
+static size_t filled_by(size_t len)
 {
-    uint32_t id = 0;
-    int64_t minute = 0;
-    struct str bytes = chunk_writer_take(writer->chunk, writer->run.number, &id, &minute);
+    return len < CHUNK_BYTES_MAX ? len : CHUNK_BYTES_MAX;
+}
 
-    if (bytes.len == 0)
-        return true;
+static bool put_chunk(struct run_writer *writer, struct write_txn *txn, uint32_t id, int64_t minute,
+                      struct str bytes, struct error *err)
+{
     struct schema_key key = key_of(writer->run.number, id, minute);
     MDB_val name = store_key(&key);
     MDB_val value = store_value(bytes);
     writer->run.bytes += bytes.len;
+    writer->filled += filled_by(bytes.len);
+    writer->chunks++;
 
     /* At the end, which is where it belongs unless another run with a greater number is there. */
     int rc = mdb_put(txn->reader.txn, txn->reader.store->databases[writer->database], &name, &value,
@@ -65,15 +68,27 @@ bool run_writer_flush(struct run_writer *writer, struct write_txn *txn, struct e
     return true;
 }
 
+bool run_writer_flush(struct run_writer *writer, struct write_txn *txn, struct error *err)
+{
+    uint32_t id = 0;
+    int64_t minute = 0;
+    struct str bytes = chunk_writer_take(writer->chunk, writer->run.number, &id, &minute);
+
+    return bytes.len == 0 || put_chunk(writer, txn, id, minute, bytes, err);
+}
+
+static void note_minutes(struct run *run, int64_t min, int64_t max)
+{
+    run->min_minute = min < run->min_minute ? min : run->min_minute;
+    run->max_minute = max > run->max_minute ? max : run->max_minute;
+}
+
 static void note_added(struct run_writer *writer, uint32_t id, int64_t minute)
 {
-    struct run *run = &writer->run;
-
     writer->last_id = id;
     writer->last_minute = minute;
-    run->cells++;
-    run->min_minute = minute < run->min_minute ? minute : run->min_minute;
-    run->max_minute = minute > run->max_minute ? minute : run->max_minute;
+    writer->run.cells++;
+    note_minutes(&writer->run, minute, minute);
 }
 
 bool run_writer_add(struct run_writer *writer, struct write_txn *txn, uint32_t id, int64_t minute,
@@ -106,8 +121,11 @@ bool run_writer_add_sample(struct run_writer *writer, struct write_txn *txn, uin
 bool run_cursor_init(struct run_cursor *cursor, const struct read_txn *txn, const struct run *run,
                      struct error *err)
 {
-    *cursor =
-        (struct run_cursor){.txn = txn, .database = database_of(run->tier), .number = run->number};
+    *cursor = (struct run_cursor){.txn = txn,
+                                  .database = database_of(run->tier),
+                                  .number = run->number,
+                                  .min_minute = run->min_minute,
+                                  .max_minute = run->max_minute};
     int rc = mdb_cursor_open(txn->txn, txn->store->databases[cursor->database], &cursor->cursor);
     if (rc != 0) {
         cursor->cursor = NULL;
@@ -267,21 +285,25 @@ bool run_cursor_seek(struct run_cursor *cursor, uint32_t id, int64_t minute, str
     return cursor->has_cell || seek_further(cursor, id, minute, err);
 }
 
-bool run_cursor_next(struct run_cursor *cursor, struct error *err)
+/* From the last cell of a chunk, or past all of it, to the first one of the next chunk. */
+static bool next_chunk(struct run_cursor *cursor, chunk_place last, struct error *err)
 {
     struct entry next;
 
+    if (!move(cursor, MDB_NEXT, NULL, &next, err) || !begin_chunk(cursor, &next, err))
+        return false;
+    return !cursor->has_cell || cursor->place > last || is_corrupt(cursor, err);
+}
+
+bool run_cursor_next(struct run_cursor *cursor, struct error *err)
+{
     if (!cursor->has_cell)
         return true;
     chunk_place before = cursor->place;
     drop_cell(cursor);
     if (!take_cell(cursor, err))
         return false;
-    if (cursor->has_cell)
-        return true;
-    if (!move(cursor, MDB_NEXT, NULL, &next, err) || !begin_chunk(cursor, &next, err))
-        return false;
-    return !cursor->has_cell || cursor->place > before || is_corrupt(cursor, err);
+    return cursor->has_cell || next_chunk(cursor, before, err);
 }
 
 bool run_cursor_first(struct run_cursor *cursor, struct error *err)
@@ -414,20 +436,28 @@ bool run_merge_seek(struct run_merge *merge, uint32_t id, int64_t minute, struct
     return true;
 }
 
-/* The first head's cursor goes on. */
-static bool advance(struct run_merge *merge, struct error *err)
+/* The first head's cursor has gone on. */
+static void settle(struct run_merge *merge)
 {
     merge_head head = merge->heads[0];
-    struct run_cursor *cursor = cursor_of(merge, head);
+    const struct run_cursor *cursor = cursor_of(merge, head);
 
-    if (!run_cursor_next(cursor, err) || !skip_outside(merge, cursor, err))
-        return false;
     if (cursor->has_cell)
         head = head_of(cursor->place, (uint32_t)head & CURSOR_MASK);
     else
         head = merge->heads[--merge->head_count];
     if (merge->head_count > 0)
         sift_down(merge, 0, head);
+}
+
+/* The first head's cursor goes on. */
+static bool advance(struct run_merge *merge, struct error *err)
+{
+    struct run_cursor *cursor = cursor_of(merge, merge->heads[0]);
+
+    if (!run_cursor_next(cursor, err) || !skip_outside(merge, cursor, err))
+        return false;
+    settle(merge);
     return true;
 }
 
@@ -459,15 +489,6 @@ bool run_merge_is_over(const struct run_merge *merge)
     return merge->has_begun && merge->head_count == 0;
 }
 
-/* Whether one run alone has the first head's place. */
-static bool is_alone(const struct run_merge *merge)
-{
-    const merge_head *heads = merge->heads;
-
-    return (merge->head_count < 2 || !is_one_place(heads[0], heads[1])) &&
-           (merge->head_count < 3 || !is_one_place(heads[0], heads[2]));
-}
-
 static bool merge_to(struct run_merge *merge, struct run_writer *writer, struct write_txn *txn,
                      struct error *err)
 {
@@ -491,18 +512,109 @@ static bool merge_to(struct run_merge *merge, struct run_writer *writer, struct 
     return ok;
 }
 
-bool run_merge_to(struct run_merge *merge, struct run_writer *writer, struct write_txn *txn,
-                  struct error *err)
+/* Whether a chunk of so many bytes is moved as it is, which cuts the one before it short. Both only
+ * while the chunks of the run are three quarters full. */
+static bool may_adopt(const struct run_writer *writer, size_t len)
 {
-    const struct run_cursor *cursor = cursor_of(merge, merge->heads[0]);
+    const uint64_t enough = (uint64_t)CHUNK_BYTES_MAX / 4 * 3;
+    size_t begun = chunk_writer_len(writer->chunk);
+    uint64_t chunks = writer->chunks + (begun > 0) + 1;
+
+    return len >= CHUNK_BYTES_MAX / 2 && len <= CHUNK_BYTES_MAX &&
+           writer->filled + filled_by(begun) + len >= chunks * enough;
+}
+
+/* What a run has to know of a chunk. */
+struct extent {
+    uint32_t last_id;
+    int64_t last_minute;
+    int64_t min_minute, max_minute;
+};
+
+/* Whether the chunk on whose first cell the cursor stands is one to move: all of it is wanted and
+ * before `end`. */
+static bool is_movable(const struct run_merge *merge, const struct run_cursor *cursor,
+                       chunk_place end, const struct run_writer *writer, struct extent *out)
+{
+    const struct chunk_reader *chunk = &cursor->chunk;
+    const struct run *run = &writer->run;
+
+    if (chunk->first_quarter * MINUTES_PER_QUARTER < merge->from ||
+        !may_adopt(writer, chunk->bytes.len) ||
+        !chunk_reader_last(chunk, end, &out->last_id, &out->last_minute))
+        return false;
+    out->min_minute = cursor->min_minute;
+    out->max_minute = cursor->max_minute;
+    /* The record says what minutes there are at most: only if these are not known yet they are
+     * looked for. */
+    return (out->min_minute >= run->min_minute && out->max_minute <= run->max_minute) ||
+           chunk_reader_minutes(chunk, &out->min_minute, &out->max_minute);
+}
+
+static bool move_chunk(struct run_cursor *cursor, const struct extent *extent,
+                       struct run_writer *writer, struct write_txn *txn, struct error *err)
+{
+    struct run *run = &writer->run;
+
+    if (!run_writer_flush(writer, txn, err))
+        return false;
+    const struct str bytes =
+        chunk_writer_adopt(writer->chunk, cursor->chunk.bytes, writer->run.number);
+    if (!put_chunk(writer, txn, cursor->cell.id, cursor->cell.minute, bytes, err))
+        return false;
+    run->cells += cursor->chunk.count;
+    note_minutes(run, extent->min_minute, extent->max_minute);
+    writer->last_id = extent->last_id;
+    writer->last_minute = extent->last_minute;
+    drop_cell(cursor);
+    return next_chunk(cursor, chunk_place_of(extent->last_id, extent->last_minute), err);
+}
+
+static bool add_current(const struct run_cursor *cursor, struct run_writer *writer,
+                        struct write_txn *txn, struct error *err)
+{
     const struct run_cell *cell = &cursor->cell;
 
-    if (!is_alone(merge))
+    if (cursor->sample.len > 0)
+        return run_writer_add_sample(writer, txn, cell->id, cell->minute, &cursor->sample, err);
+    return run_writer_add(writer, txn, cell->id, cell->minute, &cell->cell, err);
+}
+
+/* Cells of the first head's cursor, up to the second head and at most of one chunk. */
+static bool move_cells(struct run_merge *merge, merge_head second, struct run_writer *writer,
+                       struct write_txn *txn, size_t most, struct error *err)
+{
+    struct run_cursor *cursor = cursor_of(merge, merge->heads[0]);
+
+    do {
+        if (!add_current(cursor, writer, txn, err) || !run_cursor_next(cursor, err) ||
+            !skip_outside(merge, cursor, err))
+            return false;
+    } while (cursor->has_cell && --most > 0 && cursor->chunk.index > 1 &&
+             head_of(cursor->place, CURSOR_MASK) < second);
+    settle(merge);
+    return true;
+}
+
+bool run_merge_to(struct run_merge *merge, struct run_writer *writer, struct write_txn *txn,
+                  size_t most, struct error *err)
+{
+    const merge_head *heads = merge->heads;
+    merge_head second = merge->head_count < 2 ? ~(merge_head)0 : heads[1];
+
+    if (merge->head_count > 2 && heads[2] < second)
+        second = heads[2];
+    if ((heads[0] | CURSOR_MASK) >= second)
         return merge_to(merge, writer, txn, err);
-    bool ok = cursor->sample.len > 0
-                  ? run_writer_add_sample(writer, txn, cell->id, cell->minute, &cursor->sample, err)
-                  : run_writer_add(writer, txn, cell->id, cell->minute, &cell->cell, err);
-    return ok && advance(merge, err);
+    struct run_cursor *cursor = cursor_of(merge, heads[0]);
+    chunk_place end = merge->head_count < 2 ? ~(chunk_place)0 : cursor_of(merge, second)->place;
+    struct extent extent;
+    if (cursor->chunk.index > 1 || !is_movable(merge, cursor, end, writer, &extent))
+        return move_cells(merge, second, writer, txn, most, err);
+    if (!move_chunk(cursor, &extent, writer, txn, err))
+        return false;
+    settle(merge);
+    return true;
 }
 
 bool run_merge_next(struct run_merge *merge, struct run_cell *out, bool *found, struct error *err)

@@ -14,7 +14,8 @@ struct run_writer {
     enum database database; /* DATABASE_JOURNAL or DATABASE_RUN */
     struct run run;         /* number set by run_writer_init; the rest grows with what is added */
     struct chunk_writer *chunk;
-    uint32_t last_id; /* the newest place, while `run.cells` is not 0 */
+    uint64_t chunks, filled; /* that were written, and what they use of CHUNK_BYTES_MAX each */
+    uint32_t last_id;        /* the newest place, while `run.cells` is not 0 */
     int64_t last_minute;
 };
 
@@ -39,6 +40,7 @@ struct run_cursor {
     MDB_cursor *cursor;
     enum database database;
     uint64_t number;
+    int64_t min_minute, max_minute; /* as its record says */
     struct chunk_reader chunk;
     bool has_chunk;
     bool has_cell;
@@ -82,9 +84,12 @@ bool run_merge_seek_after(struct run_merge *merge, uint32_t id, int64_t minute, 
 /* Whether there is no place any more where it stands. */
 bool run_merge_is_over(const struct run_merge *merge);
 
-/* Appends the merged cell of the next place, which there is, to another run. */
+/* Appends the merged cells of the next places, of which there is one, to another run: up to `most`
+ * of them and of one chunk of a run alone, or all of a chunk that goes from run to run as it is. Of
+ * that one only where it ends is looked at, and its checksum: a cell that is not sound in spite of
+ * it is found by who reads the new run. */
 bool run_merge_to(struct run_merge *merge, struct run_writer *writer, struct write_txn *txn,
-                  struct error *err);
+                  size_t most, struct error *err);
 
 /* The merged cell of the next place into `out` (the caller finishes its cell). `*found` false: the
  * end. */

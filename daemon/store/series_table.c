@@ -96,8 +96,8 @@ static void grow(struct series_table *table, uint32_t number)
     free(old.slots);
 }
 
-void series_table_put(struct series_table *table, struct series_hash hash, uint32_t id,
-                      uint32_t note)
+uint32_t series_table_put(struct series_table *table, struct series_hash hash, uint32_t id,
+                          uint32_t note)
 {
     struct series_place place = series_table_place(table, hash);
     struct series_table_part *part = &table->parts[place.part];
@@ -107,8 +107,10 @@ void series_table_put(struct series_table *table, struct series_hash hash, uint3
         place = series_table_place(table, hash);
     }
     struct series_slot *slot = slot_at(part, place.slot, hash);
-    part->used += slot->id == 0;
+    const uint32_t before = slot->id;
+    part->used += before == 0;
     *slot = (struct series_slot){hash, id, note};
+    return before;
 }
 
 void series_table_remove(struct series_table *table, struct series_hash hash)

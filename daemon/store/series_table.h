@@ -49,9 +49,9 @@ const struct series_slot *series_table_at(const struct series_table *table,
 const struct series_slot *series_table_find(const struct series_table *table,
                                             struct series_hash hash);
 
-/* `id` is not 0. What was there under this hash is replaced. */
-void series_table_put(struct series_table *table, struct series_hash hash, uint32_t id,
-                      uint32_t note);
+/* `id` is not 0. What was there under this hash is replaced: returns its id, 0 without. */
+uint32_t series_table_put(struct series_table *table, struct series_hash hash, uint32_t id,
+                          uint32_t note);
 void series_table_remove(struct series_table *table, struct series_hash hash);
 
 size_t series_table_size_bytes(const struct series_table *table);

@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "store/upkeep_private.h"
 
+enum { AT_ONCE = 64 }; /* places that are copied before the step is asked whether it is over */
+
 struct tier_job {
     struct arena arena; /* the runs: of one tier, the oldest ones */
     struct upkeep_copy copy;
@@ -32,15 +34,20 @@ static bool open_copy(struct upkeep_step *step, struct upkeep_copy *copy, struct
     return true;
 }
 
-static bool copy_place(struct upkeep_step *step, struct upkeep_copy *copy, struct run_merge *merge,
-                       struct error *err)
+/* Some places. */
+static bool copy_places(struct upkeep_step *step, struct upkeep_copy *copy, struct run_merge *merge,
+                        struct error *err)
 {
+    const size_t left = step->upkeep->step_points - step->points;
+    const struct run *run = &copy->writer.run;
+
     if (!copy->is_open && !open_copy(step, copy, err))
         return false;
-    uint64_t before = copy->writer.run.bytes;
-    if (!run_merge_to(merge, &copy->writer, step->txn, err))
+    const struct run before = *run;
+    if (!run_merge_to(merge, &copy->writer, step->txn, left < AT_ONCE ? left : AT_ONCE, err))
         return false;
-    (void)upkeep_spend(step, 1, (size_t)(copy->writer.run.bytes - before));
+    (void)upkeep_spend(step, (size_t)(run->cells - before.cells),
+                       (size_t)(run->bytes - before.bytes));
     return true;
 }
 
@@ -57,7 +64,7 @@ bool upkeep_copy_go_on(struct upkeep_step *step, struct upkeep_copy *copy, bool 
     bool ok = copy->is_open ? run_merge_seek_after(merge, writer->last_id, writer->last_minute, err)
                             : run_merge_seek(merge, 0, copy->from, err);
     while (ok && !step->is_over && !run_merge_is_over(merge))
-        ok = copy_place(step, copy, merge, err);
+        ok = copy_places(step, copy, merge, err);
     *done = ok && run_merge_is_over(merge);
     run_merge_free(merge);
     return ok && (!copy->is_open || run_writer_flush(&copy->writer, step->txn, err));

@@ -268,8 +268,30 @@ static void measure_commits(const char *directory, struct run_cell *cells)
 /* --- merging and reading -----------------------------------------------------------------------
  */
 
-/* `runs` runs of one second each, of the same series or of others in turn. */
-static struct run *make_runs(struct bench_store *store, size_t count, bool same,
+enum spread { SPREAD_SAME, SPREAD_INTERLEAVED, SPREAD_REQUESTS, SPREAD_RANGES, SPREAD_COUNT };
+
+static const char *const SPREADS[] = {"the same series in each", "other series in each",
+                                      "other requests of 2,000 in each", "another range in each"};
+
+enum { REQUEST = 2000 };
+
+/* The `index`-th series of a run. */
+static uint32_t series_of(enum spread spread, uint32_t run, uint32_t index)
+{
+    switch (spread) {
+    case SPREAD_INTERLEAVED:
+        return 1 + run + index * MERGED_RUNS;
+    case SPREAD_REQUESTS:
+        return 1 + (run + index / REQUEST * MERGED_RUNS) * REQUEST + index % REQUEST;
+    case SPREAD_RANGES:
+        return 1 + run * CELLS + index;
+    default:
+        return 1 + index;
+    }
+}
+
+/* `count` runs of one second each. */
+static struct run *make_runs(struct bench_store *store, size_t count, enum spread spread,
                              struct run_cell *cells)
 {
     struct error err = ERROR_EMPTY;
@@ -278,8 +300,9 @@ static struct run *make_runs(struct bench_store *store, size_t count, bool same,
 
     for (size_t i = 0; i < count; i++) {
         struct write_txn txn;
-        fill(&MIX, 1 + (same ? 0 : (uint32_t)(i % MERGED_RUNS)), same ? 1 : MERGED_RUNS,
-             BEGIN * MS_PER_MINUTE + (wall_ms)i * MS_PER_SECOND, &random, cells);
+        for (uint32_t j = 0; j < CELLS; j++)
+            fill_cell(&MIX, series_of(spread, (uint32_t)(i % MERGED_RUNS), j),
+                      BEGIN * MS_PER_MINUTE + (wall_ms)i * MS_PER_SECOND, &random, &cells[j]);
         must(write_txn_begin(store->store, NULL, &txn, &err), &err);
         runs[i] = write_run(&txn, 0, 1 + i, cells);
         must(write_txn_commit(&txn, &err), &err);
@@ -287,7 +310,7 @@ static struct run *make_runs(struct bench_store *store, size_t count, bool same,
     return runs;
 }
 
-static void measure_merge(const char *directory, bool same, struct run_cell *cells)
+static void measure_merge(const char *directory, enum spread spread, struct run_cell *cells)
 {
     struct error err = ERROR_EMPTY;
     struct bench_store store;
@@ -298,7 +321,7 @@ static void measure_merge(const char *directory, bool same, struct run_cell *cel
     const double all = (double)CELLS * MERGED_RUNS;
 
     store_make(&store, directory);
-    struct run *runs = make_runs(&store, MERGED_RUNS, same, cells);
+    struct run *runs = make_runs(&store, MERGED_RUNS, spread, cells);
     struct run_cell *copy = memory_zero(CELLS, sizeof *copy);
     for (int i = 0; i < ROUNDS; i++) {
         struct read_txn *txn = read_txn_begin(store.store, &err);
@@ -323,8 +346,7 @@ static void measure_merge(const char *directory, bool same, struct run_cell *cel
             memcpy(copy, cells, CELLS * sizeof *cells);
         copying = least(copying, cpu_now() - start);
     }
-    (void)printf("%-36s %9.0f %9.1f %9.1f %9.1f\n",
-                 same ? "the same series in each" : "other series in each", (double)merged,
+    (void)printf("%-36s %9.0f %9.1f %9.1f %9.1f\n", SPREADS[spread], (double)merged,
                  reading * 1e9 / all, writing * 1e9 / all, copying * 1e9 / all);
     free(copy);
     free(runs);
@@ -341,7 +363,7 @@ static void measure_reads(const char *directory, struct run_cell *cells)
     uint32_t *ids = memory_zero(READ_SERIES, sizeof *ids);
 
     store_make(&store, directory);
-    struct run *runs = make_runs(&store, 32, true, cells);
+    struct run *runs = make_runs(&store, 32, SPREAD_SAME, cells);
     struct read_txn *txn = read_txn_begin(store.store, &err);
     must(txn != NULL, &err);
     for (uint32_t i = 0; i < READ_SERIES; i++)
@@ -379,8 +401,8 @@ int main(int argc, char **argv)
     (void)printf("\nmerging %d runs of %d cells: ns of CPU for each cell read\n%-36s %9s %9s %9s "
                  "%9s\n",
                  MERGED_RUNS, CELLS, "", "places", "merge", "and write", "memcpy");
-    measure_merge(directory, true, cells);
-    measure_merge(directory, false, cells);
+    for (enum spread spread = SPREAD_SAME; spread < SPREAD_COUNT; spread++)
+        measure_merge(directory, spread, cells);
     measure_reads(directory, cells);
     free(cells);
     return 0;

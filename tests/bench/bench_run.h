@@ -173,7 +173,7 @@ static inline uint64_t merge_into(const struct read_txn *txn, const struct run *
 
     must(merge != NULL && run_merge_seek(merge, 0, INT64_MIN, &err), &err);
     while (!run_merge_is_over(merge))
-        must(run_merge_to(merge, writer, write, &err), &err);
+        must(run_merge_to(merge, writer, write, 64, &err), &err);
     must(run_writer_flush(writer, write, &err), &err);
     run_merge_free(merge);
     return writer->run.cells;

@@ -350,7 +350,7 @@ static void many_series_are_quick(void **state)
             buf_fini(&key);
         }
         (void)index_all(fixture);
-        assert_in_range(catalog_size_bytes(fixture->catalog), 24 * SERIES, 48 * SERIES);
+        assert_in_range(catalog_size_bytes(fixture->catalog), 44 * SERIES, 68 * SERIES);
         fixture_reopen(fixture);
     }
     arena_fini(&arena);

@@ -440,6 +440,94 @@ static void a_cell_larger_than_a_page_has_a_chunk_of_its_own(void **state)
     chunk_writer_free(writer);
 }
 
+/* --- chunks as a whole --- */
+
+/* Wherever the reader stands. */
+static void assert_has_ends(const struct chunk_reader *reader, const struct run_cell *cells,
+                            size_t at, size_t end)
+{
+    const struct run_cell *last = &cells[end - 1];
+    const chunk_place place = chunk_place_of(last->id, last->minute);
+    int64_t least = cells[at].minute;
+    int64_t greatest = least;
+    uint32_t id = 0;
+    int64_t min = 0;
+    int64_t max = 0;
+
+    assert_true(chunk_reader_last(reader, place + 1, &id, &min));
+    assert_int_equal(id, last->id);
+    assert_int_equal(min, last->minute);
+    assert_false(chunk_reader_last(reader, place, &id, &min));
+    assert_false(
+        chunk_reader_last(reader, chunk_place_of(cells[at].id, cells[at].minute), &id, &min));
+    for (size_t i = at; i < end; i++) {
+        least = cells[i].minute < least ? cells[i].minute : least;
+        greatest = cells[i].minute > greatest ? cells[i].minute : greatest;
+    }
+    assert_true(chunk_reader_minutes(reader, &min, &max));
+    assert_int_equal(min, least);
+    assert_int_equal(max, greatest);
+}
+
+static void a_chunk_says_where_it_ends_and_what_minutes_it_has(void **state)
+{
+    uint64_t random = 21;
+    (void)state;
+
+    for (size_t round = 0; round < 8; round++) {
+        struct cells cells = random_cells(1 + below(&random, 1500), MINUTE, &random);
+        struct chunks chunks;
+        write_chunks(&cells, &chunks);
+        for (size_t i = 0; i < chunks.count; i++) {
+            struct chunk_reader reader;
+            assert_true(chunk_reader_init(&reader, buf_view(&chunks.bytes[i]), SEED));
+            for (size_t at = chunks.first[i]; at < chunks.first[i + 1]; at++) {
+                assert_reads(&reader, &cells.all[at]);
+                assert_has_ends(&reader, cells.all, at, chunks.first[i + 1]);
+            }
+            assert_ends(&reader);
+        }
+        chunks_fini(&chunks);
+        cells_fini(&cells);
+    }
+}
+
+static void a_chunk_is_adopted_by_another_run_as_it_is(void **state)
+{
+    uint64_t random = 22;
+    struct cells cells = random_cells(900, MINUTE, &random);
+    struct chunks chunks;
+    struct chunk_writer *writer = chunk_writer_new();
+    (void)state;
+
+    write_chunks(&cells, &chunks);
+    assert_int_equal(chunk_writer_len(writer), 0);
+    for (size_t i = 0; i < chunks.count; i++) {
+        const struct str chunk = buf_view(&chunks.bytes[i]);
+        struct chunk_reader reader;
+        if (chunk.len > CHUNK_BYTES_MAX)
+            continue;
+        const struct str adopted = chunk_writer_adopt(writer, chunk, SEED + 1);
+        assert_int_equal(adopted.len, chunk.len);
+        assert_memory_equal(adopted.text, chunk.text, chunk.len - CHECKSUM);
+        assert_false(chunk_reader_init(&reader, adopted, SEED));
+        assert_true(chunk_reader_init(&reader, adopted, SEED + 1));
+        for (size_t at = chunks.first[i]; at < chunks.first[i + 1]; at++)
+            assert_reads(&reader, &cells.all[at]);
+        assert_ends(&reader);
+    }
+    const struct run_cell *cell = &cells.all[0]; /* and it writes on as before */
+    uint32_t id = 0;
+    int64_t minute = 0;
+    assert_true(chunk_writer_add(writer, cell->id, cell->minute, &cell->cell));
+    assert_true(chunk_writer_len(writer) > 0);
+    assert_true(chunk_writer_take(writer, SEED, &id, &minute).len > 0);
+    assert_int_equal(chunk_writer_len(writer), 0);
+    chunk_writer_free(writer);
+    chunks_fini(&chunks);
+    cells_fini(&cells);
+}
+
 /* --- bytes that are not a chunk --- */
 
 static void sign(struct buf *bytes)
@@ -468,6 +556,17 @@ static bool read_whatever(struct str bytes, uint64_t *random)
     }
     assert_true(cells <= bytes.len);
     bool complete = !corrupt;
+    struct chunk_reader all = other;
+    uint32_t id = 0;
+    int64_t minute = 0;
+    int64_t max = 0;
+    bool has_last = chunk_reader_last(&all, ~(chunk_place)0, &id, &minute);
+    assert_true(!complete || (has_last && chunk_place_of(id, minute) == before));
+    if (chunk_reader_next(&all, &cell, &corrupt)) {
+        cell_fini(&cell.cell);
+        bool has_minutes = chunk_reader_minutes(&all, &minute, &max);
+        assert_true(!complete || (has_minutes && minute <= max));
+    }
     while (chunk_reader_seek(&other, (uint32_t)below(random, 400),
                              MINUTE + (int64_t)below(random, 15), &corrupt) &&
            chunk_reader_next(&other, &cell, &corrupt))
@@ -715,6 +814,8 @@ int main(void)
         cmocka_unit_test(a_cell_of_one_sample_takes_at_most_16_bytes),
         cmocka_unit_test(a_cell_of_many_samples_is_small_too),
         cmocka_unit_test(a_cell_larger_than_a_page_has_a_chunk_of_its_own),
+        cmocka_unit_test(a_chunk_says_where_it_ends_and_what_minutes_it_has),
+        cmocka_unit_test(a_chunk_is_adopted_by_another_run_as_it_is),
         cmocka_unit_test(damaged_bytes_are_refused),
         cmocka_unit_test(forged_bytes_with_a_good_checksum_do_no_harm),
         cmocka_unit_test(ids_that_would_wrap_around_are_refused),

@@ -1,63 +1,4 @@
-#include "store/fixture.h"
-#include "store/run.h"
-
-/* --- cells and what they are compared with ------------------------------------------------------
- */
-
-enum { RUNS_MAX = 40, SERIES = 300, MINUTES = 40 };
-
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
-}
-
-static uint64_t below(uint64_t *state, uint64_t limit)
-{
-    return next_random(state) % limit;
-}
-
-struct model {
-    struct run_cell *cells; /* owned, in order */
-    size_t count, capacity;
-};
-
-static void model_fini(struct model *model)
-{
-    for (size_t i = 0; i < model->count; i++)
-        cell_fini(&model->cells[i].cell);
-    free(model->cells);
-    *model = (struct model){0};
-}
-
-static struct cell *model_cell(struct model *model, uint32_t id, int64_t minute)
-{
-    for (size_t i = 0; i < model->count; i++) {
-        if (model->cells[i].id == id && model->cells[i].minute == minute)
-            return &model->cells[i].cell;
-    }
-    if (model->count == model->capacity) {
-        model->capacity = model->capacity == 0 ? 64 : 2 * model->capacity;
-        model->cells = memory_grow(model->cells, model->capacity, sizeof *model->cells);
-    }
-    model->cells[model->count] = (struct run_cell){id, minute, CELL_EMPTY};
-    return &model->cells[model->count++].cell;
-}
-
-static int compare_cells(const void *a, const void *b)
-{
-    const struct run_cell *one = a;
-    const struct run_cell *other = b;
-    return chunk_order(one->id, one->minute, other->id, other->minute);
-}
-
-static void sort(struct model *model)
-{
-    if (model->count > 0)
-        qsort(model->cells, model->count, sizeof *model->cells, compare_cells);
-}
+#include "store/run_model.h"
 
 /* By quarters, so that every sum is exact in any order. */
 static void add_samples(struct model *model, size_t count, uint64_t *random)
@@ -93,64 +34,8 @@ static void merge_models(struct model *into, const struct model *from, int64_t b
     }
 }
 
-static void assert_same_cell(const struct run_cell *one, const struct run_cell *other)
-{
-    struct buf a = BUF_EMPTY;
-    struct buf b = BUF_EMPTY;
-
-    assert_int_equal(one->id, other->id);
-    assert_int_equal(one->minute, other->minute);
-    cell_encode(&one->cell, &a);
-    cell_encode(&other->cell, &b);
-    assert_int_equal(a.len, b.len);
-    assert_memory_equal(a.bytes, b.bytes, a.len);
-    buf_fini(&a);
-    buf_fini(&b);
-}
-
 /* --- runs ---------------------------------------------------------------------------------------
  */
-
-#define MUST(call)                                                                                 \
-    do {                                                                                           \
-        struct error err = ERROR_EMPTY;                                                            \
-        if (!(call))                                                                               \
-            fail_msg("%s", err.text);                                                              \
-    } while (0)
-
-static struct run write_run(struct write_txn *txn, unsigned tier, uint64_t number,
-                            const struct model *model)
-{
-    struct run_writer writer;
-
-    run_writer_init(&writer, tier, number);
-    for (size_t i = 0; i < model->count; i++) {
-        const struct run_cell *cell = &model->cells[i];
-        MUST(run_writer_add(&writer, txn, cell->id, cell->minute, &cell->cell, &err));
-    }
-    MUST(run_writer_flush(&writer, txn, &err));
-    struct run run = writer.run;
-    run_writer_fini(&writer);
-    return run;
-}
-
-/* In a transaction of its own. */
-static struct run commit_run(struct fixture *fixture, unsigned tier, uint64_t number,
-                             const struct model *model)
-{
-    struct write_txn txn;
-    MUST(write_txn_begin(fixture->store, NULL, &txn, &err));
-    struct run run = write_run(&txn, tier, number, model);
-    MUST(write_txn_commit(&txn, &err));
-    return run;
-}
-
-static void assert_is_at(const struct run_cursor *cursor, const struct model *model, size_t at)
-{
-    assert_int_equal(cursor->has_cell, at < model->count);
-    if (cursor->has_cell)
-        assert_same_cell(&cursor->cell, &model->cells[at]);
-}
 
 static void a_run_is_read_back_from_front_to_end(void **state)
 {
@@ -370,12 +255,6 @@ static void runs_of_tier_0_are_in_the_journal(void **state)
 /* --- merging ------------------------------------------------------------------------------------
  */
 
-struct many {
-    struct model models[RUNS_MAX];
-    struct run runs[RUNS_MAX];
-    size_t count;
-};
-
 static struct many *many_runs(struct fixture *fixture, size_t count, size_t samples,
                               uint64_t *random)
 {
@@ -387,13 +266,6 @@ static struct many *many_runs(struct fixture *fixture, size_t count, size_t samp
         many->runs[i] = commit_run(fixture, (unsigned)(i % 3), 1 + i, &many->models[i]);
     }
     return many;
-}
-
-static void many_free(struct many *many)
-{
-    for (size_t i = 0; i < many->count; i++)
-        model_fini(&many->models[i]);
-    free(many);
 }
 
 static struct run_merge *merge_of(const struct read_txn *txn, const struct many *many, int64_t from,
@@ -462,28 +334,8 @@ static void merging_many_runs_gives_the_merge_of_each_place(void **state)
         read_txn_end(txn);
         model_fini(&expected);
         many_free(many);
-        fixture_close(fixture); /* the next case's runs have the same numbers */
-        remove_directory(fixture->path);
-        make_directory(fixture->path);
-        fixture_open(fixture);
+        next_store(fixture);
     }
-}
-
-static void assert_run_is(struct fixture *fixture, const struct run *run,
-                          const struct model *expected)
-{
-    struct run_cursor cursor;
-    struct read_txn *txn = read_begin(fixture);
-
-    MUST(run_cursor_init(&cursor, txn, run, &err));
-    MUST(run_cursor_first(&cursor, &err));
-    for (size_t i = 0; i <= expected->count; i++) {
-        assert_is_at(&cursor, expected, i);
-        MUST(run_cursor_next(&cursor, &err));
-    }
-    run_cursor_fini(&cursor);
-    read_txn_end(txn);
-    assert_int_equal(run->cells, expected->count);
 }
 
 /* As a job of the background does: step by step, each in a transaction of its own, from the
@@ -524,7 +376,7 @@ static void merging_in_steps_gives_the_same_run(void **state)
             else
                 MUST(run_merge_seek(merge, 0, cases[i].from, &err));
             for (size_t j = 0; j < cases[i].step && !run_merge_is_over(merge); j++)
-                MUST(run_merge_to(merge, &writer, &txn, &err));
+                MUST(run_merge_to(merge, &writer, &txn, 1, &err));
             done = run_merge_is_over(merge);
             run_merge_free(merge);
             MUST(run_writer_flush(&writer, &txn, &err));
@@ -535,10 +387,7 @@ static void merging_in_steps_gives_the_same_run(void **state)
         run_writer_fini(&writer);
         model_fini(&expected);
         many_free(many);
-        fixture_close(fixture); /* the next case's runs have the same numbers */
-        remove_directory(fixture->path);
-        make_directory(fixture->path);
-        fixture_open(fixture);
+        next_store(fixture);
     }
 }
 
