@@ -1,19 +1,26 @@
 #include "base/wire.h"
 
-uint64_t wire_fail(struct wire *wire)
-{
-    wire->at = wire->end;
-    wire->ok = false;
-    wire->tag = 0;
-    return 0;
-}
-
 /* The low seven bits of eight bytes, side by side. */
 static uint64_t squeeze(uint64_t bytes)
 {
     bytes = (bytes & UINT64_C(0x7f007f007f007f00)) >> 1 | (bytes & UINT64_C(0x007f007f007f007f));
     bytes = (bytes & UINT64_C(0x3fff00003fff0000)) >> 2 | (bytes & UINT64_C(0x00003fff00003fff));
     return (bytes & UINT64_C(0x0fffffff00000000)) >> 4 | (bytes & UINT64_C(0x000000000fffffff));
+}
+
+static uint64_t load_32(const unsigned char *at)
+{
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24;
+}
+
+/* The last bytes of a message, one to seven, with zeros behind them. */
+static uint64_t load_last(const unsigned char *at, size_t len)
+{
+    if (len >= 4)
+        return load_32(at) | load_32(at + len - 4) << (8 * (len - 4));
+    if (len >= 2)
+        return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[len - 1] << (8 * (len - 1));
+    return at[0];
 }
 
 static uint64_t varint_by_bytes(struct wire *wire)
@@ -33,24 +40,24 @@ static uint64_t varint_by_bytes(struct wire *wire)
 
 uint64_t wire_long_varint(struct wire *wire)
 {
-    uint64_t bytes = 0;
+    size_t left = (size_t)(wire->end - wire->at);
 
-    if (wire->end - wire->at < 8)
-        return varint_by_bytes(wire);
-    for (unsigned i = 0; i < 8; i++)
-        bytes |= (uint64_t)wire->at[i] << (8 * i);
+    if (left == 0)
+        return wire_fail(wire);
+    uint64_t bytes = left >= 8 ? wire_load_64(wire->at) : load_last(wire->at, left);
     uint64_t ends = ~bytes & UINT64_C(0x8080808080808080);
     if (ends == 0)
         return varint_by_bytes(wire);
-    wire->at += __builtin_ctzll(ends) / 8 + 1;
+    size_t len = (size_t)__builtin_ctzll(ends) / 8 + 1;
+    if (len > left)
+        return wire_fail(wire);
+    wire->at += len;
     /* All bits up to the highest one of the byte that ends it. */
     return squeeze(bytes & (ends ^ (ends - 1)));
 }
 
 bool wire_long_next(struct wire *wire)
 {
-    if (wire->at == wire->end)
-        return false;
     uint64_t tag = wire_varint(wire);
     unsigned type = (unsigned)(tag & 7);
     if (!wire->ok || tag < 8 || tag > UINT32_MAX || type == WIRE_GROUP_END || type > WIRE_FIXED32)
@@ -102,7 +109,7 @@ static void skip_group(struct wire *wire)
     }
 }
 
-void wire_skip(struct wire *wire)
+void wire_long_skip(struct wire *wire)
 {
     unsigned type = wire->tag & 7;
 

@@ -65,7 +65,15 @@ static inline bool wire_more(const struct wire *wire)
 }
 
 /* Ends all reading; returns 0. For callers too, when what they read makes no sense. */
-uint64_t wire_fail(struct wire *wire);
+static inline uint64_t wire_fail(struct wire *wire)
+{
+    wire->at = wire->end;
+    wire->ok = false;
+    wire->tag = 0;
+    return 0;
+}
+
+/* What is rare is done on a copy of the cursor, so that the cursor itself stays in registers. */
 
 uint64_t wire_long_varint(struct wire *wire); /* for wire_varint alone */
 
@@ -73,9 +81,20 @@ uint64_t wire_long_varint(struct wire *wire); /* for wire_varint alone */
  * this, cast to their type. */
 static inline uint64_t wire_varint(struct wire *wire)
 {
-    if (wire->at != wire->end && *wire->at < 0x80)
-        return *wire->at++;
-    return wire_long_varint(wire);
+    const unsigned char *at = wire->at;
+
+    if (at != wire->end && at[0] < 0x80) {
+        wire->at++;
+        return at[0];
+    }
+    if (wire->end - at >= 2 && at[1] < 0x80) {
+        wire->at += 2;
+        return (at[0] & 0x7fU) | (uint64_t)at[1] << 7;
+    }
+    struct wire copy = *wire;
+    uint64_t value = wire_long_varint(&copy);
+    *wire = copy;
+    return value;
 }
 
 /* The value of a sint32 or sint64 field. */
@@ -89,11 +108,16 @@ bool wire_long_next(struct wire *wire); /* for wire_next alone */
 /* Begins the next field; false at the end and when it cannot be read. */
 static inline bool wire_next(struct wire *wire)
 {
-    if (wire->at != wire->end && (unsigned)*wire->at - 8 < 0x80 - 8 && (*wire->at & 7) < 3) {
+    if (wire->at == wire->end)
+        return false;
+    if ((unsigned)*wire->at - 8 < 0x80 - 8 && (*wire->at & 7) < 3) {
         wire->tag = *wire->at++;
         return true;
     }
-    return wire_long_next(wire);
+    struct wire copy = *wire;
+    bool ok = wire_long_next(&copy);
+    *wire = copy;
+    return ok;
 }
 
 /* A string, bytes, an inner message or a packed field; points into the bytes of the cursor. */
@@ -109,16 +133,21 @@ static inline struct str wire_bytes(struct wire *wire)
     return bytes;
 }
 
+/* Eight bytes, of which compilers make one load. */
+static inline uint64_t wire_load_64(const unsigned char *at)
+{
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
+           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 |
+           (uint64_t)at[7] << 56;
+}
+
 /* fixed64, sfixed64; a double's bits, which stay as they are (P11). */
 static inline uint64_t wire_fixed64(struct wire *wire)
 {
-    uint64_t value = 0;
     if (wire->end - wire->at < 8)
         return wire_fail(wire);
-    for (unsigned i = 0; i < 8; i++)
-        value |= (uint64_t)wire->at[i] << (8 * i);
     wire->at += 8;
-    return value;
+    return wire_load_64(wire->at - 8);
 }
 
 /* fixed32, sfixed32; a float's bits. */
@@ -141,8 +170,23 @@ static inline double wire_double(uint64_t bits)
     return value;
 }
 
+void wire_long_skip(struct wire *wire); /* for wire_skip alone */
+
 /* Passes over the value of the field that wire_next began, a whole group too. */
-void wire_skip(struct wire *wire);
+static inline void wire_skip(struct wire *wire)
+{
+    if ((wire->tag & 7) == WIRE_BYTES) {
+        (void)wire_bytes(wire);
+        return;
+    }
+    if ((wire->tag & 7) == WIRE_VARINT) {
+        (void)wire_varint(wire);
+        return;
+    }
+    struct wire copy = *wire;
+    wire_long_skip(&copy);
+    *wire = copy;
+}
 
 /* A whole inner message of two texts, fields 1 and 2: a label. One that is not there is empty;
  * false when the message cannot be read, and then both are what came before that. */

@@ -27,6 +27,7 @@ struct http_body {
     z_stream stream;
     bool in_member; /* of gzip: something was taken of one that has not ended */
     bool has_member;
+    size_t room;       /* to make for what is packed */
     struct buf packed; /* snappy, all of it */
     bool is_announced; /* the varint at its beginning was read */
     size_t announced;  /* bytes it stands for */
@@ -58,6 +59,11 @@ void http_body_free(struct http_body *body)
     buf_fini(&body->packed);
     (void)XXH3_freeState(body->hash);
     free(body);
+}
+
+void http_body_expect(struct http_body *body, uint64_t length)
+{
+    body->room = http_room_for(length);
 }
 
 size_t http_body_length(const struct http_body *body)
@@ -172,6 +178,8 @@ static bool take_packed(struct http_body *body, struct str bytes, struct error *
 {
     if (bytes.len > snappy_max_compressed_length(body->limit) - body->packed.len)
         return too_large(body, err);
+    if (body->packed.bytes == NULL)
+        (void)buf_room(&body->packed, body->room < bytes.len ? bytes.len : body->room);
     buf_str(&body->packed, bytes);
     return body->is_announced || read_announced(body, err);
 }

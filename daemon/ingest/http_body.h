@@ -14,9 +14,21 @@ struct http_body;
 /* Of snappy all bytes are given at the end, at once. */
 enum http_encoding { HTTP_IDENTITY, HTTP_GZIP, HTTP_SNAPPY };
 
+/* Room for what a Content-Length announces is made once, but no more before it comes: anybody may
+ * announce anything. */
+enum { HTTP_ROOM_MAX = 256 * 1024 };
+
+static inline size_t http_room_for(uint64_t announced)
+{
+    return announced < HTTP_ROOM_MAX ? (size_t)announced : HTTP_ROOM_MAX;
+}
+
 /* `hashed`: http_body_hash will be asked. */
 struct http_body *http_body_new(enum http_encoding encoding, size_t limit, bool hashed);
 void http_body_free(struct http_body *body); /* NULL is fine */
+
+/* So many bytes are announced, as they are sent; before the first of them. */
+void http_body_expect(struct http_body *body, uint64_t length);
 
 /* False, and `err`: the bytes are refused. */
 typedef bool (*http_bytes_fn)(struct str bytes, void *arg, struct error *err);

@@ -11,6 +11,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,9 +23,10 @@
 #include "ingest/http_write.h"
 
 enum {
-    INPUT_BYTES = 32 * 1024,  /* that wait in a connection's buffer */
-    TURN_BYTES = 1024 * 1024, /* of bodies, inflated; then others have their turn */
-    GZIP_SLICE_BYTES = 1024,  /* inflates to about a turn's bytes at most */
+    INPUT_BYTES = 32 * 1024,       /* that wait in a connection's buffer */
+    READ_BYTES = INPUT_BYTES - 64, /* at once: below that, and the buffer's piece has a head */
+    TURN_BYTES = 1024 * 1024,      /* of bodies, inflated; then others have their turn */
+    GZIP_SLICE_BYTES = 1024,       /* inflates to about a turn's bytes at most */
     LINGER_BYTES = 64 * 1024 * 1024,
     LINGER_MS = 10 * 1000,
     DRAIN_PAUSE_NS = 1000 * 1000,
@@ -470,6 +472,27 @@ static size_t work_of(const struct http_connection *connection)
     return connection->write == NULL ? 0 : http_write_length(connection->write);
 }
 
+/* A bufferevent reads 4 kB each time it is told that there are bytes: more of a body is read here
+ * while it comes, once the buffer is empty. An end or a mistake is left for it to find. */
+static void read_more(struct http_connection *connection, struct evbuffer *input)
+{
+    int fd = (int)bufferevent_getfd(connection->stream);
+    struct evbuffer_iovec room;
+    int waiting = 0;
+
+    if (connection->ssl != NULL || connection->at_end || !connection->reader.head_done ||
+        ioctl(fd, FIONREAD, &waiting) != 0 || waiting <= 0)
+        return;
+    ev_ssize_t most = waiting < READ_BYTES ? waiting : READ_BYTES;
+    (void)evbuffer_unfreeze(input, 0);
+    if (evbuffer_reserve_space(input, most, &room, 1) == 1) {
+        ssize_t len = recv(fd, room.iov_base, (size_t)most, 0);
+        room.iov_len = len > 0 ? (size_t)len : 0;
+        (void)evbuffer_commit_space(input, &room, 1);
+    }
+    (void)evbuffer_freeze(input, 0);
+}
+
 /* Takes what is in the buffer, as much as fits into a turn. The connection may be gone afterwards.
  */
 static void take_input(struct http_connection *connection)
@@ -490,6 +513,8 @@ static void take_input(struct http_connection *connection)
             (void)event_add(connection->turn, &at_once);
             return;
         }
+        if (evbuffer_get_length(input) == 0)
+            read_more(connection, input);
     }
     if (connection->at_end)
         end_connection(connection);

@@ -202,6 +202,7 @@ struct http_write *http_write_new(struct listener_part *part, const struct http_
     write->body = body;
     write->bytes = http_body_new(head->encoding, part->worker->settings.body_bytes_max,
                                  head->key.len > 0 || format->has_ids);
+    http_body_expect(write->bytes, head->length);
     buf_str(&write->key, head->key);
     (void)snprintf(write->peer, sizeof write->peer, "%s", peer);
     if (charge(write))

@@ -51,7 +51,8 @@ struct otlp_body {
     size_t held_max;
     struct series_cache *cache;  /* NULL is fine */
     const char *resource_labels; /* as ingest.h says */
-    struct buf bytes;            /* the request, as it came */
+    size_t room;                 /* to make for the request */
+    struct buf bytes;            /* it, as it came */
     struct buf converted;        /* of JSON: the same in protobuf */
     struct otlp_parts *parts;    /* made when the first histogram or summary comes */
     uint64_t place;              /* points so far */
@@ -60,6 +61,8 @@ struct otlp_body {
     struct otlp_labels resource;
     struct otlp_labels scope; /* with the resource's */
     uint64_t scope_context;   /* of these; 0: the cache has none */
+    bool may_recall;          /* points of the metric may be remembered */
+    uint64_t context;         /* of these; 0: the cache has none */
     struct buf name;          /* of a part of a summary, and for the scope's labels */
 
     /* of the point */
@@ -94,6 +97,8 @@ static struct body *otlp_open(const struct body_request *request, struct http_an
     body->last_arrival = request->last_arrival;
     body->now = request->now_us / 1000;
     body->held_max = request->held_max;
+    if (request->head->encoding == HTTP_IDENTITY)
+        body->room = http_room_for(request->head->length);
     body->cache = request->cache;
     body->resource_labels = request->resource_labels == NULL ? "" : request->resource_labels;
     return &body->body;
@@ -322,7 +327,8 @@ static bool add_point(struct otlp_body *body, const struct otlp_point *point)
     }
 }
 
-static bool read_point(struct otlp_body *body, struct str bytes, struct otlp_point *point)
+static bool read_point(struct otlp_body *body, struct str bytes, struct str expected,
+                       struct otlp_point *point)
 {
     if (body->parts == NULL && body->metric.data > DATA_SUM)
         body->parts = memory_zero(1, sizeof *body->parts);
@@ -334,7 +340,7 @@ static bool read_point(struct otlp_body *body, struct str bytes, struct otlp_poi
     case DATA_SUMMARY:
         return otlp_point_read_summary(bytes, point, body->parts);
     default:
-        return otlp_point_read_number(bytes, point);
+        return otlp_point_read_number(bytes, expected, point);
     }
 }
 
@@ -343,6 +349,13 @@ static bool set_broken(const struct otlp_body *body, struct error *err)
     return error_set(err, ERROR_INVALID,
                      "the body is no ExportMetricsServiceRequest, or is broken (after %llu points)",
                      (unsigned long long)body->place);
+}
+
+/* A point of a summary is several series. */
+static bool may_recall(const struct otlp_body *body)
+{
+    return body->cache != NULL && body->metric.data != DATA_SUMMARY &&
+           has_temporality(&body->metric);
 }
 
 /* What tells series apart whose names and attributes are the same. */
@@ -363,21 +376,27 @@ static bool recall_point(struct otlp_body *body, struct spelling *spelling)
     const struct otlp_point *point = body->point;
     unsigned char note = 0;
 
-    *spelling = (struct spelling){.context = 0};
-    if (body->cache == NULL || point->has_other_between || body->metric.data == DATA_SUMMARY ||
-        !has_temporality(&body->metric))
+    if (point->is_expected) {
+        batch_recall_peeked(body->body.batch, &body->memo, &note);
+        return true;
+    }
+    if (!body->may_recall || point->has_other_between) {
+        spelling->context = 0;
         return false;
-    *spelling = (struct spelling){
-        .context = context_of(body), .head = body->metric.name, .bytes = point->attributes};
+    }
+    spelling->bytes = point->attributes;
     return batch_recall(body->body.batch, spelling, &body->memo, &note);
 }
 
 static bool take_point(struct otlp_body *body, struct str bytes, struct error *err)
 {
+    struct spelling spelling = {.context = body->context, .head = body->metric.name};
+    struct str expected = STR_EMPTY;
     struct otlp_point point;
-    struct spelling spelling;
 
-    if (!read_point(body, bytes, &point))
+    if (spelling.context != 0)
+        expected = batch_peek(body->body.batch, &spelling);
+    if (!read_point(body, bytes, expected, &point))
         return set_broken(body, err);
     body->point = &point;
     body->has_labels = false;
@@ -396,58 +415,64 @@ static bool take_point(struct otlp_body *body, struct str bytes, struct error *e
 /* --- metrics ---------------------------------------------------------------------------------- */
 
 /* A Sum, Histogram or ExponentialHistogram says behind its points how they count. */
-static bool read_temporality(struct metric *metric)
+static bool read_temporality(struct metric *metric, struct wire wire)
 {
-    struct wire wire = wire_of(metric->points);
+    uint64_t temporality = 0;
+    bool is_monotonic = false;
 
-    metric->temporality = 0;
-    metric->is_monotonic = false;
-    if (metric->data == DATA_GAUGE || metric->data == DATA_SUMMARY)
-        return true;
     while (wire_next(&wire)) {
         switch (wire.tag) {
         case WIRE_TAG(2, WIRE_VARINT):
-            metric->temporality = wire_varint(&wire);
+            temporality = wire_varint(&wire);
             break;
         case WIRE_TAG(3, WIRE_VARINT):
-            metric->is_monotonic = wire_varint(&wire) != 0;
+            is_monotonic = wire_varint(&wire) != 0;
             break;
         default:
             wire_skip(&wire);
         }
     }
+    metric->temporality = temporality;
+    metric->is_monotonic = is_monotonic;
     return wire.ok;
 }
 
 static bool read_metric(struct metric *metric, struct str bytes)
 {
     struct wire wire = wire_of(bytes);
+    struct str name = STR_EMPTY;
+    struct str points = STR_EMPTY;
+    enum data data = DATA_NONE;
 
-    *metric = (struct metric){.data = DATA_NONE};
     while (wire_next(&wire)) {
         switch (wire.tag) {
         case WIRE_TAG(1, WIRE_BYTES):
-            metric->name = wire_bytes(&wire);
+            name = wire_bytes(&wire);
             break;
         case WIRE_TAG(DATA_GAUGE, WIRE_BYTES):
         case WIRE_TAG(DATA_SUM, WIRE_BYTES):
         case WIRE_TAG(DATA_HISTOGRAM, WIRE_BYTES):
         case WIRE_TAG(DATA_EXPONENTIAL, WIRE_BYTES):
         case WIRE_TAG(DATA_SUMMARY, WIRE_BYTES):
-            metric->data = (enum data)(wire.tag >> 3);
-            metric->points = wire_bytes(&wire);
+            data = (enum data)(wire.tag >> 3);
+            points = wire_bytes(&wire);
             break;
         default:
             wire_skip(&wire);
         }
     }
-    return wire.ok && (metric->data == DATA_NONE || read_temporality(metric));
+    *metric = (struct metric){.name = name, .data = data, .points = points};
+    if (!wire.ok || data == DATA_NONE || data == DATA_GAUGE || data == DATA_SUMMARY)
+        return wire.ok;
+    return read_temporality(metric, wire_of(points));
 }
 
 static bool take_metric(struct otlp_body *body, struct str bytes, struct error *err)
 {
     if (!read_metric(&body->metric, bytes))
         return set_broken(body, err);
+    body->may_recall = may_recall(body);
+    body->context = body->may_recall ? context_of(body) : 0;
     struct wire wire = wire_of(body->metric.points);
     while (wire_next(&wire)) {
         if (wire.tag != WIRE_TAG(1, WIRE_BYTES))
@@ -574,8 +599,12 @@ static bool take_resource_metrics(struct otlp_body *body, struct str bytes, stru
 /* Collected: what says how points count comes behind them. */
 static bool otlp_take(struct body *base, struct str bytes, struct error *err)
 {
+    struct otlp_body *body = of(base);
     (void)err;
-    buf_str(&of(base)->bytes, bytes);
+
+    if (body->bytes.bytes == NULL && body->room > 0)
+        (void)buf_room(&body->bytes, body->room);
+    buf_str(&body->bytes, bytes);
     return true;
 }
 

@@ -39,8 +39,12 @@ static inline bool read_common(struct wire *wire, const unsigned char *at, struc
 
 static void begin(struct otlp_point *point, unsigned attributes)
 {
-    *point = (struct otlp_point){.number = OTLP_NO_NUMBER,
-                                 .attribute_tag = WIRE_TAG(attributes, WIRE_BYTES)};
+    point->time_ns = point->start_ns = 0;
+    point->has_no_value = point->has_other_between = point->is_expected = false;
+    point->attributes = STR_EMPTY;
+    point->attribute_tag = WIRE_TAG(attributes, WIRE_BYTES);
+    point->number = OTLP_NO_NUMBER;
+    point->bits = 0;
 }
 
 bool otlp_point_read_labels(const struct otlp_point *point, struct otlp_labels *labels)
@@ -57,8 +61,12 @@ bool otlp_point_read_labels(const struct otlp_point *point, struct otlp_labels *
     return wire.ok;
 }
 
-static void begin_parts(struct otlp_parts *parts)
+static void begin_parts(struct otlp_point *point, struct otlp_parts *parts)
 {
+    point->count = point->zeros = 0;
+    point->has_sum = point->has_min = point->has_max = point->is_exponential = false;
+    point->sum = point->min = point->max = 0;
+    point->scale = 0;
     parts->bound_count = parts->count_count = parts->quantile_count = 0;
     parts->positive.offset = parts->negative.offset = 0;
     parts->positive.count = parts->negative.count = 0;
@@ -97,11 +105,62 @@ static inline bool read_extreme(struct wire *wire, struct otlp_point *point, uns
 
 /* --- numbers ---------------------------------------------------------------------------------- */
 
-bool otlp_point_read_number(struct str bytes, struct otlp_point *point)
+enum { FIXED64_BYTES = 9 }; /* of a field with its tag */
+
+/* Whether the field, of FIXED64_BYTES, is one of these; then it is read. */
+static inline bool read_fixed(const unsigned char *at, struct otlp_point *point)
+{
+    uint64_t bits = wire_load_64(at + 1);
+
+    switch (*at) {
+    case WIRE_TAG(2, WIRE_FIXED64):
+        point->start_ns = bits;
+        return true;
+    case WIRE_TAG(3, WIRE_FIXED64):
+        point->time_ns = bits;
+        return true;
+    case WIRE_TAG(4, WIRE_FIXED64):
+        point->number = OTLP_DOUBLE;
+        point->bits = bits;
+        return true;
+    case WIRE_TAG(6, WIRE_FIXED64):
+        point->number = OTLP_INTEGER;
+        point->bits = bits;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Passes over what comes first and is as it nearly always is; more attributes may follow. Whether
+ * the expected ones were among it. */
+static bool read_usual(struct wire *wire, struct str expected, struct otlp_point *point)
+{
+    const unsigned char *at = wire->at;
+    bool is_passed = false;
+
+    for (;;) {
+        size_t left = (size_t)(wire->end - at);
+        if (left >= FIXED64_BYTES && read_fixed(at, point)) {
+            at += FIXED64_BYTES;
+        } else if (!is_passed && expected.len > 0 && left >= expected.len &&
+                   *at == WIRE_TAG(7, WIRE_BYTES) && memcmp(at, expected.text, expected.len) == 0) {
+            point->attributes = (struct str){(const char *)at, expected.len};
+            at += expected.len;
+            is_passed = true;
+        } else {
+            wire->at = at;
+            return is_passed;
+        }
+    }
+}
+
+bool otlp_point_read_number(struct str bytes, struct str expected, struct otlp_point *point)
 {
     struct wire wire = wire_of(bytes);
 
     begin(point, 7);
+    bool is_passed = read_usual(&wire, expected, point);
     for (const unsigned char *at = wire.at; wire_next(&wire); at = wire.at) {
         if (read_common(&wire, at, point, 7, 8))
             continue;
@@ -118,6 +177,8 @@ bool otlp_point_read_number(struct str bytes, struct otlp_point *point)
             wire_skip(&wire);
         }
     }
+    point->is_expected = expected.text != NULL && point->attributes.len == expected.len &&
+                         (is_passed || expected.len == 0);
     return wire.ok;
 }
 
@@ -158,7 +219,7 @@ bool otlp_point_read_histogram(struct str bytes, struct otlp_point *point, struc
     struct wire wire = wire_of(bytes);
 
     begin(point, 9);
-    begin_parts(parts);
+    begin_parts(point, parts);
     for (const unsigned char *at = wire.at; wire_next(&wire); at = wire.at) {
         if (read_common(&wire, at, point, 9, 10))
             continue;
@@ -233,7 +294,7 @@ bool otlp_point_read_exponential(struct str bytes, struct otlp_point *point,
     bool ok = true;
 
     begin(point, 1);
-    begin_parts(parts);
+    begin_parts(point, parts);
     point->is_exponential = true;
     for (const unsigned char *at = wire.at; ok && wire_next(&wire); at = wire.at) {
         if (read_common(&wire, at, point, 1, 10))
@@ -294,7 +355,7 @@ bool otlp_point_read_summary(struct str bytes, struct otlp_point *point, struct 
     bool ok = true;
 
     begin(point, 7);
-    begin_parts(parts);
+    begin_parts(point, parts);
     for (const unsigned char *at = wire.at; ok && wire_next(&wire); at = wire.at) {
         if (read_common(&wire, at, point, 7, 8))
             continue;

@@ -37,12 +37,13 @@ struct otlp_point {
     struct str attributes;      /* the bytes from the first one to the end of the last */
     uint32_t attribute_tag;     /* of those fields among them that are attributes */
     bool has_other_between;     /* there are others */
+    bool is_expected;           /* of a sum or a gauge: they are the bytes that were expected */
 
     /* of a sum or a gauge */
     enum otlp_number number;
     uint64_t bits; /* of an integer or a double */
 
-    /* of the others */
+    /* of the others, and not written for these */
     uint64_t count;
     bool has_sum, has_min, has_max;
     double sum, min, max;
@@ -51,8 +52,10 @@ struct otlp_point {
     uint64_t zeros;
 };
 
-/* Each reads one but for its attributes; false when these are no bytes of it. */
-bool otlp_point_read_number(struct str bytes, struct otlp_point *point);
+/* Each reads one but for its attributes; false when these are no bytes of it. `expected` are the
+ * attributes of a point that was read before, which are passed over when they come again; its text
+ * is NULL for none. */
+bool otlp_point_read_number(struct str bytes, struct str expected, struct otlp_point *point);
 bool otlp_point_read_histogram(struct str bytes, struct otlp_point *point,
                                struct otlp_parts *parts);
 bool otlp_point_read_exponential(struct str bytes, struct otlp_point *point,

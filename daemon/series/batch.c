@@ -498,6 +498,11 @@ static enum delta_point_form form_of(enum metric_kind kind, enum delta_point_for
     return kind == METRIC_UNTYPED && form == POINT_CUMULATIVE ? POINT_LEVEL : form;
 }
 
+static bool is_value_kind(enum metric_kind kind)
+{
+    return kind == METRIC_COUNTER || kind == METRIC_GAUGE || kind == METRIC_UNTYPED;
+}
+
 static enum reject_reason add_as_sample(struct batch *batch, struct batch_memo *memo,
                                         const struct batch_point *point, wall_ms now,
                                         uint64_t arrival)
@@ -607,10 +612,8 @@ static enum reject_reason add_point(struct batch *batch, struct batch_memo *memo
                                   .kind = memo->kind,
                                   .value = point->value,
                                   .at = point->at};
-    bool is_value = sample.kind == METRIC_COUNTER || sample.kind == METRIC_GAUGE ||
-                    sample.kind == METRIC_UNTYPED;
 
-    if (point->buckets == NULL && !is_value)
+    if (point->buckets == NULL && !is_value_kind(sample.kind))
         return add_as_sample(batch, memo, point, now, arrival);
     enum reject_reason reason = check_point(batch, point, memo, now);
     if (reason != REJECT_NONE)
@@ -628,10 +631,37 @@ static enum reject_reason add_point(struct batch *batch, struct batch_memo *memo
                                    : REJECT_bad_histogram;
 }
 
+/* The most of all points: a value of a series that the cache knows, whose rules were asked. False:
+ * it is one of the others. */
+static bool add_known_value(struct batch *batch, struct batch_memo *memo,
+                            const struct batch_point *point, wall_ms now, uint64_t arrival)
+{
+    struct delta_point out = {.form = form_of(memo->kind, point->form),
+                              .at = point->at,
+                              .start = point->start,
+                              .arrival = arrival,
+                              .value = point->value + 0.0,
+                              .by_arrival = point->by_arrival};
+
+    if (memo->wrong != REJECT_NONE || !is_value_kind(memo->kind) || !isfinite(out.value) ||
+        (out.form == POINT_CUMULATIVE && out.value < 0) || !time_is_near(batch->rules, out.at, now))
+        return false;
+    if (memo->place == 0)
+        memo->place = series_of_cached(batch, memo->cached);
+    if (memo->place == 0)
+        return false;
+    out.series = memo->place - 1;
+    delta_add_point(batch->delta, &out);
+    return true;
+}
+
 enum reject_reason batch_add_point_to(struct batch *batch, struct batch_memo *memo,
                                       const struct batch_point *point, wall_ms now,
                                       uint64_t arrival)
 {
+    if (memo->cached != NULL && point->buckets == NULL &&
+        add_known_value(batch, memo, point, now, arrival))
+        return REJECT_NONE;
     struct batch_point mapped = *point;
     const struct called called = {&mapped.name, &mapped.labels, &mapped.label_count};
 
@@ -663,7 +693,9 @@ static size_t less(size_t a, size_t b)
 
 void batch_use(struct batch *batch, struct series_cache *cache, size_t bytes)
 {
-    enum { POINT_BYTES_MIN = 16 }; /* as sent: less there hardly is */
+    /* As sent, with its labels: whatever the last one had, this one reserves little more than what
+     * it has itself. */
+    enum { POINT_BYTES_MIN = 64 };
 
     batch->cache = cache;
     if (cache == NULL)
@@ -709,6 +741,19 @@ bool batch_recall_next(struct batch *batch, const struct spelling *spelling,
         return false;
     recall(&known, memo, note);
     return true;
+}
+
+struct str batch_peek(struct batch *batch, const struct spelling *spelling)
+{
+    return has_cache(batch) ? series_cache_peek(batch->cache, spelling) : STR_EMPTY;
+}
+
+void batch_recall_peeked(struct batch *batch, struct batch_memo *memo, unsigned char *note)
+{
+    struct cached_meaning known;
+
+    series_cache_take_next(batch->cache, &known);
+    recall(&known, memo, note);
 }
 
 void batch_remember(struct batch *batch, const struct spelling *spelling,

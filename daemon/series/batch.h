@@ -100,6 +100,11 @@ bool batch_recall(struct batch *batch, struct spelling *spelling, struct batch_m
 bool batch_recall_next(struct batch *batch, const struct spelling *spelling,
                        struct batch_memo *memo, unsigned char *note, size_t *len);
 
+/* The same for who comes upon the spelling in the midst of what it reads (series_cache_peek); the
+ * second after the first, when its bytes are those that came. */
+struct str batch_peek(struct batch *batch, const struct spelling *spelling);
+void batch_recall_peeked(struct batch *batch, struct batch_memo *memo, unsigned char *note);
+
 /* After batch_recall said no, and batch_add_point_to took a point with the memo: what has this
  * spelling is of its series. Nothing is remembered of what was not stored. */
 void batch_remember(struct batch *batch, const struct spelling *spelling,

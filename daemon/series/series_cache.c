@@ -130,10 +130,15 @@ static uint32_t take(struct series_cache *cache, size_t size)
 
 /* --- spellings --- */
 
-static bool has_bytes(const struct cached_spelling *have, const struct spelling *spelling)
+static bool has_head(const struct cached_spelling *have, const struct spelling *spelling)
 {
     return have->context == spelling->context && have->head_len == spelling->head.len &&
-           (have->head_len == 0 || memcmp(have->bytes, spelling->head.text, have->head_len) == 0) &&
+           (have->head_len == 0 || memcmp(have->bytes, spelling->head.text, have->head_len) == 0);
+}
+
+static bool has_bytes(const struct cached_spelling *have, const struct spelling *spelling)
+{
+    return has_head(have, spelling) &&
            (have->len == 0 ||
             memcmp(have->bytes + have->head_len, spelling->bytes.text, have->len) == 0);
 }
@@ -201,6 +206,21 @@ bool series_cache_find_next(struct series_cache *cache, const struct spelling *s
     *len = have->len;
     tell(cache, place, out);
     return true;
+}
+
+struct str series_cache_peek(const struct series_cache *cache, const struct spelling *spelling)
+{
+    uint32_t place = next_place(cache);
+    const struct cached_spelling *have = place == 0 ? NULL : spelling_at(cache, place);
+
+    if (have == NULL || have->version != spelling->version || !has_head(have, spelling))
+        return STR_EMPTY;
+    return (struct str){have->bytes + have->head_len, have->len};
+}
+
+void series_cache_take_next(struct series_cache *cache, struct cached_meaning *out)
+{
+    tell(cache, next_place(cache), out);
 }
 
 bool series_cache_find(struct series_cache *cache, struct spelling *spelling,

@@ -86,6 +86,14 @@ bool series_cache_find(struct series_cache *cache, struct spelling *spelling,
 bool series_cache_find_next(struct series_cache *cache, const struct spelling *spelling,
                             struct cached_meaning *out, size_t *len);
 
+/* For who reads the bytes anyway and comes upon the spelling in the midst of them: the bytes that
+ * followed last time, when they had the context, head and version of `spelling`; their text is NULL
+ * when nothing did. They are the cache's, as long as it is asked nothing else. */
+struct str series_cache_peek(const struct series_cache *cache, const struct spelling *spelling);
+
+/* After series_cache_peek, whose bytes are those that came: what they mean. */
+void series_cache_take_next(struct series_cache *cache, struct cached_meaning *out);
+
 /* After series_cache_find has not found it. */
 void series_cache_add(struct series_cache *cache, const struct spelling *spelling,
                       const struct cached_meaning *meaning);

@@ -64,6 +64,24 @@ static void what_is_no_varint_ends_the_reading(void **state)
     }
 }
 
+static void varints_that_are_cut_are_none(void **state)
+{
+    (void)state;
+    for (unsigned bits = 8; bits <= 64; bits++) {
+        struct buf whole = BUF_EMPTY;
+        buf_varint(&whole, bits == 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1);
+        for (size_t len = 0; len < whole.len; len++) {
+            struct buf bytes = BUF_EMPTY; /* of its own, so that the sanitizer sees the end */
+            buf_append(&bytes, whole.bytes, len);
+            struct wire wire = wire_of(of(&bytes));
+            assert_true(wire_varint(&wire) == 0);
+            assert_false(wire.ok || wire_more(&wire));
+            buf_fini(&bytes);
+        }
+        buf_fini(&whole);
+    }
+}
+
 static void zigzag_has_the_sign_in_its_lowest_bit(void **state)
 {
     (void)state;
@@ -250,6 +268,7 @@ int main(void)
         cmocka_unit_test(varints_are_read_whatever_their_length),
         cmocka_unit_test(varints_need_not_be_the_shortest_form),
         cmocka_unit_test(what_is_no_varint_ends_the_reading),
+        cmocka_unit_test(varints_that_are_cut_are_none),
         cmocka_unit_test(zigzag_has_the_sign_in_its_lowest_bit),
         cmocka_unit_test(a_message_is_read_field_by_field),
         cmocka_unit_test(an_empty_message_is_a_message),

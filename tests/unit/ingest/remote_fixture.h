@@ -14,7 +14,7 @@
 #define NOW INT64_C(1791788430000)
 
 static const struct batch_rules RULES = {
-    .series_max = 1000, .max_future = MS_PER_HOUR, .max_past = MS_PER_DAY, .seed = 42};
+    .series_max = 20000, .max_future = MS_PER_HOUR, .max_past = MS_PER_DAY, .seed = 42};
 
 /* As a listener's thread has one, for bodies with these rules; NULL: none. */
 static struct series_cache *fixture_cache;

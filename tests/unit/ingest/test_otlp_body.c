@@ -755,6 +755,94 @@ static void a_body_that_makes_kpid_hold_too_much_is_refused(void **state)
     }
 }
 
+/* --- with a cache ----------------------------------------------------------------------------- */
+
+/* A point of which each letter is a field: an attribute, its time, its value. */
+static void put_spelt_point(struct buf *out, const char *fields)
+{
+    struct buf point = BUF_EMPTY;
+
+    for (; *fields != '\0'; fields++) {
+        struct buf pair = BUF_EMPTY;
+        struct buf value = BUF_EMPTY;
+        if (*fields == 't') {
+            put_bits(&point, 3, (uint64_t)NOW * 1000000);
+        } else if (*fields == 'v') {
+            put_double(&point, 4, 2.5);
+        } else {
+            put_text(&pair, 1, (struct str){fields, 1});
+            put_text(&value, 1, STR("x"));
+            put_message(&pair, 2, &value);
+            put_message(&point, 7, &pair);
+        }
+        buf_fini(&pair);
+        buf_fini(&value);
+    }
+    put_message(out, 1, &point);
+    buf_fini(&point);
+}
+
+/* What becomes of two points of a gauge; the caller frees it. */
+static char *taken_two(struct series_cache *cache, const char *first, const char *second)
+{
+    struct series_cache *others = fixture_cache;
+    struct buf layers[5] = {0};
+    struct otlp otlp;
+
+    put_spelt_point(&layers[0], first);
+    put_spelt_point(&layers[0], second);
+    put_text(&layers[1], 1, STR("level"));
+    put_message(&layers[1], 5, &layers[0]);
+    put_message(&layers[2], 2, &layers[1]);
+    put_message(&layers[3], 2, &layers[2]);
+    put_message(&layers[4], 1, &layers[3]);
+    fixture_cache = cache;
+    assert_true(otlp_take_as(&otlp, false, buf_view(&layers[4])));
+    fixture_cache = others;
+    char *points = otlp_points(&otlp);
+    otlp_fini(&otlp);
+    for (size_t i = 0; i < 5; i++)
+        buf_fini(&layers[i]);
+    return points;
+}
+
+/* The fields of a number in base 4: at most three, and a value, behind them or before. */
+static void spell(unsigned number, char *out)
+{
+    if (number % 2 == 0)
+        *out++ = 'v';
+    for (unsigned rest = number / 2; rest > 0; rest /= 4) {
+        if (rest % 4 > 0)
+            *out++ = "abt"[rest % 4 - 1];
+    }
+    if (number % 2 == 1)
+        *out++ = 'v';
+    *out = '\0';
+}
+
+static void points_are_the_same_whatever_attributes_came_before(void **state)
+{
+    (void)state;
+    struct series_cache *cache = series_cache_new(RULES.seed, 1 << 20);
+    enum { POINTS = 2 * 64, STEP = 3 };
+    char first[8];
+    char second[8];
+
+    for (unsigned i = 0; i < POINTS * POINTS; i += STEP) {
+        spell(i / POINTS, first);
+        spell(i % POINTS, second);
+        char *wanted = taken_two(NULL, first, second);
+        assert_true(strlen(wanted) > 0);
+        for (int again = 0; again < 2; again++) {
+            char *points = taken_two(cache, first, second);
+            assert_string_equal(points, wanted);
+            free(points);
+        }
+        free(wanted);
+    }
+    series_cache_free(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -784,6 +872,7 @@ int main(void)
         cmocka_unit_test(O18_without_a_time_it_is_now),
         cmocka_unit_test(names_are_as_sent),
         cmocka_unit_test(a_body_that_makes_kpid_hold_too_much_is_refused),
+        cmocka_unit_test(points_are_the_same_whatever_attributes_came_before),
     };
     int failed = 0;
 

@@ -773,6 +773,50 @@ static void there_are_so_many_symbols_and_no_more(void **state)
     buf_fini(&request);
 }
 
+/* How many bytes the body holds when it is taken; empties `request`. */
+static size_t held_by(struct buf *request)
+{
+    struct remote remote;
+
+    assert_true(remote_take_as(&remote, 1, buf_view(request)));
+    size_t held = REMOTE_BODY_FORMAT.size_bytes(remote.body);
+    remote.delta = batch_take(remote.body->batch);
+    remote.body->batch = NULL;
+    remote_fini(&remote);
+    buf_clear(request);
+    return held;
+}
+
+static void what_the_last_body_had_makes_this_one_hold_little_more(void **state)
+{
+    struct buf request = BUF_EMPTY;
+    struct buf series = BUF_EMPTY;
+    char text[86];
+    char number[8];
+    (void)state;
+
+    for (int samples = 15000; samples < 60000;
+         samples *= 2) { /* there is room for twice the last */
+        put_labels(&series, "__name__=many");
+        for (int i = 0; i < samples; i++)
+            put_sample(&series, i, NOW + i, 0);
+        put_message(&request, 1, &series);
+        (void)held_by(&request);
+    }
+    memset(text, 'x', sizeof text);
+    for (int i = 0; i < 9000; i++) {
+        (void)snprintf(number, sizeof number, "%d", i);
+        put_labels(&series, "__name__=big");
+        put_label(&series, STR("a"), (struct str){text, sizeof text - 1});
+        put_label(&series, STR("n"), str_of(number));
+        put_sample(&series, i, NOW, 0);
+        put_message(&request, 1, &series);
+    }
+    assert_in_range(held_by(&request), request.len, 3 << 20);
+    buf_fini(&series);
+    buf_fini(&request);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -802,6 +846,7 @@ int main(void)
         cmocka_unit_test(P18_one_bound_has_one_spelling),
         cmocka_unit_test(few_bytes_that_stand_for_many_are_refused),
         cmocka_unit_test(there_are_so_many_symbols_and_no_more),
+        cmocka_unit_test(what_the_last_body_had_makes_this_one_hold_little_more),
     };
     int failed = 0;
 

@@ -142,6 +142,40 @@ static void what_followed_last_time_is_found_without_its_end(void **state)
     series_cache_free(cache);
 }
 
+static void what_followed_last_time_may_be_looked_at_first(void **state)
+{
+    (void)state;
+    struct series_cache *cache = series_cache_new(SEED, LARGE);
+    struct spelling spelling = spelling_of(1, "up", "");
+    struct cached_meaning found;
+
+    assert_null(series_cache_peek(cache, &spelling).text);
+    add(cache, spelling_of(1, "up", "one"), 1);
+    add(cache, spelling_of(1, "up", "two"), 2);
+    add(cache, spelling_of(1, "up", ""), 3);
+    assert_null(series_cache_peek(cache, &spelling).text); /* nothing followed it */
+    assert_int_equal(find(cache, spelling_of(1, "up", "one")), 1);
+    spelling.context = 2;
+    assert_null(series_cache_peek(cache, &spelling).text);
+    spelling = spelling_of(1, "u", "");
+    assert_null(series_cache_peek(cache, &spelling).text);
+    spelling = spelling_of(1, "up", "");
+    spelling.version = 1;
+    assert_null(series_cache_peek(cache, &spelling).text);
+    spelling.version = 0;
+    assert_true(str_is(series_cache_peek(cache, &spelling), "two"));
+    assert_true(str_is(series_cache_peek(cache, &spelling), "two")); /* nothing was taken */
+    series_cache_take_next(cache, &found);
+    assert_int_equal(found.note, 2);
+    assert_non_null(series_cache_peek(cache, &spelling).text); /* no bytes are bytes too */
+    assert_int_equal(series_cache_peek(cache, &spelling).len, 0);
+    series_cache_take_next(cache, &found);
+    assert_int_equal(found.note, 3);
+    series_cache_forget(cache);
+    assert_null(series_cache_peek(cache, &spelling).text);
+    series_cache_free(cache);
+}
+
 /* So many that hashes of 32 bits are the same again and again. */
 static void spellings_whose_hashes_are_the_same_are_told_apart(void **state)
 {
@@ -497,6 +531,40 @@ static void batches_with_and_without_a_cache_are_the_same(void **state)
     }
 }
 
+/* Several batches at once, each of which may take the cache anew or end at any time. */
+static void of_batches_that_are_open_at_once_each_is_the_same(void **state)
+{
+    static const char *const names[] = {"orders", "gauge",   "distribution", "score",
+                                        "call.a", "drop.me", "renamed"};
+    static const size_t sizes[] = {LARGE, 20000, 3000, 300};
+    struct scene *scene = *state;
+    uint64_t random = 23;
+    for (size_t size = 0; size < TEST_COUNT(sizes); size++) {
+        struct series_cache *cache = series_cache_new(SEED, sizes[size]);
+        struct pair pairs[3];
+        for (int i = 0; i < 3; i++)
+            pair_begin(&pairs[i], &scene->rules, cache);
+        for (unsigned i = 0; i < 20000; i++) {
+            struct pair *pair = &pairs[random_below(&random, 3)];
+            uint64_t what = random_below(&random, 400);
+            if (what == 0) {
+                pair_end(pair);
+                pair_begin(pair, &scene->rules, random_below(&random, 4) == 0 ? NULL : cache);
+            } else if (what == 1) {
+                series_cache_forget(cache);
+            } else {
+                pair_add(pair, names[random_below(&random, TEST_COUNT(names))],
+                         (unsigned)random_below(&random, 20), (unsigned)random_below(&random, 4),
+                         (double)random_below(&random, 8) - 1,
+                         NOW + (wall_ms)random_below(&random, 70) * MS_PER_MINUTE);
+            }
+        }
+        for (int i = 0; i < 3; i++)
+            pair_end(&pairs[i]);
+        series_cache_free(cache);
+    }
+}
+
 static void with_other_rules_what_was_forgotten_is_found_out_anew(void **state)
 {
     struct scene *scene = *state;
@@ -523,6 +591,7 @@ int main(void)
         cmocka_unit_test(only_all_of_a_spelling_is_it),
         cmocka_unit_test(of_another_version_it_is_made_anew_in_its_place),
         cmocka_unit_test(what_followed_last_time_is_found_without_its_end),
+        cmocka_unit_test(what_followed_last_time_may_be_looked_at_first),
         cmocka_unit_test(spellings_whose_hashes_are_the_same_are_told_apart),
         cmocka_unit_test(a_context_is_a_number_for_its_bytes),
         cmocka_unit_test(what_is_very_long_is_not_worth_it),
@@ -531,6 +600,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_spellings_of_one_series_meet, setup, teardown),
         cmocka_unit_test_setup_teardown(
             a_series_that_is_known_is_in_the_delta_when_a_point_of_it_is, setup, teardown),
+        cmocka_unit_test_setup_teardown(of_batches_that_are_open_at_once_each_is_the_same, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(batches_with_and_without_a_cache_are_the_same, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(with_other_rules_what_was_forgotten_is_found_out_anew,
