@@ -149,9 +149,10 @@ def kpid_of(bench, folder, body):
 
 
 def known_series(bench, send, kpid, series):
-    """Makes the series, so that what is measured is not their creation."""
+    """Makes the series, so that what is measured is neither their creation nor the making of their index."""
     send()
     wait_until(lambda: kpid.ask("/api/v1/ingest")["series"] >= series * 0.99, f"{series} series")
+    kpid.settle()
 
 
 def measure_stream(bench, transport, series, mix, with_netdata):
