@@ -9,6 +9,7 @@
 #include "series/delta.h"
 #include "store/parts.h"
 #include "store/query.h"
+#include "store/upkeep.h"
 
 static const char RECEIVED[] = "kpid_samples_received_total";
 static const char STORED[] = "kpid_samples_stored_total";
@@ -79,9 +80,6 @@ enum {
     AT_DROPPED = AT_REJECTED + REJECT_REASON_COUNT,
     TOTALS = AT_DROPPED + DROP_REASON_COUNT,
 };
-
-/* As in store/upkeep.h: a quarter of an hour is closed so long after its end. */
-enum { CLOSING_LAG_MS = 2 * MS_PER_MINUTE };
 
 /* A listener, or who else has a ledger. */
 struct line {
@@ -338,7 +336,7 @@ static uint64_t closing_late(const struct read_txn *txn, wall_ms now)
 
     if (closed == INT64_MIN)
         return 0;
-    wall_ms due = (closed + 15) * MS_PER_MINUTE + CLOSING_LAG_MS;
+    wall_ms due = (closed + 15) * MS_PER_MINUTE + UPKEEP_LAG_MS;
     return now > due ? (uint64_t)(now - due) / MS_PER_SECOND : 0;
 }
 

@@ -30,6 +30,9 @@
 #include "store/guard.h"
 #include "store/parts.h"
 
+/* A quarter of an hour is closed so long after its end, if the options say nothing else. */
+#define UPKEEP_LAG_MS (INT64_C(2) * MS_PER_MINUTE)
+
 enum {
     UPKEEP_STEP_CPU_US = 15 * 1000, /* a step asks after each chunk: it ends within 20 ms */
     UPKEEP_STEP_BYTES = 6 << 20,

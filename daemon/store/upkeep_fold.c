@@ -14,7 +14,6 @@ enum {
     LATE_CELLS_MAX = 4 * 1000 * 1000, /* before the closed mark, until a fold takes them at once */
     WINDOWS_MAX = 512, /* of one fold, so that its last transaction stays small: of an import that
                           touches more the rest waits for the next one */
-    DEFAULT_LAG_MS = 2 * MS_PER_MINUTE,
     QUIET_MS = MS_PER_MINUTE,
     LOOK_AROUND = 2 * QUARTERS_PER_DAY, /* quarters: a day is not longer */
     LATE_QUARTERS_MAX = 1 << 24,        /* 478 years before 1970: no calendar goes further */
@@ -627,7 +626,7 @@ bool upkeep_fold_go_on(struct upkeep_step *step, bool *did, struct error *err)
 /* The minute before which everything is closed; INT64_MIN while that cannot be told. */
 static int64_t closed_by(const struct upkeep_step *step)
 {
-    span_ms lag = step->upkeep->options->lag == 0 ? DEFAULT_LAG_MS : step->upkeep->options->lag;
+    span_ms lag = step->upkeep->options->lag == 0 ? UPKEEP_LAG_MS : step->upkeep->options->lag;
     struct error why;
 
     if (step->clock->mark == WALL_NONE || guard_is_suspect(step->clock, &why))

@@ -35,6 +35,14 @@ static inline void expect_same(double value, double expected, const char *what, 
     _fail(file, line);
 }
 
+/* For what has no other error to pass on: `err` is its own. */
+#define MUST(call)                                                                                 \
+    do {                                                                                           \
+        struct error err = ERROR_EMPTY;                                                            \
+        if (!(call))                                                                               \
+            fail_msg("%s", err.text);                                                              \
+    } while (0)
+
 struct fixture {
     char path[64];
     uint64_t max_size;

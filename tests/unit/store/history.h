@@ -13,13 +13,6 @@ enum { HISTORY_SAMPLES_MAX = 4000, HISTORY_DAYS_MAX = 40, HISTORY_RUNS_MAX = 6 }
 /* Midnight in UTC, the first minute of a window, a week and a block of days alike. */
 #define HISTORY_START (INT64_C(20160) * 1440)
 
-#define MUST(call)                                                                                 \
-    do {                                                                                           \
-        struct error err = ERROR_EMPTY;                                                            \
-        if (!(call))                                                                               \
-            fail_msg("%s", err.text);                                                              \
-    } while (0)
-
 struct history_sample {
     uint32_t id;
     wall_ms at; /* no two of a history have one */

@@ -1,6 +1,7 @@
 /* Runs and what they should hold: for the tests of store/run.h. */
 #pragma once
 
+#include "series/random.h"
 #include "store/fixture.h"
 #include "store/run.h"
 
@@ -8,19 +9,6 @@
  */
 
 enum { RUNS_MAX = 40, SERIES = 300, MINUTES = 40 };
-
-static inline uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
-}
-
-static inline uint64_t below(uint64_t *state, uint64_t limit)
-{
-    return next_random(state) % limit;
-}
 
 struct model {
     struct run_cell *cells; /* owned, in order */
@@ -79,13 +67,6 @@ static inline void assert_same_cell(const struct run_cell *one, const struct run
 
 /* --- runs ---------------------------------------------------------------------------------------
  */
-
-#define MUST(call)                                                                                 \
-    do {                                                                                           \
-        struct error err = ERROR_EMPTY;                                                            \
-        if (!(call))                                                                               \
-            fail_msg("%s", err.text);                                                              \
-    } while (0)
 
 static inline struct run write_run(struct write_txn *txn, unsigned tier, uint64_t number,
                                    const struct model *model)

@@ -5,13 +5,6 @@
 /* --- words -------------------------------------------------------------------------------------
  */
 
-#define MUST(call)                                                                                 \
-    do {                                                                                           \
-        struct error err = ERROR_EMPTY;                                                            \
-        if (!(call))                                                                               \
-            fail_msg("%s", err.text);                                                              \
-    } while (0)
-
 static struct write_txn write_begin(struct fixture *fixture)
 {
     struct write_txn txn;

@@ -21,13 +21,6 @@ static void write_end(struct write_txn *txn)
         fail_msg("%s", err.text);
 }
 
-#define MUST(call)                                                                                 \
-    do {                                                                                           \
-        struct error err = ERROR_EMPTY;                                                            \
-        if (!(call))                                                                               \
-            fail_msg("%s", err.text);                                                              \
-    } while (0)
-
 static void put(struct write_txn *txn, enum database database, const struct schema_key *key,
                 const char *value, size_t len)
 {

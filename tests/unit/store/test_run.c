@@ -4,19 +4,19 @@
 static void add_samples(struct model *model, size_t count, uint64_t *random)
 {
     for (size_t i = 0; i < count; i++) {
-        uint32_t id = 1 + (uint32_t)below(random, SERIES);
-        int64_t minute = MINUTE + (int64_t)below(random, MINUTES);
+        uint32_t id = 1 + (uint32_t)random_below(random, SERIES);
+        int64_t minute = MINUTE + (int64_t)random_below(random, MINUTES);
         struct cell *cell = model_cell(model, id, minute);
-        wall_ms at = AT(minute, (int64_t)below(random, 60));
-        double value = (double)below(random, 1000) / 4;
-        uint64_t arrival = (uint64_t)at * 1000 + below(random, 5);
+        wall_ms at = AT(minute, (int64_t)random_below(random, 60));
+        double value = (double)random_below(random, 1000) / 4;
+        uint64_t arrival = (uint64_t)at * 1000 + random_below(random, 5);
         if (id % 7 == 0)
             cell_add_value(cell, value, WEIGHT_ONE, at, arrival);
         else
-            aggregate_add(&cell->aggregate, value, WEIGHT_ONE * (1 + below(random, 3)), at,
+            aggregate_add(&cell->aggregate, value, WEIGHT_ONE * (1 + random_below(random, 3)), at,
                           arrival);
         if (id % 50 == 0) {
-            uint64_t member = next_random(random);
+            uint64_t member = random_next(random);
             if (cell->distinct == NULL)
                 cell->distinct = distinct_new();
             distinct_add(cell->distinct, (struct str){(const char *)&member, sizeof member});
@@ -93,16 +93,16 @@ static void seeking_finds_the_first_cell_at_or_after_a_place(void **state)
         struct run_cursor cursor;
         MUST(run_cursor_init(&cursor, txn, &runs[i], &err));
         for (size_t j = 0; j < 400; j++) {
-            uint32_t id = (uint32_t)below(&random, SERIES + 3);
-            int64_t minute = MINUTE - 16 + (int64_t)below(&random, MINUTES + 32);
-            if (below(&random, 2) == 0 && cursor.has_cell) { /* a little further */
-                id = cursor.cell.id + (uint32_t)below(&random, 2);
-                minute = cursor.cell.minute + (int64_t)below(&random, 2);
+            uint32_t id = (uint32_t)random_below(&random, SERIES + 3);
+            int64_t minute = MINUTE - 16 + (int64_t)random_below(&random, MINUTES + 32);
+            if (random_below(&random, 2) == 0 && cursor.has_cell) { /* a little further */
+                id = cursor.cell.id + (uint32_t)random_below(&random, 2);
+                minute = cursor.cell.minute + (int64_t)random_below(&random, 2);
             }
             size_t at = first_at_or_after(model, id, minute);
             MUST(run_cursor_seek(&cursor, id, minute, &err));
             assert_is_at(&cursor, model, at);
-            if (below(&random, 2) == 0) {
+            if (random_below(&random, 2) == 0) {
                 MUST(run_cursor_next(&cursor, &err));
                 assert_is_at(&cursor, model, at < model->count ? at + 1 : at);
             }
@@ -123,7 +123,7 @@ static void seeking_just_past_each_cell_finds_the_next_one(void **state)
     struct run_cursor cursor;
 
     for (uint32_t id = 1; id <= 1500; id++) {
-        wall_ms at = AT(MINUTE, 0) + (wall_ms)below(&random, MS_PER_MINUTE);
+        wall_ms at = AT(MINUTE, 0) + (wall_ms)random_below(&random, MS_PER_MINUTE);
         aggregate_add(&model_cell(&model, 2 * id, MINUTE)->aggregate, 0.1 * id, WEIGHT_ONE, at, 1);
     }
     struct run run = commit_run(fixture, 0, 1, &model);
@@ -182,7 +182,7 @@ static void a_run_may_be_written_over_several_transactions(void **state)
     add_samples(&model, 2000, &random);
     run_writer_init(&writer, 2, 77);
     for (size_t i = 0; i < model.count;) {
-        size_t end = i + 1 + below(&random, 300);
+        size_t end = i + 1 + random_below(&random, 300);
         MUST(write_txn_begin(fixture->store, NULL, &txn, &err));
         for (; i < end && i < model.count; i++)
             MUST(run_writer_add(&writer, &txn, model.cells[i].id, model.cells[i].minute,
@@ -262,7 +262,7 @@ static struct many *many_runs(struct fixture *fixture, size_t count, size_t samp
 
     many->count = count;
     for (size_t i = 0; i < count; i++) {
-        add_samples(&many->models[i], 1 + below(random, samples), random);
+        add_samples(&many->models[i], 1 + random_below(random, samples), random);
         many->runs[i] = commit_run(fixture, (unsigned)(i % 3), 1 + i, &many->models[i]);
     }
     return many;
@@ -324,11 +324,11 @@ static void merging_many_runs_gives_the_merge_of_each_place(void **state)
         struct run_merge *merge = merge_of(txn, many, cases[i].from, cases[i].to);
         assert_merges(merge, &expected, 0, expected.count + 2);
         for (size_t j = 0; j < 20; j++) {
-            uint32_t id = (uint32_t)below(&random, SERIES + 3);
-            int64_t minute = MINUTE - 16 + (int64_t)below(&random, MINUTES + 32);
+            uint32_t id = (uint32_t)random_below(&random, SERIES + 3);
+            int64_t minute = MINUTE - 16 + (int64_t)random_below(&random, MINUTES + 32);
             size_t at = first_at_or_after(&expected, id, minute);
             MUST(run_merge_seek(merge, id, minute, &err));
-            assert_merges(merge, &expected, at, at + below(&random, 4));
+            assert_merges(merge, &expected, at, at + random_below(&random, 4));
         }
         run_merge_free(merge);
         read_txn_end(txn);

@@ -13,9 +13,9 @@ static void add_range(struct model *model, uint32_t first, uint32_t step, size_t
     for (size_t i = 0; i < count; i++) {
         uint32_t id = first + (uint32_t)i * step;
         struct run_cell *cell = &model->cells[model->count++];
-        wall_ms at = AT(minute, (int64_t)below(random, 60));
-        double value = (double)below(random, 1000) / 4;
-        uint64_t arrival = (uint64_t)at * 1000 + below(random, 5000);
+        wall_ms at = AT(minute, (int64_t)random_below(random, 60));
+        double value = (double)random_below(random, 1000) / 4;
+        uint64_t arrival = (uint64_t)at * 1000 + random_below(random, 5000);
         *cell = (struct run_cell){id, minute, CELL_EMPTY};
         if (id % 7 == 0)
             cell_add_value(&cell->cell, value, WEIGHT_ONE, at, arrival);
@@ -64,8 +64,8 @@ static void lay_out(enum layout layout, struct model *model, uint32_t run, uint6
         add_range(model, 1 + run * 1500, 1, 1500, MINUTE + run % 3, random);
         return;
     case LAYOUT_SHIFTED:
-        add_range(model, 1 + run * 1500 + (uint32_t)below(random, 100), 1,
-                  1450 + below(random, 200), MINUTE, random);
+        add_range(model, 1 + run * 1500 + (uint32_t)random_below(random, 100), 1,
+                  1450 + random_below(random, 200), MINUTE, random);
         return;
     case LAYOUT_REQUESTS:
         for (uint32_t i = 0; i < 4; i++)
@@ -81,7 +81,7 @@ static void lay_out(enum layout layout, struct model *model, uint32_t run, uint6
         if (run == 0)
             add_range(model, 1, 2, 6000, MINUTE, random);
         else
-            add_range(model, 1 + (uint32_t)below(random, 12000), 1, 20, MINUTE, random);
+            add_range(model, 1 + (uint32_t)random_below(random, 12000), 1, 20, MINUTE, random);
         return;
     case LAYOUT_MINUTES:
         add_range(model, 1, 1, 1000, MINUTE + run, random);
@@ -257,7 +257,7 @@ static void chunks_before_all_other_runs_are_moved_as_they_are(void **state)
     for (enum layout layout = 0; layout < LAYOUT_COUNT; layout++) {
         struct many *many = laid_out_runs(fixture, layout, &random);
         struct chunk_counts counts =
-            merge_layout(fixture, many, 100, INT64_MIN, SIZE_MAX, 1 + below(&random, 200));
+            merge_layout(fixture, many, 100, INT64_MIN, SIZE_MAX, 1 + random_below(&random, 200));
         if (counts.adopted * 100 < counts.chunks * adopted[layout])
             fail_msg("layout %d: %llu of %llu chunks", (int)layout,
                      (unsigned long long)counts.adopted, (unsigned long long)counts.chunks);
@@ -379,7 +379,7 @@ static void damage(struct fixture *fixture, const struct run *run, bool sum, uin
     buf_str(&name, store_bytes(&key));
     buf_str(&bytes, store_bytes(&value));
     mdb_cursor_close(cursor);
-    bytes.bytes[below(random, bytes.len - 4)] ^= (char)(1 + below(random, 255));
+    bytes.bytes[random_below(random, bytes.len - 4)] ^= (char)(1 + random_below(random, 255));
     if (sum) {
         uint32_t checksum = (uint32_t)XXH3_64bits_withSeed(bytes.bytes, bytes.len - 4, run->number);
         memcpy(bytes.bytes + bytes.len - 4, &checksum, sizeof checksum);
