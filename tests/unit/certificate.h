@@ -40,10 +40,10 @@ static inline void certificate_extend(X509 *certificate, int nid, const char *va
 
 enum { CERTIFICATE_DAY_S = 86400, CERTIFICATE_LIFE_S = 90 * CERTIFICATE_DAY_S };
 
-/* FOLDER/NAME.crt and FOLDER/NAME.key, for so many seconds from now on. `issuer` NULL: signed by
- * itself, an authority. */
-static inline void certificate_make_until(const char *folder, const char *name, const char *issuer,
-                                          long life_s)
+/* FOLDER/NAME.crt and FOLDER/NAME.key, for so many seconds from now on and for `hosts`, as in
+ * "DNS:localhost,IP:127.0.0.1". `issuer` NULL: signed by itself, an authority. */
+static inline void certificate_make_for(const char *folder, const char *name, const char *issuer,
+                                        long life_s, const char *hosts)
 {
     static long serial = 1;
     EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -70,7 +70,7 @@ static inline void certificate_make_until(const char *folder, const char *name, 
         assert_true(signer != NULL && parent != NULL);
     }
     assert_int_equal(X509_set_issuer_name(certificate, X509_get_subject_name(parent)), 1);
-    certificate_extend(certificate, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
+    certificate_extend(certificate, NID_subject_alt_name, hosts);
     certificate_extend(certificate, NID_basic_constraints,
                        issuer == NULL ? "critical,CA:TRUE" : "critical,CA:FALSE");
     assert_true(X509_sign(certificate, signer, EVP_sha256()) > 0);
@@ -87,6 +87,12 @@ static inline void certificate_make_until(const char *folder, const char *name, 
     }
     EVP_PKEY_free(key);
     X509_free(certificate);
+}
+
+static inline void certificate_make_until(const char *folder, const char *name, const char *issuer,
+                                          long life_s)
+{
+    certificate_make_for(folder, name, issuer, life_s, "DNS:localhost,IP:127.0.0.1");
 }
 
 static inline void certificate_make(const char *folder, const char *name, const char *issuer)

@@ -7,14 +7,17 @@
 #include <sys/un.h>
 
 #include "batch.h"
+#include "tls.h"
 
 enum {
     ANSWER_BYTES_MAX = 64 * 1024, /* of a frame that kpid sends */
     FRAME_BYTES_MAX = 1 << 20,    /* of one that it gets; kpid may ask for less */
     LENGTH_SIZE = 4,              /* before each frame, big-endian */
-    TROUBLE_SIZE = 256,
+    TROUBLE_SIZE = 768,           /* a host twice, and words */
+    HINT_SIZE = 256,
     HOST_SIZE = 256,
     PORT_SIZE = 8,
+    PEER_SIZE = HOST_SIZE + PORT_SIZE + 4,
 };
 
 typedef int64_t mono_us; /* microseconds of CLOCK_MONOTONIC */
@@ -35,7 +38,7 @@ struct kpid_batch {
 
 TAILQ_HEAD(kpid_batches, kpid_batch);
 
-enum link_state { LINK_DOWN, LINK_CONNECTING, LINK_GREETING, LINK_UP };
+enum link_state { LINK_DOWN, LINK_CONNECTING, LINK_SECURING, LINK_GREETING, LINK_UP };
 
 struct kpid_link {
     enum link_state state;
@@ -70,6 +73,7 @@ struct kpid_client {
     bool is_local;
     struct sockaddr_un path; /* local */
     char host[HOST_SIZE], port[PORT_SIZE];
+    char peer[PEER_SIZE]; /* of the address, what is behind the way to it */
     mono_us batch_age;
     size_t memory_max;
     void (*on_answer)(const struct kpid_answer *answer, void *arg);
@@ -80,11 +84,13 @@ struct kpid_client {
     uint64_t next_sequence;
     struct kpid_batches batches; /* in the order of their sequence */
     struct kpid_link link;
+    struct kpid_tls tls;
     struct kpid_client_stats stats;
     bool has_refused; /* something since the last flush */
     bool is_calling;  /* on_answer */
     uint64_t random;
     char trouble[TROUBLE_SIZE];
+    char hint[HINT_SIZE]; /* what may help */
 };
 
 /* --- kpid_client.c --- */
@@ -93,6 +99,10 @@ mono_us kpid_client_now(void);
 uint64_t kpid_client_random(struct kpid_client *client);
 __attribute__((format(printf, 2, 3))) void kpid_client_say(struct kpid_client *client,
                                                            const char *format, ...);
+void kpid_client_say_errno(struct kpid_client *client, const char *what, int errnum);
+/* After kpid_client_say, what may help. */
+__attribute__((format(printf, 2, 3))) void kpid_client_advise(struct kpid_client *client,
+                                                              const char *format, ...);
 /* A batch has its answer for good: tells the caller, and forgets the batch. */
 void kpid_client_answered(struct kpid_client *client, struct kpid_batch *batch,
                           struct kpid_answer *answer);

@@ -54,6 +54,23 @@ void kpid_client_say(struct kpid_client *client, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(client->trouble, sizeof client->trouble, format, arguments);
     va_end(arguments);
+    client->hint[0] = '\0';
+}
+
+void kpid_client_say_errno(struct kpid_client *client, const char *what, int errnum)
+{
+    const char *words = strerrordesc_np(errnum);
+
+    kpid_client_say(client, "%s: %s", what, words == NULL ? "unknown error" : words);
+}
+
+void kpid_client_advise(struct kpid_client *client, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(client->hint, sizeof client->hint, format, arguments);
+    va_end(arguments);
 }
 
 const char *kpid_result_words(enum kpid_result result)
@@ -66,6 +83,7 @@ const char *kpid_result_words(enum kpid_result result)
         [KPID_TIMEOUT] = "not all is answered yet",
         [KPID_DENIED] = "kpid does not let this client speak",
         [KPID_REFUSED] = "not all is stored",
+        [KPID_UNTRUSTED] = "what answers cannot show that it is kpid",
     };
 
     return (unsigned)result < sizeof words / sizeof words[0] ? words[result] : "unknown result";
@@ -103,8 +121,11 @@ static bool set_address(struct kpid_client *client, const char *address)
 {
     if (address == NULL)
         return false;
-    if (strncmp(address, "tcp:", 4) == 0)
+    client->tls.is_wanted = strncmp(address, "tls:", 4) == 0;
+    if (client->tls.is_wanted || strncmp(address, "tcp:", 4) == 0) {
+        (void)snprintf(client->peer, sizeof client->peer, "%s", address + 4);
         return set_tcp(client, address + 4);
+    }
     client->is_local = true;
     client->path.sun_family = AF_UNIX;
     return strncmp(address, "unix:", 5) == 0 &&
@@ -174,6 +195,40 @@ struct kpid_client *kpid_client_new(const struct kpid_client_options *options)
         return NULL;
     }
     return client;
+}
+
+/* What is behind '%' is no name, but the device to it. */
+static bool is_name(const char *text)
+{
+    return strcspn(text, "%") > 0 && strlen(text) < HOST_SIZE;
+}
+
+bool kpid_client_set_tls(struct kpid_client *client, const struct kpid_client_tls *files)
+{
+    char *name = NULL;
+
+    if (client->is_calling)
+        return false;
+    if (!client->tls.is_wanted) {
+        kpid_client_say(client, "the address of this client is not one of TLS");
+        kpid_client_advise(client, "write it as tls:HOST:PORT");
+        return false;
+    }
+    if (files->name != NULL && !is_name(files->name)) {
+        kpid_client_say(client, "a certificate cannot be for '%s'", files->name);
+        return false;
+    }
+    if (files->name != NULL && (name = strdup(files->name)) == NULL) {
+        kpid_client_say(client, "out of memory");
+        return false;
+    }
+    if (!kpid_tls_load(client, files)) {
+        free(name);
+        return false;
+    }
+    free(client->tls.name);
+    client->tls.name = name;
+    return true;
 }
 
 void kpid_client_free(struct kpid_client *client)
@@ -474,6 +529,8 @@ enum kpid_result kpid_client_flush(struct kpid_client *client, unsigned timeout_
         mono_us left = until - kpid_client_now();
         if (client->link.is_denied)
             return KPID_DENIED;
+        if (client->tls.is_untrusted)
+            return KPID_UNTRUSTED;
         if (left <= 0)
             return KPID_TIMEOUT;
         kpid_client_wait(client, (unsigned)((left + MS - 1) / MS));
@@ -516,4 +573,9 @@ bool kpid_client_is_connected(const struct kpid_client *client)
 const char *kpid_client_trouble(const struct kpid_client *client)
 {
     return client->trouble;
+}
+
+const char *kpid_client_hint(const struct kpid_client *client)
+{
+    return client->hint;
 }

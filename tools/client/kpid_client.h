@@ -28,15 +28,15 @@
  *
  *   cc example.c $(pkg-config --cflags --libs kpid-client)
  *
- * Threads: the library has none, and no state outside of its clients. A client may be used by one
- * thread at a time; several clients by several threads. After fork the child may do nothing with
- * the parent's clients, not even free them.
+ * Threads: the library has none, and no state outside of its clients (but for OpenSSL's own). A
+ * client may be used by one thread at a time; several clients by several threads. After fork the
+ * child may do nothing with the parent's clients, not even free them.
  *
  * Whoever adds samples all the time needs no more than kpid_client_add: it sends what is due. Who
  * may be silent for longer than `batch_ms` calls kpid_client_work now and then, or has its event
  * loop watch the client (kpid_client_fd). Nothing blocks but kpid_client_wait and
  * kpid_client_flush, for as long as they are told; and a name instead of an IP address in
- * `address`, which is looked up when a connection is made. No call raises SIGPIPE.
+ * `address`, which is looked up when a connection is made. No call raises SIGPIPE, by TLS neither.
  *
  * Ownership: all that is given to a call is borrowed until it returns; what a callback is given,
  * until that returns. A callback may not call anything with its client.
@@ -76,7 +76,9 @@ enum kpid_result {
     KPID_NO_MEMORY, /* malloc said no: the sample was not taken */
     KPID_TIMEOUT,   /* not all was answered in time; it is still being sent */
     KPID_DENIED,    /* kpid does not let this client speak; nothing is lost, it is tried again */
-    KPID_REFUSED    /* all was answered, but not all of it is stored */
+    KPID_REFUSED,   /* all was answered, but not all of it is stored */
+    KPID_UNTRUSTED  /* what answers has no certificate that is good: nothing was sent, it is tried
+                       again */
 };
 
 /* "out of memory for samples", ...; never NULL. */
@@ -117,9 +119,10 @@ struct kpid_answer {
 /* --- a client --------------------------------------------------------------------------------- */
 
 struct kpid_client_options {
-    const char *address; /* "tcp:HOST:PORT", "tcp:[::1]:PORT" or "unix:/PATH" */
-    const char *token;   /* where the listener asks for one; NULL without. Sent in plain text */
-    const char *name;    /* of the program and its version, for people; NULL without */
+    /* "tcp:HOST:PORT", "tls:HOST:PORT" or "unix:/PATH"; an IPv6 address as [::1]. */
+    const char *address;
+    const char *token; /* where the listener asks for one; NULL without. Over tcp: in plain text */
+    const char *name;  /* of the program and its version, for people; NULL without */
     /* 16 bytes that no other producer has; NULL: random ones. */
     const unsigned char *producer;
     /* Greater than that of any run before under the same producer; 0: milliseconds since 1970. */
@@ -140,6 +143,25 @@ KPID_CLIENT_API struct kpid_client *kpid_client_new(const struct kpid_client_opt
 
 /* What is not answered is lost: kpid_client_flush first. NULL is fine. */
 KPID_CLIENT_API void kpid_client_free(struct kpid_client *client);
+
+/* --- TLS -------------------------------------------------------------------------------------- */
+
+/* An address with "tls:" is spoken to by TLS, 1.2 or later, and never without. kpid's certificate
+ * has to be good: of an authority that is trusted, for HOST, and not expired; else nothing is sent,
+ * not even the token, and kpid_client_flush says KPID_UNTRUSTED. This needs no call: it is for
+ * authorities of one's own, and for listeners that want a certificate of their clients. */
+struct kpid_client_tls {
+    const char *ca_file;   /* PEM: the authorities that are trusted; NULL: those of this machine */
+    const char *cert_file; /* PEM: a certificate to show, and what leads to its root; NULL: none */
+    const char *key_file;  /* PEM, without a password; NULL: it stands in `cert_file`, too */
+    const char *name;      /* a name or IP address in place of HOST; NULL: HOST */
+};
+
+/* Reads the files. Connections that begin from now on use what was read, one that is there stays:
+ * so it may be called again, for files that were renewed. False: what was before holds on, and
+ * kpid_client_trouble says why. Not for a client whose address is not one of TLS. */
+KPID_CLIENT_API bool kpid_client_set_tls(struct kpid_client *client,
+                                         const struct kpid_client_tls *files);
 
 /* --- samples ---------------------------------------------------------------------------------- */
 
@@ -212,7 +234,8 @@ KPID_CLIENT_API void kpid_client_send(struct kpid_client *client);
 
 /* kpid_client_send, then waits until every batch has its answer. KPID_OK: all is stored, but for
  * duplicates. KPID_REFUSED: a batch was refused or a sample rejected since the flush before.
- * KPID_TIMEOUT after `timeout_ms`. KPID_DENIED: as soon as kpid says no. */
+ * KPID_TIMEOUT after `timeout_ms`. KPID_DENIED: as soon as kpid says no; KPID_UNTRUSTED: as soon as
+ * its certificate turns out not to be good. */
 KPID_CLIENT_API enum kpid_result kpid_client_flush(struct kpid_client *client, unsigned timeout_ms);
 
 /* Connects, sends and reads what is possible now, without waiting. */
@@ -260,6 +283,8 @@ KPID_CLIENT_API bool kpid_client_is_connected(const struct kpid_client *client);
 /* Words for what went wrong last, with a connection or a batch; "" when nothing has. Good until the
  * next call. */
 KPID_CLIENT_API const char *kpid_client_trouble(const struct kpid_client *client);
+/* What may help with it; "" when nothing is known. */
+KPID_CLIENT_API const char *kpid_client_hint(const struct kpid_client *client);
 
 #ifdef __cplusplus
 }

@@ -71,6 +71,7 @@ void kpid_link_fini(struct kpid_client *client)
 {
     struct kpid_link *link = &client->link;
 
+    kpid_tls_fini(client);
     if (link->fd >= 0)
         (void)close(link->fd);
     if (link->addresses != NULL)
@@ -102,6 +103,7 @@ static void end(struct kpid_client *client)
     struct kpid_link *link = &client->link;
     struct kpid_batch *batch = NULL;
 
+    kpid_tls_end(client);
     if (link->fd >= 0)
         (void)close(link->fd);
     link->fd = -1;
@@ -134,9 +136,7 @@ static void fail(struct kpid_client *client, mono_us now)
 
 static void fail_errno(struct kpid_client *client, const char *what, int errnum, mono_us now)
 {
-    const char *words = strerrordesc_np(errnum);
-
-    kpid_client_say(client, "%s: %s", what, words == NULL ? "unknown error" : words);
+    kpid_client_say_errno(client, what, errnum);
     fail(client, now);
 }
 
@@ -177,6 +177,13 @@ static int connect_to(struct kpid_link *link, int family, const struct sockaddr 
     return connect(link->fd, address, len) == 0 ? 0 : errno;
 }
 
+static void begin_greeting(struct kpid_client *client, mono_us now)
+{
+    client->link.state = client->tls.is_wanted ? LINK_SECURING : LINK_GREETING;
+    if (client->tls.is_wanted && !kpid_tls_begin(client))
+        fail(client, now);
+}
+
 static void begin_connection(struct kpid_client *client, mono_us now)
 {
     struct kpid_link *link = &client->link;
@@ -194,8 +201,9 @@ static void begin_connection(struct kpid_client *client, mono_us now)
     }
     link->state = LINK_CONNECTING;
     link->deadline = now + CONNECT_TIME;
+    client->tls.is_untrusted = false;
     if (errnum == 0)
-        link->state = LINK_GREETING;
+        begin_greeting(client, now);
     else if (errnum != EINPROGRESS)
         fail_errno(client, "cannot connect", errnum, now);
 }
@@ -211,9 +219,27 @@ static void finish_connection(struct kpid_client *client, mono_us now)
     if (getsockopt(client->link.fd, SOL_SOCKET, SO_ERROR, &errnum, &len) != 0)
         errnum = errno;
     if (errnum == 0)
-        client->link.state = LINK_GREETING;
+        begin_greeting(client, now);
     else
         fail_errno(client, "cannot connect", errnum, now);
+}
+
+static void go_on_securing(struct kpid_client *client, mono_us now)
+{
+    enum io_result result = kpid_tls_shake_hands(client);
+
+    if (result == IO_LATER)
+        return;
+    if (result == IO_DONE) {
+        client->link.state = LINK_GREETING;
+        return;
+    }
+    if (result == IO_ENDED) {
+        kpid_client_say(client, "'%s' has closed the connection instead of speaking TLS",
+                        client->peer);
+        kpid_client_advise(client, "is this the port of a listener with 'tls'?");
+    }
+    fail(client, now);
 }
 
 /* --- writing ----------------------------------------------------------------------------------
@@ -258,6 +284,22 @@ static void begin_batch(struct kpid_client *client, struct kpid_batch *batch, mo
     link->written = 0;
 }
 
+static enum io_result send_some(struct kpid_client *client, const unsigned char *bytes, size_t len,
+                                size_t *sent)
+{
+    if (client->tls.session != NULL)
+        return kpid_tls_write(client, bytes, len, sent);
+    ssize_t rc = send(client->link.fd, bytes, len, MSG_NOSIGNAL);
+    *sent = rc > 0 ? (size_t)rc : 0;
+    if (rc >= 0 || errno == EINTR)
+        return IO_DONE;
+    /* What kpid said before it closed is read first. */
+    if (errno == EAGAIN || errno == EPIPE || errno == ECONNRESET)
+        return IO_LATER;
+    kpid_client_say_errno(client, "the connection broke", errno);
+    return IO_BROKEN;
+}
+
 /* Whether all of it went out; false also when the connection ended. */
 static bool write_rest(struct kpid_client *client, const unsigned char *bytes, size_t len,
                        mono_us now)
@@ -265,16 +307,15 @@ static bool write_rest(struct kpid_client *client, const unsigned char *bytes, s
     struct kpid_link *link = &client->link;
 
     while (link->written < len) {
-        ssize_t sent = send(link->fd, bytes + link->written, len - link->written, MSG_NOSIGNAL);
-        if (sent > 0) {
-            link->written += (size_t)sent;
-            client->stats.sent_bytes += (size_t)sent;
-        } else if (sent < 0 && errno != EINTR) {
-            /* What kpid said before it closed is read first. */
-            if (errno != EAGAIN && errno != EPIPE && errno != ECONNRESET)
-                fail_errno(client, "the connection broke", errno, now);
+        size_t sent = 0;
+        enum io_result result =
+            send_some(client, bytes + link->written, len - link->written, &sent);
+        link->written += sent;
+        client->stats.sent_bytes += sent;
+        if (result == IO_BROKEN)
+            fail(client, now);
+        if (result != IO_DONE)
             return false;
-        }
     }
     return true;
 }
@@ -317,6 +358,31 @@ static void write_all(struct kpid_client *client, mono_us now)
 /* --- reading ----------------------------------------------------------------------------------
  */
 
+static enum io_result receive_some(struct kpid_client *client, unsigned char *into, size_t room,
+                                   size_t *got)
+{
+    if (client->tls.session != NULL)
+        return kpid_tls_read(client, into, room, got);
+    ssize_t rc = recv(client->link.fd, into, room, 0);
+    *got = rc > 0 ? (size_t)rc : 0;
+    if (rc > 0 || (rc < 0 && errno == EINTR))
+        return IO_DONE;
+    if (rc == 0)
+        return IO_ENDED;
+    if (errno == EAGAIN)
+        return IO_LATER;
+    kpid_client_say_errno(client, "the connection broke", errno);
+    return IO_BROKEN;
+}
+
+/* One that wants TLS answers plain text with an alert of it, or by closing. */
+static void advise_tls(struct kpid_client *client)
+{
+    if (client->link.state == LINK_GREETING && !client->is_local && !client->tls.is_wanted)
+        kpid_client_advise(client, "if its listener has 'tls', write the address as tls:%s",
+                           client->peer);
+}
+
 /* The whole frames that are there; false when the connection has to end. */
 static bool take_frames(struct kpid_client *client, mono_us now)
 {
@@ -327,6 +393,7 @@ static bool take_frames(struct kpid_client *client, mono_us now)
         size_t len = get_length(link->input + at);
         if (len > ANSWER_BYTES_MAX) {
             kpid_client_say(client, "what answers does not speak kpid's protocol");
+            advise_tls(client);
             return false;
         }
         if (link->input_len - at - LENGTH_SIZE < len)
@@ -345,25 +412,23 @@ static bool read_some(struct kpid_client *client, mono_us now)
 {
     struct kpid_link *link = &client->link;
     size_t room = LENGTH_SIZE + ANSWER_BYTES_MAX - link->input_len;
+    size_t got = 0;
 
-    ssize_t got = recv(link->fd, link->input + link->input_len, room, 0);
-    if (got < 0 && errno == EINTR)
-        return true;
-    if (got < 0 && errno == EAGAIN)
+    enum io_result result = receive_some(client, link->input + link->input_len, room, &got);
+    if (result == IO_LATER)
         return false;
-    if (got < 0) {
-        fail_errno(client, "the connection broke", errno, now);
-        return false;
-    }
-    if (got == 0) {
+    if (result == IO_ENDED)
         kpid_client_say(client, "kpid has closed the connection");
+    if (result != IO_DONE) {
+        advise_tls(client);
         fail(client, now);
         return false;
     }
-    link->input_len += (size_t)got;
-    link->deadline = now + ANSWER_TIME;
+    link->input_len += got;
+    if (got > 0)
+        link->deadline = now + ANSWER_TIME;
     if (take_frames(client, now))
-        return (size_t)got == room;
+        return got == room || got == 0 || client->tls.session != NULL;
     fail(client, now);
     return false;
 }
@@ -373,7 +438,7 @@ static bool read_some(struct kpid_client *client, mono_us now)
 
 static bool is_waiting(const struct kpid_link *link)
 {
-    return link->state == LINK_CONNECTING || link->state == LINK_GREETING || link->under_way > 0;
+    return (link->state > LINK_DOWN && link->state < LINK_UP) || link->under_way > 0;
 }
 
 static void go_on(struct kpid_client *client, mono_us now)
@@ -384,6 +449,8 @@ static void go_on(struct kpid_client *client, mono_us now)
         begin_connection(client, now);
     if (link->state == LINK_CONNECTING)
         finish_connection(client, now);
+    if (link->state == LINK_SECURING)
+        go_on_securing(client, now);
     for (int i = 0; i < READS_MAX && link->fd >= 0 && link->state >= LINK_GREETING; i++) {
         if (!read_some(client, now))
             break;
@@ -411,12 +478,21 @@ void kpid_link_work(struct kpid_client *client, mono_us now)
 short kpid_link_events(const struct kpid_client *client)
 {
     const struct kpid_link *link = &client->link;
+    const struct kpid_tls *tls = &client->tls;
+    int reads = POLLIN;
+    int writes = POLLOUT;
 
     if (link->state == LINK_CONNECTING)
         return POLLOUT;
-    if (link->state == LINK_GREETING)
-        return link->written < link->hello_len ? POLLIN | POLLOUT : POLLIN;
-    return link->sending != NULL ? POLLIN | POLLOUT : POLLIN;
+    if (link->state == LINK_SECURING)
+        return tls->read_events;
+    if (tls->session != NULL) {
+        reads |= tls->read_events;
+        writes = tls->write_events;
+    }
+    bool has_rest =
+        link->state == LINK_GREETING ? link->written < link->hello_len : link->sending != NULL;
+    return (short)(has_rest ? reads | writes : reads);
 }
 
 mono_us kpid_link_due(const struct kpid_client *client)
@@ -426,6 +502,8 @@ mono_us kpid_link_due(const struct kpid_client *client)
 
     if (link->state == LINK_DOWN)
         return TAILQ_EMPTY(&client->batches) ? NEVER : link->retry_at;
+    if (kpid_tls_has_pending(client))
+        return 0;
     if (is_waiting(link))
         due = link->deadline;
     if (link->busy_until > 0 && link->busy_until < due && !TAILQ_EMPTY(&client->batches))

@@ -97,6 +97,10 @@ static void set_options(CURL *curl, const struct client *client, const char *url
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     if (client->ca_file != NULL)
         (void)curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca_file);
+    if (client->cert_file != NULL)
+        (void)curl_easy_setopt(curl, CURLOPT_SSLCERT, client->cert_file);
+    if (client->key_file != NULL)
+        (void)curl_easy_setopt(curl, CURLOPT_SSLKEY, client->key_file);
     (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);

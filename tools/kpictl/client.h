@@ -12,6 +12,8 @@ struct client {
     const char *url;        /* NULL: over the socket */
     const char *token_file; /* NULL: none is shown */
     const char *ca_file;    /* NULL: the system's authorities */
+    const char *cert_file;  /* NULL: no certificate is shown */
+    const char *key_file;   /* NULL: it is in `cert_file`, too */
     unsigned busy_tries;    /* again each second while kpid answers 503 */
 };
 

@@ -232,7 +232,7 @@ const struct command COMMAND_PUSH = {
     .options = {{"at", 0, OPTION_TEXT, "T", "its time (now)"},
                 {"id", 0, OPTION_TEXT, "ID", "the same push with it counts once"},
                 {"to", 0, OPTION_TEXT, "ADDRESS",
-                 "a listener of kpid's own protocol: tcp:HOST:PORT or unix:PATH"},
+                 "a listener of kpid's own protocol: tcp:HOST:PORT, tls:HOST:PORT or unix:PATH"},
                 {"type", 0, OPTION_TEXT, "TYPE",
                  "counter, gauge, distribution, unique, score or untyped (untyped)"}},
     .run = run,

@@ -24,7 +24,9 @@ static const struct command_option GLOBAL_OPTIONS[] = {
     {"socket", 0, OPTION_TEXT, "PATH", "kpid's control socket (/run/kpid/kpid.sock)"},
     {"url", 0, OPTION_TEXT, "URL", "kpid's address instead of the socket"},
     {"token-file", 0, OPTION_TEXT, "FILE", "a file with the token to show there"},
-    {"ca-file", 0, OPTION_TEXT, "FILE", "the authorities that kpid's certificate is of (https)"},
+    {"ca-file", 0, OPTION_TEXT, "FILE", "the authorities that kpid's certificate is of (TLS)"},
+    {"cert-file", 0, OPTION_TEXT, "FILE", "a certificate to show to kpid (TLS)"},
+    {"key-file", 0, OPTION_TEXT, "FILE", "its key, where that is not in the same file"},
     {"json", 0, OPTION_FLAG, NULL, "print JSON"},
     {"help", 'h', OPTION_FLAG, NULL, "say how it is used"},
 };
@@ -166,6 +168,27 @@ static bool keep_many(struct invocation *out, const char *value)
     return true;
 }
 
+static void set_global(struct invocation *out, const char *name, const char *value)
+{
+    const struct {
+        const char *name;
+        const char **field;
+    } texts[] = {
+        {"socket", &out->client.socket},         {"url", &out->client.url},
+        {"token-file", &out->client.token_file}, {"ca-file", &out->client.ca_file},
+        {"cert-file", &out->client.cert_file},   {"key-file", &out->client.key_file},
+    };
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (strcmp(texts[i].name, name) == 0)
+            *texts[i].field = value;
+    }
+    if (strcmp(name, "json") == 0)
+        out->json = true;
+    else if (strcmp(name, "help") == 0)
+        out->help = true;
+}
+
 static bool read_option(struct invocation *out, struct arguments *arguments)
 {
     const char *argument = arguments->values[arguments->at];
@@ -180,18 +203,7 @@ static bool read_option(struct invocation *out, struct arguments *arguments)
             continue;
         if (!take_value(out, &GLOBAL_OPTIONS[i], arguments, &value))
             return false;
-        if (strcmp(GLOBAL_OPTIONS[i].name, "socket") == 0)
-            out->client.socket = value;
-        else if (strcmp(GLOBAL_OPTIONS[i].name, "url") == 0)
-            out->client.url = value;
-        else if (strcmp(GLOBAL_OPTIONS[i].name, "token-file") == 0)
-            out->client.token_file = value;
-        else if (strcmp(GLOBAL_OPTIONS[i].name, "ca-file") == 0)
-            out->client.ca_file = value;
-        else if (strcmp(GLOBAL_OPTIONS[i].name, "json") == 0)
-            out->json = true;
-        else
-            out->help = true;
+        set_global(out, GLOBAL_OPTIONS[i].name, value);
         return true;
     }
     for (size_t i = 0; i < option_count(out->command); i++) {

@@ -114,8 +114,12 @@ static void on_answer(const struct kpid_answer *answer, void *arg)
 
 static enum exit_code say_denied(const struct native_sink *native)
 {
+    const char *hint = kpid_client_hint(native->client);
+
     push_tell(0, "%s", kpid_client_trouble(native->client));
-    if (native->sink.invocation->client.token_file == NULL)
+    if (hint[0] != '\0')
+        (void)fprintf(stderr, "  hint: %s\n", hint);
+    else if (native->sink.invocation->client.token_file == NULL)
         (void)fprintf(stderr, "  hint: see '--token-file'\n");
     return EXIT_REFUSED;
 }
@@ -125,6 +129,7 @@ static enum exit_code say_silent(const struct native_sink *native,
 {
     const char *to = option(native->sink.invocation, "to");
     const char *trouble = kpid_client_trouble(native->client);
+    const char *hint = kpid_client_hint(native->client);
 
     if (stats->connections > 0 && stats->busy > native->busy) {
         push_tell(0, "kpid at '%s' takes no samples now, since a minute", to);
@@ -132,9 +137,10 @@ static enum exit_code say_silent(const struct native_sink *native,
     }
     push_tell(0, "cannot reach kpid at '%s': %s", to,
               trouble[0] == '\0' ? "it does not answer" : trouble);
-    if (stats->connections == 0)
-        (void)fprintf(stderr, "  hint: is it running, and is this a listener of 'protocol: "
-                              "native' without TLS?\n");
+    if (hint[0] == '\0' && stats->connections == 0)
+        hint = "is it running, and is this a listener of 'protocol: native'?";
+    if (hint[0] != '\0')
+        (void)fprintf(stderr, "  hint: %s\n", hint);
     return EXIT_UNREACHABLE;
 }
 
@@ -158,8 +164,11 @@ static enum exit_code look(struct native_sink *native)
     }
     if (!kpid_client_is_connected(native->client) && now - native->denied_at >= DENIED_MS) {
         native->denied_at = now;
-        if (kpid_client_flush(native->client, 0) == KPID_DENIED)
+        enum kpid_result result = kpid_client_flush(native->client, 0);
+        if (result == KPID_DENIED)
             return say_denied(native);
+        if (result == KPID_UNTRUSTED)
+            return say_silent(native, &stats);
         native->sink.batch_count = 0; /* it has ended the batch */
     }
     span_ms patience = stats.connections > 0 || stats.busy > 0 ? ANSWER_MS : FIRST_ANSWER_MS;
@@ -194,6 +203,10 @@ static enum exit_code finish(struct push_sink *sink)
         enum kpid_result result = kpid_client_flush(native->client, LOOK_MS);
         if (result == KPID_DENIED)
             return say_denied(native);
+        if (result == KPID_UNTRUSTED) {
+            struct kpid_client_stats stats = kpid_client_stats(native->client);
+            return say_silent(native, &stats);
+        }
         if (result != KPID_TIMEOUT)
             break;
         code = look(native);
@@ -354,6 +367,22 @@ static bool read_options(struct native_sink *native)
     return false;
 }
 
+static bool set_tls(struct native_sink *native)
+{
+    const struct client *files = &native->sink.invocation->client;
+    const struct kpid_client_tls tls = {
+        .ca_file = files->ca_file, .cert_file = files->cert_file, .key_file = files->key_file};
+
+    if (tls.ca_file == NULL && tls.cert_file == NULL && tls.key_file == NULL)
+        return true;
+    if (kpid_client_set_tls(native->client, &tls))
+        return true;
+    push_tell(0, "%s", kpid_client_trouble(native->client));
+    if (kpid_client_hint(native->client)[0] != '\0')
+        (void)fprintf(stderr, "  hint: %s\n", kpid_client_hint(native->client));
+    return false;
+}
+
 static bool make_client(struct native_sink *native)
 {
     const struct invocation *invocation = native->sink.invocation;
@@ -377,9 +406,10 @@ static bool make_client(struct native_sink *native)
     int why = errno;
     explicit_bzero(token, sizeof token);
     if (native->client != NULL)
-        return true;
+        return set_tls(native);
     if (why == EINVAL)
-        (void)usage_error(invocation, "not an address: '%s' (tcp:HOST:PORT or unix:PATH)",
+        (void)usage_error(invocation,
+                          "not an address: '%s' (tcp:HOST:PORT, tls:HOST:PORT or unix:PATH)",
                           options.address);
     else
         push_tell(0, "out of memory");

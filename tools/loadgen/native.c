@@ -18,6 +18,7 @@ enum {
     MEMORY_BYTES = 256 << 20,
     PATIENCE_S = 60,      /* without any answer */
     FIRST_PATIENCE_S = 3, /* without a connection so far */
+    TOKEN_SIZE = 1024,
 };
 
 struct native_sender {
@@ -78,7 +79,39 @@ static void make_texts(struct native_sender *sender)
         (void)snprintf(sender->ids[i], TEXT_SIZE, "%07u", i);
 }
 
-static bool open_clients(struct native_sender *sender, struct error *err)
+/* Without blanks at its end; "" without a file. */
+static bool read_token(const char *path, char out[static TOKEN_SIZE], struct error *err)
+{
+    out[0] = '\0';
+    if (path == NULL)
+        return true;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return error_set_errno(err, "cannot read a token from '%s'", path);
+    bool ok = fgets(out, TOKEN_SIZE, file) != NULL;
+    (void)fclose(file);
+    size_t len = strlen(out);
+    while (len > 0 && (unsigned char)out[len - 1] <= ' ')
+        len--;
+    out[len] = '\0';
+    return (ok && len > 0) ||
+           error_set(err, ERROR_INVALID, "cannot read a token from '%s': it is empty", path);
+}
+
+static bool set_tls(struct kpid_client *client, const struct sender_options *options,
+                    struct error *err)
+{
+    const struct kpid_client_tls files = {.ca_file = options->ca_file,
+                                          .cert_file = options->cert_file,
+                                          .key_file = options->key_file,
+                                          .name = options->tls_name};
+
+    if (options->transport != LOAD_TLS || kpid_client_set_tls(client, &files))
+        return true;
+    return error_set(err, ERROR_INVALID, "%s", kpid_client_trouble(client));
+}
+
+static bool open_clients(struct native_sender *sender, const char *token, struct error *err)
 {
     const struct sender_options *options = &sender->options->sender;
     size_t batch = sender->options->payload.unit_bytes / sizeof(struct load_sample);
@@ -87,6 +120,7 @@ static bool open_clients(struct native_sender *sender, struct error *err)
     (void)snprintf(address, sizeof address, "%s:%s", load_transport_name(options->transport),
                    options->address);
     const struct kpid_client_options how = {.address = address,
+                                            .token = token[0] != '\0' ? token : NULL,
                                             .name = "kpiload " KPID_VERSION,
                                             .batch_samples = batch > 0 ? batch : 1,
                                             .memory_max = MEMORY_BYTES,
@@ -97,6 +131,8 @@ static bool open_clients(struct native_sender *sender, struct error *err)
         if (sender->clients[i] == NULL)
             return error_set_errno(err, "cannot send batches to '%s'", options->address);
         sender->client_count++;
+        if (!set_tls(sender->clients[i], options, err))
+            return false;
     }
     return true;
 }
@@ -134,8 +170,10 @@ static bool is_well(struct native_sender *sender, const struct kpid_client *clie
     if (monotonic_s() - sender->heard < (sender->is_welcome ? PATIENCE_S : FIRST_PATIENCE_S))
         return true;
     const char *trouble = kpid_client_trouble(client);
-    return error_set(err, ERROR_SYSTEM, "'%s' does not answer%s%s", address,
-                     trouble[0] == '\0' ? "" : ": ", trouble);
+    const char *hint = kpid_client_hint(client);
+    (void)error_set(err, ERROR_SYSTEM, "'%s' does not answer%s%s", address,
+                    trouble[0] == '\0' ? "" : ": ", trouble);
+    return hint[0] == '\0' ? false : error_hint(err, "%s", hint);
 }
 
 /* Until no more than `batches` of a connection wait. */
@@ -254,11 +292,15 @@ bool native_run(const struct load_options *options, const struct payload *payloa
                 struct sender_result *result, struct error *err)
 {
     struct native_sender *sender = memory_zero(1, sizeof *sender);
+    char token[TOKEN_SIZE];
 
     *sender = (struct native_sender){.options = options, .payload = payload, .result = result};
     *result = (struct sender_result){0};
     make_texts(sender);
-    bool ok = sender_check_address(&options->sender, err) && open_clients(sender, err);
+    bool ok = sender_check_address(&options->sender, err) &&
+              read_token(options->sender.token_file, token, err) &&
+              open_clients(sender, token, err);
+    explicit_bzero(token, sizeof token);
     sender->started = monotonic_s();
     sender->heard = sender->started;
     ok = ok && send_all(sender, err);

@@ -169,6 +169,36 @@ static bool read_totals(struct str text, struct load_options *out)
     return text.len > 0;
 }
 
+static bool read_token_file(struct str text, struct load_options *out)
+{
+    out->sender.token_file = text.text;
+    return text.len > 0;
+}
+
+static bool read_ca_file(struct str text, struct load_options *out)
+{
+    out->sender.ca_file = text.text;
+    return text.len > 0;
+}
+
+static bool read_cert_file(struct str text, struct load_options *out)
+{
+    out->sender.cert_file = text.text;
+    return text.len > 0;
+}
+
+static bool read_key_file(struct str text, struct load_options *out)
+{
+    out->sender.key_file = text.text;
+    return text.len > 0;
+}
+
+static bool read_tls_name(struct str text, struct load_options *out)
+{
+    out->sender.tls_name = text.text;
+    return text.len > 0;
+}
+
 static bool set_segment(struct str text, struct load_options *out)
 {
     (void)text;
@@ -198,13 +228,20 @@ static bool set_version(struct str text, struct load_options *out)
 }
 
 static const struct option_row ROWS[] = {
-    {'t', "transport", "NAME", "udp, tcp, unix, unixgram or http (udp)", read_transport},
+    {'t', "transport", "NAME", "udp, tcp, tls, unix, unixgram or http (udp)", read_transport},
     {'a', "address", "ADDRESS",
      "127.x.y.z:PORT, [::1]:PORT, or the path of a socket (127.0.0.1:8125)", read_address},
     {'H', "path", "PATH",
      "http: what is posted to, with its query (/write, /api/v1/write, /v1/metrics)", read_path},
     {'p', "protocol", "NAME", "statsd, graphite, influx, prometheus, otlp or native (statsd)",
      read_protocol},
+    {'k', "token-file", "FILE", "native: a file with the token to show", read_token_file},
+    {'C', "ca-file", "FILE", "tls: the authorities that kpid's certificate is of (the system's)",
+     read_ca_file},
+    {'E', "cert-file", "FILE", "tls: a certificate to show to kpid", read_cert_file},
+    {'K', "key-file", "FILE", "tls: its key, where that is not in the same file", read_key_file},
+    {'N', "tls-name", "NAME",
+     "tls: what kpid's certificate has to be for, where that is not the address", read_tls_name},
     {'n', "samples", "N", "samples to render (1000000)", read_samples},
     {'R', "repeat", "N", "how often to send them (1)", read_repeat},
     {'s', "series", "N", "how many series there are (10000)", read_series},
@@ -280,10 +317,18 @@ static const char *default_path(enum load_protocol protocol)
 static bool goes_over(enum load_protocol protocol, enum load_transport transport)
 {
     if (protocol == LOAD_NATIVE)
-        return transport == LOAD_TCP || transport == LOAD_UNIX;
+        return transport == LOAD_TCP || transport == LOAD_TLS || transport == LOAD_UNIX;
+    if (transport == LOAD_TLS)
+        return false;
     if (transport == LOAD_HTTP)
         return protocol == LOAD_INFLUX || !load_protocol_is_lines(protocol);
     return load_protocol_is_lines(protocol);
+}
+
+static bool has_tls_files(const struct sender_options *sender)
+{
+    return sender->ca_file != NULL || sender->cert_file != NULL || sender->key_file != NULL ||
+           sender->tls_name != NULL;
 }
 
 static bool check(struct load_options *options, bool has_pack, struct error *err)
@@ -309,6 +354,11 @@ static bool check(struct load_options *options, bool has_pack, struct error *err
         return error_set(err, ERROR_INVALID, "--protocol %s does not go over --transport %s",
                          load_protocol_name(protocol),
                          load_transport_name(options->sender.transport));
+    if (has_tls_files(&options->sender) && options->sender.transport != LOAD_TLS)
+        return error_set(err, ERROR_INVALID,
+                         "--ca-file, --cert-file, --key-file and --tls-name need --transport tls");
+    if (options->sender.token_file != NULL && protocol != LOAD_NATIVE)
+        return error_set(err, ERROR_INVALID, "--token-file needs --protocol native");
     options->sender.headers = load_protocol_headers(protocol);
     if (options->sender.path == NULL)
         options->sender.path = default_path(protocol);

@@ -42,8 +42,8 @@ struct sender {
 
 const char *load_transport_name(enum load_transport transport)
 {
-    static const char *const names[] = {"udp", "tcp", "unix", "unixgram", "http"};
-    return transport > LOAD_HTTP ? NULL : names[transport];
+    static const char *const names[] = {"udp", "tcp", "unix", "unixgram", "http", "tls"};
+    return transport > LOAD_TLS ? NULL : names[transport];
 }
 
 bool load_transport_is_datagram(enum load_transport transport)

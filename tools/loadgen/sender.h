@@ -3,7 +3,7 @@
 
 #include "payload.h"
 
-enum load_transport { LOAD_UDP, LOAD_TCP, LOAD_UNIX, LOAD_UNIXGRAM, LOAD_HTTP };
+enum load_transport { LOAD_UDP, LOAD_TCP, LOAD_UNIX, LOAD_UNIXGRAM, LOAD_HTTP, LOAD_TLS };
 
 /* "udp", ...; NULL past the last. */
 const char *load_transport_name(enum load_transport transport);
@@ -13,9 +13,15 @@ enum { CONNECTIONS_MAX = 1024, BATCH_MAX = 1024 };
 
 struct sender_options {
     enum load_transport transport;
-    const char *address;  /* "127.0.0.1:8125", "[::1]:8125" or a socket's path: loopback only */
-    const char *path;     /* LOAD_HTTP: what is posted to */
-    const char *headers;  /* and with which headers */
+    const char *address;    /* "127.0.0.1:8125", "[::1]:8125" or a socket's path: loopback only */
+    const char *path;       /* LOAD_HTTP: what is posted to */
+    const char *headers;    /* and with which headers */
+    const char *token_file; /* LOAD_NATIVE; NULL: no token is shown */
+    /* LOAD_TLS, as in struct kpid_client_tls */
+    const char *ca_file;
+    const char *cert_file;
+    const char *key_file;
+    const char *tls_name;
     unsigned connections; /* of streams and HTTP */
     unsigned batch;       /* datagrams a system call */
     bool segment;         /* UDP: the kernel cuts runs of datagrams of one size */

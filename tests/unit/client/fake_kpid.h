@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <kpid.pb-c.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -34,7 +35,8 @@ struct fake {
     char path[64];
     char address[80];
     int listener;
-    int fd; /* -1: no connection */
+    int fd;   /* -1: no connection */
+    SSL *ssl; /* of the connection; NULL: plain text */
     unsigned char *input;
     size_t len;
     Kpid__V1__ClientFrame *frame; /* the last one */
@@ -81,6 +83,8 @@ static inline void fake_forget_frame(struct fake *fake)
 
 static inline void fake_cut(struct fake *fake)
 {
+    SSL_free(fake->ssl);
+    fake->ssl = NULL;
     if (fake->fd >= 0)
         (void)close(fake->fd);
     fake->fd = -1;
@@ -117,13 +121,28 @@ static inline size_t fake_frame_len(const struct fake *fake)
     return fake->len - 4 >= len ? len : SIZE_MAX;
 }
 
+static inline ssize_t fake_receive(struct fake *fake, void *into, size_t room)
+{
+    if (fake->ssl == NULL)
+        return recv(fake->fd, into, room, 0);
+    return SSL_read(fake->ssl, into, (int)room);
+}
+
+static inline void fake_send(struct fake *fake, const void *bytes, size_t len)
+{
+    if (fake->ssl == NULL)
+        assert_int_equal(send(fake->fd, bytes, len, MSG_NOSIGNAL), len);
+    else
+        assert_int_equal(SSL_write(fake->ssl, bytes, (int)len), len);
+}
+
 /* The next frame that the client has sent so far; NULL. Good until the next call. */
 static inline const Kpid__V1__ClientFrame *fake_read(struct fake *fake)
 {
     ssize_t got = 1;
 
     while (got > 0 && fake_frame_len(fake) == SIZE_MAX) {
-        got = recv(fake->fd, fake->input + fake->len, FAKE_INPUT - fake->len, 0);
+        got = fake_receive(fake, fake->input + fake->len, FAKE_INPUT - fake->len);
         fake->len += got > 0 ? (size_t)got : 0;
     }
     size_t len = fake_frame_len(fake);
@@ -162,7 +181,7 @@ static inline void fake_say(struct fake *fake, const Kpid__V1__ServerFrame *fram
     for (int i = 0; i < 4; i++)
         bytes[i] = (unsigned char)(len >> (24 - 8 * i));
     (void)kpid__v1__server_frame__pack(frame, bytes + 4);
-    assert_int_equal(send(fake->fd, bytes, len + 4, MSG_NOSIGNAL), len + 4);
+    fake_send(fake, bytes, len + 4);
 }
 
 static inline void fake_welcome(struct fake *fake, uint32_t frame_bytes_max, uint32_t batches_max)
