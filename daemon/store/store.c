@@ -14,6 +14,7 @@
 #include "store/migrate.h"
 #include "store/store_private.h"
 
+enum { SNAPSHOT_TRIES = 100 };
 enum { OLD_DATABASES = 4 }; /* of earlier versions, while they are migrated */
 enum { PATH_BYTES = 4096, READERS_MAX = 510, ORIGIN_SIZE = 16, PAGE_FLOOR = 4096 };
 
@@ -466,6 +467,24 @@ static bool reopen(struct store *store, struct error *err)
 
 /* --- transactions --- */
 
+/* LMDB learns the number of the newest snapshot and then, in another step, takes what is in it from
+ * the one of two pages that this number names. A reader that loses its core in between while two
+ * transactions are committed takes what the second one has just written there: perhaps before it is
+ * on the disk, and the next reader may be given the one before it. So such a reader begins anew. */
+static int check_snapshot(struct store *store, MDB_txn *txn)
+{
+    MDB_envinfo info;
+    int rc = 0;
+
+    for (int i = 0; i < SNAPSHOT_TRIES && rc == 0; i++) {
+        if (mdb_env_info(store->env, &info) != 0 || info.me_last_txnid <= mdb_txn_id(txn) + 1)
+            break;
+        mdb_txn_reset(txn);
+        rc = mdb_txn_renew(txn);
+    }
+    return rc;
+}
+
 struct read_txn *read_txn_begin(struct store *store, struct error *err)
 {
     MDB_txn *txn = NULL;
@@ -478,8 +497,11 @@ struct read_txn *read_txn_begin(struct store *store, struct error *err)
         return NULL;
     }
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (rc == 0)
+        rc = check_snapshot(store, txn);
     if (rc != 0) {
         (void)store_error(err, rc, "cannot read data directory '%s'", store->path);
+        mdb_txn_abort(txn);
         (void)atomic_fetch_sub(&store->gate, 1);
         return NULL;
     }
@@ -500,6 +522,8 @@ bool read_txn_refresh(struct read_txn *txn, struct error *err)
                          "data directory '%s' is being reopened after an input/output error",
                          txn->store->path);
     int rc = mdb_txn_renew(txn->txn);
+    if (rc == 0)
+        rc = check_snapshot(txn->store, txn->txn);
     if (rc != 0)
         return store_error(err, rc, "cannot read data directory '%s'", txn->store->path);
     txn->deadline = now + READ_TXN_MS;
