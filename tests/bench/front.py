@@ -22,8 +22,9 @@ def rounds(bench):
     return 2 if bench.quick else 5
 
 
-def samples(bench):
-    return 2000000 if bench.quick else 10000000
+def samples(bench, series=0):
+    """So many of each series that several hand-overs of an ingest thread to the writer fall into a round."""
+    return 2000000 if bench.quick else max(10000000, 50 * series)
 
 
 def nanoseconds(cpu_s, count):
@@ -116,18 +117,33 @@ max private charts hard limit = 0
         wait_until(lambda: self.check() and ready(), "netdata", 60)
 
 
+def start_netdata(folder, stack):
+    """None where it is not installed."""
+    if shutil.which("netdata") is None:
+        return None
+    home = folder / "netdata"
+    home.mkdir()
+    netdata = Netdata(home, RECEIVER)
+    stack.callback(netdata.stop)
+    netdata.wait_ready()
+    return netdata
+
+
 def send_lines(bench, transport, address, series, mix, count=None, protocol="statsd", more=()):
     """So many samples of known series, as fast as they are taken."""
-    count = count or samples(bench)
+    count = count or samples(bench, series)
     once = min(count, max(1000000, series))
     return load(bench, "-t", transport, "-a", address, "-p", protocol, "-s", series, "-n", once, "-R", max(1, count // once),
                 "-d", "uniform", "-m", mix, "-w", 120, *more, cpu=SENDER)
 
 
 def cost_of_lines(bench, program, transport, address, series, mix, protocol="statsd", more=()):
-    """ns of CPU of all its threads for a sample, all of which it takes."""
+    """ns of CPU of all its threads for a sample, all of which it takes; kpid has committed all of them, too."""
+    stored = program.stored() if isinstance(program, Kpid) else 0
     before = settled_cpu(program)
     sent = send_lines(bench, transport, address, series, mix, protocol=protocol, more=more)
+    if isinstance(program, Kpid):
+        wait_until(lambda: program.stored() >= stored + sent["samples"], "every sample to be stored")
     return nanoseconds(settled_cpu(program) - before, sent["samples"])
 
 
@@ -167,11 +183,7 @@ def measure_stream(bench, transport, series, mix, with_netdata):
         sink_address = sink_at if is_unix else f"127.0.0.1:{sink_at}"
         peer = None
         if with_netdata:
-            home = folder / "netdata"
-            home.mkdir()
-            peer = Netdata(home, RECEIVER)
-            stack.callback(peer.stop)
-            peer.wait_ready()
+            peer = start_netdata(folder, stack)
         known_series(bench, lambda: load(bench, "-t", transport, "-a", address, "-s", series, "-n", series, "-m", mix, "-w", 60),
                      kpid, series)
         for _ in range(rounds(bench)):
@@ -195,11 +207,10 @@ def stream_rows(bench, transport, series, mix, bar, with_netdata):
 
 
 def streams(bench):
-    with_netdata = shutil.which("netdata") is not None
     counts = (10000, 100000) if bench.quick else (10000, 100000, 1000000)
     for series in counts:
-        yield from stream_rows(bench, "tcp", series, GAUGES, 0.6, with_netdata)
-    for series in counts[:2]:
+        yield from stream_rows(bench, "tcp", series, GAUGES, 0.6, True)
+    for series in counts:
         yield from stream_rows(bench, "unix", series, GAUGES, 0.6, False)
         yield from stream_rows(bench, "tcp", series, TIMERS, 0.5, False)
 
@@ -278,11 +289,28 @@ def rate_of_kpid(bench, kpid, kind):
     return lossless(trial, 250000)
 
 
+def dropped_at(port):
+    """Datagrams that the kernel has dropped of a socket."""
+    with open("/proc/net/udp", encoding="ascii") as file:
+        return sum(int(line.split()[-1]) for line in list(file)[1:] if int(line.split()[1].split(":")[1], 16) == port)
+
+
+def rate_of_netdata(bench, netdata, kind):
+    def trial(rate):
+        drops = dropped_at(netdata.port)
+        sent = udp_load(bench, netdata.port, rate, kind.shape)
+        time.sleep(1.5)
+        return dropped_at(netdata.port) == drops and sent["rate"] > rate * 0.95
+    return lossless(trial, 125000)
+
+
 def measure_datagrams(bench, kind):
-    found = {"line": [], "drain": [], "kpid": [], "drain rate": [], "kpid rate": []}
-    with scratch(bench, "udp") as folder, kpid_of(bench, folder, STATSD.format(folder=folder)) as kpid:
+    found = {"line": [], "drain": [], "kpid": [], "drain rate": [], "kpid rate": [], "netdata rate": []}
+    with (scratch(bench, "udp") as folder, kpid_of(bench, folder, STATSD.format(folder=folder)) as kpid,
+          contextlib.ExitStack() as stack):
         port = free_port()
         sink = Sink(bench, folder, kind.sink, port)
+        netdata = start_netdata(folder, stack) if kind.bar else None
         try:
             for number in range(rounds(bench)):
                 found["line"].append(line_limit(bench, 10000, GAUGES))
@@ -291,9 +319,11 @@ def measure_datagrams(bench, kind):
                 if number < 3:
                     found["drain rate"].append(rate_of_sink(bench, sink, port, kind))
                     found["kpid rate"].append(rate_of_kpid(bench, kpid, kind))
+                    if netdata is not None:
+                        found["netdata rate"].append(rate_of_netdata(bench, netdata, kind))
         finally:
             sink.stop()
-    return {name: statistics.median(values) for name, values in found.items()}
+    return {name: statistics.median(values) for name, values in found.items() if values}
 
 
 def udp(bench):
@@ -309,6 +339,9 @@ def udp(bench):
                   + (f" + line {line:.0f}" if kind.with_line else ""))
         yield Row(f"udp, {kind.name}: the limit's lossless rate, times kpid's", bare / found["kpid rate"], "x", bar,
                   f"kpid {found['kpid rate'] / 1e6:.2f} M/s without loss, bare drain {found['drain rate'] / 1e6:.2f}")
+        if "netdata rate" in found:
+            yield Row(f"udp, {kind.name}: netdata's lossless rate, of kpid's", found["netdata rate"] / found["kpid rate"], "x", 1,
+                      f"netdata {found['netdata rate'] / 1e6:.2f} M/s without loss")
 
 
 # --- TLS ------------------------------------------------------------------------------------------
