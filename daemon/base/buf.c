@@ -61,6 +61,30 @@ void buf_char(struct buf *buf, char c)
     buf_append(buf, &c, 1);
 }
 
+static void add_escape(struct buf *buf, unsigned char c)
+{
+    if (c == '\n')
+        buf_text(buf, "\\n");
+    else if (c == '\r')
+        buf_text(buf, "\\r");
+    else if (c == '\t')
+        buf_text(buf, "\\t");
+    else
+        buf_printf(buf, "\\x%02x", c);
+}
+
+void buf_visible(struct buf *buf, struct str text)
+{
+    for (size_t i = 0; i < text.len;) {
+        size_t shown = str_visible(text, i);
+        if (shown == 0)
+            add_escape(buf, (unsigned char)text.text[i]);
+        else
+            buf_append(buf, text.text + i, shown);
+        i += shown == 0 ? 1 : shown;
+    }
+}
+
 void buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list args;

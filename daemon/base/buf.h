@@ -24,6 +24,8 @@ void buf_append(struct buf *buf, const void *bytes, size_t len);
 void buf_str(struct buf *buf, struct str text);
 void buf_text(struct buf *buf, const char *text);
 void buf_char(struct buf *buf, char c);
+/* For a person: what str_visible says no to as \n, \r, \t or \xNN; a backslash stays. */
+void buf_visible(struct buf *buf, struct str text);
 __attribute__((format(printf, 2, 3))) void buf_printf(struct buf *buf, const char *format, ...);
 
 /* Fixed-size integers, little-endian, for everything kpid stores and sends (one portable codec). */

@@ -48,6 +48,8 @@ struct buf;
       "Batches of the native protocol that were told to come again")                               \
     X(COUNTER, ingest_pauses,                                                                      \
       "Times an ingest thread stopped reading: too much waited for the store")                     \
+    X(COUNTER, connection_waits,                                                                   \
+      "Times a stream was left alone: no room for another long line or frame without an end")      \
     X(COUNTER, unknown_fields, "Fields of DogStatsD lines that are not known and were skipped")    \
     X(COUNTER, annotations_skipped,                                                                \
       "Changes of service checks that were not noted: too many events in a minute")                \
@@ -56,6 +58,7 @@ struct buf;
     X(GAUGE, loss_window_milliseconds,                                                             \
       "How much input that nobody waits for a crash may lose, in time")                            \
     X(GAUGE, connections, "Stream connections open now")                                           \
+    X(GAUGE, connections_waiting, "Streams that wait for room for a long line or frame now")       \
     X(GAUGE, ingest_body_bytes, "Bytes held for HTTP bodies and frames that are not answered yet") \
     X(GAUGE, ingest_paused, "Ingest threads that do not read now")                                 \
     X(GAUGE, shard_series, "Series known to the ingest threads")                                   \

@@ -345,7 +345,7 @@ size_t str_format_double(double value, char *out)
 /* --- text for people ---------------------------------------------------------------------------
  */
 
-const char *str_quoted(struct str bytes, char *out)
+static const char *show(struct str bytes, const char *escaped, char *out)
 {
     static const char hex[] = "0123456789abcdef";
     enum { CUT = 80 };
@@ -354,7 +354,7 @@ const char *str_quoted(struct str bytes, char *out)
 
     for (; i < bytes.len; i++) {
         unsigned char c = (unsigned char)bytes.text[i];
-        bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+        bool plain = c >= 0x20 && c < 0x7f && strchr(escaped, c) == NULL;
         if (used + (plain ? 1 : 4) > CUT)
             break;
         if (plain) {
@@ -372,6 +372,16 @@ const char *str_quoted(struct str bytes, char *out)
     }
     out[used] = '\0';
     return out;
+}
+
+const char *str_quoted(struct str bytes, char *out)
+{
+    return show(bytes, "\"\\", out);
+}
+
+const char *str_printable(struct str bytes, char *out)
+{
+    return show(bytes, "", out);
 }
 
 /* Length of the sequence that starts with `lead`, 0 if none may. */
@@ -414,6 +424,42 @@ bool str_is_utf8(struct str text)
         i += len;
     }
     return true;
+}
+
+static uint32_t code_point(const unsigned char *at, size_t len)
+{
+    uint32_t code = len == 1 ? at[0] : at[0] & (0x7fU >> len);
+    for (size_t i = 1; i < len; i++)
+        code = code << 6 | (at[i] & 0x3fU);
+    return code;
+}
+
+static bool is_hidden(uint32_t code)
+{
+    static const struct {
+        uint32_t first, last;
+    } hidden[] = {
+        {0x00, 0x1f},     {0x7f, 0x9f},     {0xad, 0xad},       {0x61c, 0x61c},
+        {0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e},   {0x2060, 0x206f},
+        {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe0fff},
+    };
+
+    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++) {
+        if (code >= hidden[i].first && code <= hidden[i].last)
+            return true;
+    }
+    return false;
+}
+
+size_t str_visible(struct str text, size_t at)
+{
+    const unsigned char *from = (const unsigned char *)text.text + at;
+    size_t len = utf8_length(*from);
+
+    if (len == 0 || len > text.len - at || !is_utf8_sequence(from, len) ||
+        is_hidden(code_point(from, len)))
+        return 0;
+    return len;
 }
 
 enum { WORD_MAX = 40 };

@@ -53,8 +53,16 @@ size_t str_format_double(double value, char *out);
 enum { STR_QUOTED_SIZE = 96 };
 const char *str_quoted(struct str bytes, char *out);
 
+/* The same for what escapes quotes by itself, as JSON does: '"' and '\' stay as they are. */
+const char *str_printable(struct str bytes, char *out);
+
 /* Whether the text is valid UTF-8 (RFC 3629) without NUL. */
 bool str_is_utf8(struct str text);
+
+/* The bytes of the character at `at` when a terminal shows it as it is; 0 when it is a control
+ * character, has no width (as a zero-width space), changes the direction of what follows, or is no
+ * UTF-8. */
+size_t str_visible(struct str text, size_t at);
 
 /* The candidate nearest to `word` (optimal string alignment distance), or NULL when none is near
  * enough to be worth a "did you mean". `count` candidates; NULL entries are skipped. */

@@ -250,6 +250,7 @@ static bool read_listener(const struct loader *loader, const struct object *obje
         return false;
     out->unknown_as_counter = read_unknown_as_counter(loader, object, out->protocol);
     out->skip_single_field = object_bool(object, "skip_single_field");
+    out->max_series = load_max_series(loader, object);
     out->transport = SCHEMES[index].transport;
     if (!read_speakers(loader, object, address, out) || !read_resource_labels(loader, object, out))
         return false;
@@ -305,6 +306,22 @@ static void make_default(const struct loader *loader)
     yaml_put(loader->arena, loader->root, "ingest", list);
 }
 
+/* Of those that have one, for the writer. */
+static void set_limits(const struct loader *loader, const struct listener_config *listeners,
+                       size_t count)
+{
+    struct series_limits *limits = &loader->config->series_limits;
+    struct listener_limit *own = arena_array(loader->arena, count + 1, sizeof *own);
+
+    limits->listeners = own;
+    limits->listener_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (listeners[i].max_series > 0)
+            own[limits->listener_count++] =
+                (struct listener_limit){str_of(listeners[i].name), listeners[i].max_series};
+    }
+}
+
 void load_ingest(struct loader *loader)
 {
     struct ingest_config *ingest = &loader->config->ingest;
@@ -327,4 +344,5 @@ void load_ingest(struct loader *loader)
     ingest->listeners = listeners;
     ingest->listener_count = count;
     ingest->metrics = &loader->config->metrics;
+    set_limits(loader, listeners, count);
 }

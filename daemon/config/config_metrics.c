@@ -19,18 +19,17 @@ static void load_range(const struct loader *loader, const struct object *object,
 
 enum { SERIES_MOST = 100000000 }; /* as of server.limits.series */
 
-static void load_max_series(const struct loader *loader, const struct object *object,
-                            struct metric_definition *metric)
+uint64_t load_max_series(const struct loader *loader, const struct object *object)
 {
-    struct yaml_node *most = object_find(object, "max_series");
+    const struct yaml_node *most = object_find(object, "max_series");
 
     if (most == NULL)
-        return;
+        return 0;
     if (most->whole < 1 || most->whole > SERIES_MOST) {
         (void)finding_error(loader->findings, most, "max_series is from 1 to %d", SERIES_MOST);
-        return;
+        return 0;
     }
-    metric->max_series = (uint64_t)most->whole;
+    return (uint64_t)most->whole;
 }
 
 static void load_reset(const struct loader *loader, const struct object *object,
@@ -99,7 +98,7 @@ static void load_metric(struct loader *loader, struct yaml_node *node)
     if (over_labels != NULL)
         metric->over_labels = (enum over_labels)(OVER_LABELS_SUM + over_labels->whole);
     load_reset(loader, &object, metric);
-    load_max_series(loader, &object, metric);
+    metric->max_series = load_max_series(loader, &object);
     load_range(loader, &object, metric);
     load_floor(loader, &object, metric);
     load_metric_keep(loader, &object, metric->name);

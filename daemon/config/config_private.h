@@ -100,6 +100,9 @@ const struct schedule *loader_schedule_text(struct loader *loader, const char *t
 
 struct kpi *loader_kpi(const struct loader *loader, struct str id);
 
+/* max_series of a metric or a listener; 0: it has none, or one that is reported. */
+uint64_t load_max_series(const struct loader *loader, const struct object *object);
+
 /* In this order. */
 void load_server(struct loader *loader);        /* config_server.c */
 void load_storage(struct loader *loader);       /* config_storage.c */

@@ -119,7 +119,7 @@ static const struct schema_entry LIMITS_KEYS[] = {
     KEY("body", SIZE, "bytes of one HTTP body, unpacked; a larger one is refused", DEFAULT("32M")),
     KEY("request", SPAN,
         "an HTTP request of a listener, or a frame of the native protocol, is here in so long, or "
-        "refused",
+        "refused; so is another long line or frame while somebody waits for its room",
         DEFAULT("1m")),
     KEY("connections", COUNT, "open streams in all; a new one beyond it is closed",
         DEFAULT("10000")),
@@ -162,6 +162,11 @@ static const struct schema_entry LISTENER_KEYS[] = {
         "unix:/run/kpid/statsd.sock",
         REQUIRED),
     KEY("mode", TEXT, "permissions of a Unix socket's file, in octal", DEFAULT("0660")),
+    KEY("max_series", COUNT,
+        "series that this listener may bring, of those that had a sample in the last 24 hours; "
+        "beyond it its samples of further ones join __other__ of their metric, while those of "
+        "series that any listener has brought are taken",
+        WORDS("as many as server.limits.series")),
     KEY("precision", CHOICE,
         "influx over udp, tcp or unix: the unit of the times in its lines; over http a request "
         "says it",

@@ -6,11 +6,12 @@
  * so. No I/O; one thread, the worker's. */
 #pragma once
 
+#include "ingest/body_pause.h"
 #include "ingest/http_answer.h"
 #include "ingest/http_reader.h"
 #include "series/batch.h"
 
-enum { BODY_EXAMPLES = 16, BODY_WORDS_SIZE = 160 };
+enum { BODY_EXAMPLES = 16, BODY_WORDS_SIZE = 160, BODY_DROPS = 4 };
 
 /* What is held is looked at after so many points; a histogram is worth many. */
 enum { BODY_LOOK_POINTS = 512, BODY_LOOK_HISTOGRAM = 16 };
@@ -29,8 +30,9 @@ struct body_request {
                                                what it says */
     const struct calendar *const *calendar; /* of times without an offset; as `rules`, and a reload
                                                may change it. What it points to may be NULL */
-    int64_t now_us;         /* when the request began: of all samples without a time */
-    uint64_t *last_arrival; /* of the thread; grows with each sample */
+    int64_t now_us;          /* when the request began: of all samples without a time */
+    uint64_t *last_arrival;  /* of the thread; grows with each sample */
+    struct body_pause pause; /* made every BODY_LOOK_POINTS, and by who reads in other ways */
     struct series_cache
         *cache; /* of the thread, for who takes a body at once; as `rules`; or NULL */
 };
@@ -40,7 +42,15 @@ struct body_example {
     uint64_t place; /* of the line or the sample in its body, from 1 on */
     enum reject_reason reason;
     char words[BODY_WORDS_SIZE];
-    char example[STR_QUOTED_SIZE]; /* what it looks like: a line, a series */
+    char example[STR_QUOTED_SIZE]; /* what it looks like: a line, a series; for the log */
+    char shown[STR_QUOTED_SIZE];   /* the same for the answer, which quotes by itself */
+};
+
+/* The name of a metric of which a sample was dropped, for each reason that a format has. */
+struct body_drop {
+    enum drop_reason reason;
+    char name[METRIC_NAME_MAX];
+    size_t name_len;
 };
 
 struct body_format;
@@ -54,8 +64,11 @@ struct body {
     enum reject_reason refused_for; /* when it is refused as a whole; REJECT_NONE: by the error */
     struct str id;  /* what the body itself says to be counted once; empty without */
     int until_look; /* points; see body_is_within */
+    struct body_pause pause;
     struct body_example examples[BODY_EXAMPLES];
     size_t example_count;
+    struct body_drop *drops; /* BODY_DROPS of them; NULL: none */
+    size_t drop_count;
 };
 
 struct body_format {
@@ -84,7 +97,11 @@ void body_init(struct body *body, const struct body_format *format,
                const struct body_request *request);
 void body_fini(struct body *body);
 
-/* Counts a sample that was received and rejected, with an example while there is room for one. */
+/* Counts a sample that was received and dropped. */
+void body_drop(struct body *body, enum drop_reason reason, struct str name);
+
+/* Counts a sample that was received and rejected, with an example while there is room for one. What
+ * is beyond a limit of series is dropped instead, as the writer does with it. */
 void body_reject(struct body *body, enum reject_reason reason, uint64_t place, struct str example,
                  const char *words);
 
@@ -113,7 +130,7 @@ bool body_looks_within(struct body *body, size_t held_max,
                        struct error *err); /* for body_is_within alone */
 
 /* A few bytes may stand for many. A format of which this is so takes what it adds off `until_look`
- * and asks on its way; false, ERROR_FULL, when more is held. */
+ * and asks on its way; false, ERROR_FULL, when more is held. Makes pauses. */
 static inline bool body_is_within(struct body *body, size_t held_max, struct error *err)
 {
     return body->until_look > 0 || body_looks_within(body, held_max, err);

@@ -393,8 +393,7 @@ static struct mistake take_value(struct collectd_body *body, size_t i, struct ba
     if (list->kinds[i] == VALUE_TOO_LARGE)
         return (struct mistake){REJECT_bad_number, "the value is too large a number"};
     if (list->kinds[i] == VALUE_NULL) {
-        counts->received++;
-        counts->dropped[DROP_not_finite]++;
+        body_drop(&body->body, DROP_not_finite, point->name);
         return (struct mistake){REJECT_NONE, NULL};
     }
     point->kind = list->sources[i] == SOURCE_GAUGE ? METRIC_GAUGE : METRIC_COUNTER;
@@ -432,6 +431,7 @@ static void take_list(struct collectd_body *body)
                                     .labels = body->labels,
                                     .label_count = body->label_count,
                                     .at = list->has_time ? list->at : body->now,
+                                    .by_arrival = !list->has_time,
                                     .start = WALL_NONE};
         mistake = take_value(body, i, &point);
         if (mistake.reason != REJECT_NONE)

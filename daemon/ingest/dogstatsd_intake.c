@@ -67,17 +67,9 @@ static struct str unescaped(struct str text, char *out, size_t room)
     return (struct str){out, dogstatsd_unescape(text, out, room)};
 }
 
-/* Keeps it for the next hand-over, with newlines for what stands for them; false when there are too
- * many. */
-static bool keep(struct intake *intake, const struct annotation *annotation)
+/* Whether there may be one more in this minute, and it is counted. */
+static bool may_keep(struct dogstatsd_notes *notes, int64_t minute)
 {
-    struct dogstatsd_notes *notes = notes_of(intake);
-    int64_t minute = now_of(intake) / MS_PER_MINUTE;
-    /* One byte more than is kept, so that it is seen that something is cut. */
-    char title[ANNOTATION_TITLE_MAX + 1];
-    char text[ANNOTATION_TEXT_MAX + 1];
-    struct annotation plain = *annotation;
-
     if (notes->minute != minute) {
         notes->minute = minute;
         notes->in_minute = 0;
@@ -88,12 +80,30 @@ static bool keep(struct intake *intake, const struct annotation *annotation)
         notes->annotations->annotation_count >= EVENTS_WAITING_MAX)
         return false;
     notes->in_minute++;
+    return true;
+}
+
+/* Keeps it for the next hand-over, with newlines for what stands for them; false when there are too
+ * many. */
+static bool keep(struct intake *intake, const struct annotation *annotation)
+{
+    struct dogstatsd_notes *notes = notes_of(intake);
+    bool ok = may_keep(notes, now_of(intake) / MS_PER_MINUTE);
+    /* One byte more than is kept, so that it is seen that something is cut. */
+    char title[ANNOTATION_TITLE_MAX + 1];
+    char text[ANNOTATION_TEXT_MAX + 1];
+    struct annotation plain = *annotation;
+
+    if (!ok && intake->tail == NULL)
+        return false;
     plain.title = unescaped(annotation->title, title, sizeof title);
     plain.text = unescaped(annotation->text, text, sizeof text);
     if (plain.at == WALL_NONE)
         plain.at = now_of(intake);
-    delta_add_annotation(notes->annotations, &plain);
-    return true;
+    if (ok)
+        delta_add_annotation(notes->annotations, &plain);
+    intake_note_event(intake, &plain, ok);
+    return ok;
 }
 
 /* As for a sample (FIG-3). */
@@ -120,10 +130,12 @@ static void take_event(struct intake *intake, struct str text)
         return;
     }
     ledger->received++;
-    if (keep(intake, &event))
-        ledger->stored++;
-    else
+    if (!keep(intake, &event)) {
         ledger->dropped[DROP_event_limit]++;
+        return;
+    }
+    ledger->stored++;
+    notes_of(intake)->annotations->events++;
 }
 
 /* --- service checks ----------------------------------------------------------------------------
@@ -200,6 +212,12 @@ static void put(struct intake *intake, struct str text, size_t max)
     intake->scratch_len += len;
 }
 
+/* What the shard will reject is no change. */
+static bool is_storable(const struct sample *sample)
+{
+    return metric_name_is_storable(sample->name) && str_is_utf8(sample->tags);
+}
+
 static void take_check(struct intake *intake, struct str text)
 {
     struct dogstatsd_check check;
@@ -233,7 +251,7 @@ static void take_check(struct intake *intake, struct str text)
                               .at = check.at};
     intake->ledger->received++;
     intake->count++;
-    if (is_in_time(intake, check.at) && metric_name_is_valid(sample->name))
+    if (is_in_time(intake, check.at) && is_storable(sample))
         note_change(intake, &check);
 }
 

@@ -12,6 +12,7 @@ void http_answer_fini(struct http_answer *answer)
 {
     buf_fini(&answer->words);
     buf_fini(&answer->body);
+    buf_fini(&answer->list);
 }
 
 static const char *reason_of(unsigned status)
@@ -226,6 +227,7 @@ static void begin(struct http_answer *answer, unsigned status, struct str words)
     answer->retry_after_s = 0;
     buf_clear(&answer->words);
     buf_clear(&answer->body);
+    buf_clear(&answer->list);
     buf_str(&answer->words, words);
 }
 
@@ -250,23 +252,11 @@ void http_answer_stored(struct http_answer *answer, struct str words)
     }
 }
 
-void http_answer_drop(struct http_answer *answer, uint64_t samples)
-{
-    struct http_counts *counts = &answer->counts;
-
-    if (answer->dialect != HTTP_PUSH || answer->status >= 300 || samples == 0)
-        return;
-    samples = samples < counts->samples ? samples : counts->samples; /* weights may say more */
-    counts->samples -= samples;
-    counts->dropped += samples;
-    buf_clear(&answer->body);
-    write_stored_json(answer, buf_view(&answer->words));
-}
-
 void http_answer_mistake(struct http_answer *answer, unsigned status, struct str words,
                          struct str list)
 {
     begin(answer, status, words);
+    buf_str(&answer->list, list);
     switch (answer->dialect) {
     case HTTP_PLAIN:
         buf_str(&answer->body, words);
@@ -280,6 +270,124 @@ void http_answer_mistake(struct http_answer *answer, unsigned status, struct str
         break;
     default:
         write_mistake_json(answer, words, list);
+        break;
+    }
+}
+
+/* --- what was dropped after all ---------------------------------------------------------------
+ */
+
+static uint64_t take_off(uint64_t *count, uint64_t most)
+{
+    uint64_t taken = most < *count ? most : *count; /* weights may say more */
+    *count -= taken;
+    return taken;
+}
+
+static uint64_t sum_of(const struct ledger_drops *drops)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < DROP_REASON_COUNT; i++)
+        sum += drops->counts[i];
+    return sum;
+}
+
+static void drop_of_push(struct http_answer *answer, uint64_t samples)
+{
+    if (answer->status >= 300 || samples == 0)
+        return;
+    answer->counts.dropped += take_off(&answer->counts.samples, samples);
+    buf_clear(&answer->body);
+    write_stored_json(answer, buf_view(&answer->words));
+}
+
+/* "25 samples not stored (series_limit 24, too_old 1)", behind the words of the answer. */
+static void word_drops(const struct http_answer *answer, const struct ledger_drops *lost,
+                       struct buf *out)
+{
+    const char *before = " (";
+
+    buf_str(out, buf_view(&answer->words));
+    uint64_t samples = sum_of(lost);
+    buf_printf(out, "%s%llu sample%s not stored", answer->words.len > 0 ? "; " : "",
+               (unsigned long long)samples, samples == 1 ? "" : "s");
+    for (int i = 0; i < DROP_REASON_COUNT; i++) {
+        if (lost->counts[i] == 0)
+            continue;
+        buf_printf(out, "%s%s %llu", before, drop_reason_name((enum drop_reason)i),
+                   (unsigned long long)lost->counts[i]);
+        before = ", ";
+    }
+    buf_char(out, ')');
+}
+
+/* As InfluxDB answers what its limits and its retention drop. A list of bad lines stays. */
+static void drop_of_influx(struct http_answer *answer, const struct ledger_drops *lost)
+{
+    struct buf words = BUF_EMPTY;
+    struct buf list = answer->list;
+
+    answer->list = (struct buf)BUF_EMPTY;
+    if (answer->words.len == 0)
+        buf_text(&words, "partial write: ");
+    word_drops(answer, lost, &words);
+    buf_printf(&words, " dropped=%llu", (unsigned long long)sum_of(lost));
+    http_answer_mistake(answer, 400, buf_view(&words), buf_view(&list));
+    buf_fini(&words);
+    buf_fini(&list);
+}
+
+static void drop_of_otlp(struct http_answer *answer, const struct ledger_drops *lost)
+{
+    struct buf words = BUF_EMPTY;
+
+    word_drops(answer, lost, &words);
+    answer->counts.rejected += take_off(&answer->counts.samples, sum_of(lost));
+    http_answer_stored(answer, buf_view(&words));
+    buf_fini(&words);
+}
+
+/* The status of what is stored stays: it would make a client drop or send all of it again. */
+static void drop_of_remote(struct http_answer *answer, const struct ledger_drops *lost,
+                           uint64_t limited)
+{
+    struct http_counts *counts = &answer->counts;
+    struct buf words = BUF_EMPTY;
+    uint64_t histograms = take_off(&counts->histograms, lost->histograms);
+
+    (void)take_off(&counts->samples, sum_of(lost) - limited - histograms);
+    if (answer->status < 300)
+        return;
+    word_drops(answer, lost, &words);
+    http_answer_mistake(answer, answer->status, buf_view(&words), STR_EMPTY);
+    buf_fini(&words);
+}
+
+void http_answer_drop(struct http_answer *answer, const struct ledger_drops *drops,
+                      uint64_t limited)
+{
+    struct ledger_drops lost = *drops;
+
+    if (answer->dialect == HTTP_PUSH) {
+        drop_of_push(answer, sum_of(drops));
+        return;
+    }
+    lost.counts[DROP_duplicate] = 0;
+    lost.counts[DROP_series_limit] += limited;
+    if (sum_of(&lost) == 0)
+        return;
+    switch (answer->dialect) {
+    case HTTP_INFLUX_1:
+    case HTTP_INFLUX_2:
+        drop_of_influx(answer, &lost);
+        break;
+    case HTTP_OTLP_PROTOBUF:
+    case HTTP_OTLP_JSON:
+        drop_of_otlp(answer, &lost);
+        break;
+    default:
+        drop_of_remote(answer, &lost, limited);
         break;
     }
 }

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "series/ledger.h"
 
 /* How things are said; the Content-Type follows from it. */
 enum http_dialect {
@@ -33,6 +34,7 @@ struct http_answer {
     unsigned retry_after_s; /* 0 without */
     struct buf words;       /* what is wrong */
     struct buf body;        /* may be empty */
+    struct buf list;        /* as http_answer_mistake was given it */
 };
 
 #define HTTP_ANSWER_EMPTY                                                                          \
@@ -49,9 +51,14 @@ void http_answer_fini(struct http_answer *answer);
  * when something of it was rejected. */
 void http_answer_stored(struct http_answer *answer, struct str words);
 
-/* So many samples of what http_answer_stored says were dropped after all. Only a push says so: the
- * other protocols have no place for it. */
-void http_answer_drop(struct http_answer *answer, uint64_t samples);
+/* What the counts of an answer call stored and what was dropped after all, in the words of its
+ * protocol: a push says all of it, remote write what is left (P7), with a mistake too; of OTLP they
+ * are rejected points (O4), and InfluxDB calls it a partial write. For these three a duplicate is
+ * as good as stored, so that a resend is answered as the first time. `limited` more were dropped
+ * before, as beyond a limit of series: a push has counted them, and remote write does not call them
+ * stored. */
+void http_answer_drop(struct http_answer *answer, const struct ledger_drops *drops,
+                      uint64_t limited);
 
 /* An answer that says what is wrong; `list` is JSON for the key "lines" of the JSON dialects but
  * OTLP's, empty without. */

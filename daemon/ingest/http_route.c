@@ -83,7 +83,7 @@ const struct http_route *http_route_find(enum protocol protocol, const struct ht
     const struct http_route *route = find(protocol, head->path);
     char quoted[STR_QUOTED_SIZE];
 
-    (void)str_quoted(head->path, quoted);
+    (void)str_printable(head->path, quoted);
     answer->dialect = http_dialect_of(protocol, head->content_type);
     if (route == NULL) {
         http_answer_set(answer, 404, "nothing is at '%s'; kpid takes %s here", quoted,

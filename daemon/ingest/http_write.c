@@ -27,6 +27,7 @@ struct http_reply {
     struct listener *listener;
     struct listener_counts *counts;
     uint64_t received;
+    uint64_t limited; /* dropped as beyond a limit of series before it was posted */
     size_t charged;
     const struct body_format *format;
     struct http_answer answer;    /* when it is stored */
@@ -36,8 +37,8 @@ struct http_reply {
     /* set by the sink's thread */
     bool failed;
     enum delta_outcome outcome;
-    uint64_t not_stored; /* of DELTA_STORED */
-    struct buf kept;     /* of DELTA_REPEATED: what was answered then */
+    struct ledger_drops drops; /* of DELTA_STORED */
+    struct buf kept;           /* of DELTA_REPEATED: what was answered then */
 };
 
 /* --- the budget -------------------------------------------------------------------------------
@@ -168,7 +169,7 @@ static struct body *open_body(struct listener_part *part, const struct http_rout
 {
     struct ingest_worker *worker = part->worker;
     const struct body_request request = {.head = head,
-                                         .rules = &worker->settings.batch_rules,
+                                         .rules = &part->batch_rules,
                                          .line_bytes_max = worker->settings.line_bytes_max,
                                          .body_bytes_max = worker->settings.body_bytes_max,
                                          .held_max = worker->body_budget / 2,
@@ -177,6 +178,7 @@ static struct body *open_body(struct listener_part *part, const struct http_rout
                                          .calendar = &worker->settings.calendar,
                                          .now_us = clock_wall_us(),
                                          .last_arrival = &worker->last_arrival,
+                                         .pause = {worker_read_datagrams, worker},
                                          .cache = worker->series_cache};
     return route->format->open(&request, answer);
 }
@@ -249,7 +251,9 @@ size_t http_write_length(const struct http_write *write)
 static bool on_bytes(struct str bytes, void *arg, struct error *err)
 {
     struct http_write *write = arg;
-    return write->format->take(write->body, bytes, err);
+    bool ok = write->format->take(write->body, bytes, err);
+    body_pause(&write->body->pause);
+    return ok;
 }
 
 static void refuse_body(const struct http_write *write, const struct error *err,
@@ -302,7 +306,7 @@ static void judge(struct http_reply *reply)
     enum http_dialect dialect = answer->dialect;
 
     if (!reply->failed && reply->outcome == DELTA_STORED) {
-        http_answer_drop(answer, reply->not_stored);
+        http_answer_drop(answer, &reply->drops, reply->limited);
         return;
     }
     http_answer_fini(answer);
@@ -346,9 +350,9 @@ static void on_counted(struct delta *delta)
     const struct http_reply *reply = delta->on_done_arg;
     struct http_answer answer = reply->answer;
 
-    answer.words = answer.body = (struct buf)BUF_EMPTY;
+    answer.words = answer.body = answer.list = (struct buf)BUF_EMPTY;
     buf_str(&answer.words, buf_view(&reply->answer.words));
-    http_answer_drop(&answer, delta->not_stored_now);
+    http_answer_drop(&answer, &delta->drops_now, reply->limited);
     keep_answer(delta, &answer);
     http_answer_fini(&answer);
 }
@@ -362,7 +366,7 @@ static void on_done(struct delta *delta, const struct error *err)
     (void)atomic_fetch_sub(&reply->listener->users, 1);
     reply->failed = err != NULL;
     reply->outcome = delta->outcome;
-    reply->not_stored = delta->not_stored;
+    reply->drops = delta->drops;
     if (delta->outcome == DELTA_REPEATED)
         buf_str(&reply->kept, delta->answer);
     reply->message.on_message = on_reply;
@@ -422,6 +426,30 @@ static void log_rejected(const struct http_write *write)
                      write->peer[0] == '\0' ? "" : " peer=", write->peer, first->example);
 }
 
+/* The name of one that was dropped, where the format has kept it. */
+static struct str dropped_name(const struct body *body, enum drop_reason reason)
+{
+    for (size_t i = 0; i < body->drop_count; i++) {
+        if (body->drops[i].reason == reason)
+            return (struct str){body->drops[i].name, body->drops[i].name_len};
+    }
+    return STR_EMPTY;
+}
+
+/* What was dropped while it was read. */
+static void show_dropped(const struct http_write *write)
+{
+    const struct body *body = write->body;
+
+    for (int i = 0; i < DROP_REASON_COUNT; i++) {
+        enum drop_reason reason = (enum drop_reason)i;
+        const struct tail_dropped dropped = {reason, dropped_name(body, reason),
+                                             body->counts.dropped[i]};
+        if (dropped.count > 0)
+            worker_show_dropped(write->part, &dropped);
+    }
+}
+
 static struct http_reply *reply_new(struct http_write *write)
 {
     struct listener_part *part = write->part;
@@ -431,6 +459,7 @@ static struct http_reply *reply_new(struct http_write *write)
     reply->listener = part->listener;
     reply->counts = part->counts;
     reply->received = write->body->counts.received;
+    reply->limited = write->body->counts.dropped[DROP_series_limit];
     reply->format = write->format;
     reply->charged = write->charged;
     write->charged = 0;
@@ -499,10 +528,11 @@ struct http_reply *http_write_end(struct http_write *write, http_answered_fn on_
     struct http_reply *reply = NULL;
 
     if (end_body(write, answer)) {
-        ledger_drop_unwanted(&write->body->counts, batch_unwanted(write->body->batch));
+        ledger_drop(&write->body->counts, DROP_unwanted, batch_unwanted(write->body->batch));
         write->format->verdict(write->body, answer);
         if (write->body->counts.received > 0 || write->key.len > 0) {
             log_rejected(write);
+            show_dropped(write);
             reply = post(write, answer, on_answered, arg);
             if (reply == NULL)
                 refuse(write->format, answer, 503, "too much waits to be stored; try again");

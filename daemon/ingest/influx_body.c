@@ -134,14 +134,18 @@ static enum reject_reason take_field(struct influx_body *influx, const struct in
                                         .text = field->text,
                                         .at = at};
 
-    influx->body.counts.received++;
     if (field->is_text &&
         batch_kind(request->rules, sample.name, METRIC_UNTYPED) != METRIC_UNIQUE) {
-        influx->body.counts.dropped[DROP_string]++;
+        body_drop(&influx->body, DROP_string, sample.name);
         return REJECT_NONE;
     }
     enum reject_reason reason =
         batch_add(influx->body.batch, &sample, request->now_us / 1000, ++*request->last_arrival);
+    if (reason == REJECT_series_limit) {
+        body_drop(&influx->body, DROP_series_limit, sample.name);
+        return REJECT_NONE;
+    }
+    influx->body.counts.received++;
     if (reason == REJECT_NONE)
         influx->body.counts.stored++;
     else
@@ -249,7 +253,7 @@ static bool influx_end(struct body *body, struct error *err)
         return true;
     body->refused_for = first->reason;
     return error_set(err, ERROR_INVALID, "unable to parse '%s': %s (line %llu); nothing is stored",
-                     first->example, first->words, (unsigned long long)first->place);
+                     first->shown, first->words, (unsigned long long)first->place);
 }
 
 /* --- the verdict ------------------------------------------------------------------------------ */
@@ -266,7 +270,7 @@ static void list_mistakes(const struct body *body, struct buf *out)
         json_field_u64(&json, "line", shown->place);
         json_field_text(&json, "reason", reject_reason_name(shown->reason));
         json_field_text(&json, "error", shown->words);
-        json_field_text(&json, "example", shown->example);
+        json_field_text(&json, "example", shown->shown);
         json_close(&json, '}');
     }
     json_close(&json, ']');
@@ -287,7 +291,7 @@ static void influx_verdict(const struct body *body, struct http_answer *answer)
         return;
     }
     buf_printf(&words, "%sunable to parse '%s': %s (line %llu)",
-               is_partial ? "partial write: " : "", first->example, first->words,
+               is_partial ? "partial write: " : "", first->shown, first->words,
                (unsigned long long)first->place);
     if (influx->bad_lines > 1)
         buf_printf(&words, " (and %llu other parse errors)",

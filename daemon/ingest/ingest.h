@@ -54,6 +54,7 @@ struct listener_config {
     const char *address; /* "127.0.0.1:8125", "[::1]:8125", "/run/kpid/statsd.sock"; port 0: any */
     const char *name;    /* in the ledger and in messages: "statsd udp:127.0.0.1:8125" */
     unsigned mode;       /* of a Unix socket's file, as 0660; 0: 0660 */
+    uint64_t max_series; /* that it may bring, for the writer (store/series_limits.h); 0: any */
     bool unknown_as_counter; /* statsd (S10): a type that nobody knows is a counter */
     bool skip_single_field;  /* influx (I11): a lone field `value` is not part of the name */
     enum influx_precision precision; /* influx over other than HTTP, where a request says it */
@@ -82,7 +83,8 @@ struct ingest_config {
     size_t connections_max; /* streams in all; beyond it a new one is closed and counted */
     size_t connections_per_peer; /* of these from one address; 0: no limit */
     span_ms idle_timeout;        /* a stream that says nothing for so long is closed; 0: never */
-    span_ms request_timeout;     /* from the first byte of an HTTP request to its last one */
+    span_ms request_timeout;     /* from the first byte of an HTTP request to its last one; of a
+                                  * line or frame too, while others wait for the room it takes */
     struct shard_limits shard_limits; /* of each thread: any series may come in on any of them */
 };
 
@@ -107,6 +109,9 @@ struct ingest_options {
     /* What HTTP bodies that are not answered yet may make all threads together hold, in bytes; 0:
      * 256 MiB. Beyond it requests are told to come again before their body is read. */
     size_t body_budget;
+    /* What each thread may keep of long lines and frames without an end, in bytes; 0: 64 MiB.
+     * Beyond it who begins another one is not read and waits. */
+    size_t tail_bytes_max;
     struct delta_sink sink;
     struct token_table *tokens; /* until ingest_set_tokens; NULL: there are none */
     /* Listeners take theirs out of it at the start, but not at a reload; NULL: there are none. */

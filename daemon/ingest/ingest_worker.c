@@ -16,6 +16,7 @@
 #include "ingest/http_connection.h"
 #include "ingest/native.h"
 #include "ingest/native_connection.h"
+#include "ingest/parcel.h"
 #include "ingest/stream.h"
 
 enum {
@@ -26,6 +27,7 @@ enum {
     DRAIN_PAUSE_NS = 1000 * 1000,
     DEFAULT_PENDING_BYTES = 256 << 20,
     DEFAULT_BODY_BYTES = 256 << 20,
+    DEFAULT_TAIL_BYTES = 64 << 20,
     SERIES_CACHE_BYTES = 128 << 20, /* of all workers together */
     DESCRIPTORS_KEPT = 64,
     /* A hand-over of many series goes in parts, a few at a time, so that they are not in memory
@@ -98,9 +100,16 @@ static void *copy_of(const void *bytes, size_t size)
     return memcpy(memory_alloc(size), bytes, size);
 }
 
+static void set_batch_rules(struct listener_part *part)
+{
+    part->batch_rules = part->worker->settings.batch_rules;
+    part->batch_rules.listener = str_of(part->name);
+}
+
 void part_set(struct listener_part *part, const struct listener_config *config)
 {
     (void)snprintf(part->name, sizeof part->name, "%s", config->name);
+    set_batch_rules(part);
     part->unknown_as_counter = config->unknown_as_counter;
     part->skip_single_field = config->skip_single_field;
     part->precision = config->precision;
@@ -169,6 +178,18 @@ static bool take_some(struct listener_part *part)
     return datagram_read_batch(part);
 }
 
+void worker_read_datagrams(void *arg)
+{
+    struct ingest_worker *worker = arg;
+    struct listener_part *part = NULL;
+
+    TAILQ_FOREACH(part, &worker->parts, link)
+    {
+        if (part->readable != NULL && !transport_is_stream(part->listener->sockets.transport))
+            datagram_on_readable(part->fd, EV_READ, part);
+    }
+}
+
 static void count_drops(struct listener_part *part)
 {
     if (part->readable != NULL && !transport_is_stream(part->listener->sockets.transport))
@@ -204,70 +225,6 @@ static bool has_counts(const struct ingest_worker *worker)
     return false;
 }
 
-/* Whose samples a delta holds; one for each of its ledgers, in its arena. */
-struct origin {
-    struct listener *listener;
-    struct listener_counts *counts;
-    uint64_t received;
-};
-
-/* On the sink's thread: they are pending no more, committed or lost. */
-static void on_settled(struct delta *delta, const struct error *err)
-{
-    const struct origin *origins = delta->on_done_arg;
-    (void)err; /* the sink says what was lost */
-
-    for (size_t i = 0; i < delta->ledger_count; i++) {
-        (void)atomic_fetch_add_explicit(&origins[i].counts->settled, origins[i].received,
-                                        memory_order_release);
-        (void)atomic_fetch_sub(&origins[i].listener->users, 1);
-    }
-}
-
-/* Moves the counts of all listeners into the delta. */
-static void hand_over_ledgers(struct ingest_worker *worker, struct delta *delta)
-{
-    struct listener_part *part = NULL;
-    struct origin *origins = NULL;
-    size_t capacity = 0;
-
-    TAILQ_FOREACH(part, &worker->parts, link)
-    {
-        if (ledger_is_empty(&part->ledger))
-            continue;
-        assert(ledger_balances(&part->ledger));
-        origins =
-            arena_grow(&delta->arena, origins, delta->ledger_count, &capacity, sizeof *origins);
-        origins[delta->ledger_count] =
-            (struct origin){part->listener, part->counts, part->ledger.received};
-        delta_add_ledger(delta, str_of(part->name), &part->ledger);
-        (void)atomic_fetch_add(&part->listener->users, 1);
-        part->handed_over += part->ledger.received;
-        part->ledger = (struct ledger){0};
-    }
-    delta->on_done = on_settled;
-    delta->on_done_arg = origins;
-    delta->keep_trying = true;
-}
-
-/* On the sink's thread: there is room for the next part. */
-static void on_part_settled(struct delta *delta, const struct error *err)
-{
-    struct ingest_worker *worker = delta->on_done_arg;
-    (void)err;
-    (void)atomic_fetch_sub(&worker->parts_on_the_way, 1);
-}
-
-static struct delta *part_new(struct ingest_worker *worker)
-{
-    struct delta *delta = delta_new();
-    delta->on_done = on_part_settled;
-    delta->on_done_arg = worker;
-    delta->keep_trying = true;
-    (void)atomic_fetch_add(&worker->parts_on_the_way, 1);
-    return delta;
-}
-
 static void post(struct ingest_worker *worker, struct delta *delta)
 {
     bool taken = worker->sink.post(delta, worker->sink.arg);
@@ -275,10 +232,9 @@ static void post(struct ingest_worker *worker, struct delta *delta)
     (void)taken;
 }
 
-/* A hand-over has begun: the counts are those of now and go with the last part, so that they never
- * say more than is stored. Nothing is in the shard that is not in a ledger, so without counts there
- * is nothing to hand over: false. Every ledger balances between callbacks, so samples and their
- * counts go together. */
+/* A hand-over has begun: the counts are those of now, and each part takes those of its samples.
+ * Nothing is in the shard that is not in a ledger, so without counts there is nothing to hand over:
+ * false. Every ledger balances between callbacks, so samples and their counts go together. */
 static bool begin_hand_over(struct ingest_worker *worker)
 {
     if (worker->last_part != NULL)
@@ -288,7 +244,8 @@ static bool begin_hand_over(struct ingest_worker *worker)
     worker->last_part = dogstatsd_take_annotations(worker->intake.notes);
     if (worker->last_part == NULL)
         worker->last_part = delta_new();
-    hand_over_ledgers(worker, worker->last_part);
+    parcel_begin(worker->last_part, NULL);
+    parcel_add_counts(worker->last_part, worker, UINT64_MAX);
     return true;
 }
 
@@ -298,7 +255,8 @@ static void begin_part(struct ingest_worker *worker)
     size_t waiting = shard_waiting_cells(worker->shard);
 
     if (waiting > PART_CELLS) {
-        worker->part = part_new(worker);
+        worker->part = delta_new();
+        parcel_begin(worker->part, worker);
         delta_reserve(worker->part, PART_CELLS, PART_CELLS);
     } else if (worker->last_part->cell_count == 0) {
         delta_reserve(worker->last_part, waiting, waiting);
@@ -321,11 +279,14 @@ static bool hand_over_some(struct ingest_worker *worker)
     struct delta *into = worker->part == NULL ? worker->last_part : worker->part;
     bool was_last = shard_hand_over(worker->shard, into->cell_count + STEP_CELLS, into);
     if (worker->part != NULL && (was_last || part_size(worker->part) >= PART_CELLS)) {
+        parcel_add_shares(worker->part, worker->last_part);
+        parcel_add_late(worker->part, worker);
         post(worker, worker->part);
         worker->part = NULL;
     }
     if (!was_last)
         return false;
+    parcel_add_late(worker->last_part, worker);
     post(worker, worker->last_part);
     worker->last_part = NULL;
     return true;
@@ -463,6 +424,7 @@ struct intake *worker_begin(struct listener_part *part)
     intake_begin(intake, &part->ledger, dialect, clock_wall_us());
     intake->clients = &part->counts->clients;
     intake->listener = part->name;
+    shard_set_listener(intake->shard, str_of(part->name));
     return intake;
 }
 
@@ -517,6 +479,14 @@ void worker_show_rejected(struct listener_part *part, const struct tail_rejected
     reject_examples_add(&part->rejected, rejected->reason, rejected->example, rejected->peer);
     if (part->worker->intake.tail != NULL)
         tail_reject(part->worker->intake.tail, &rules, rejected);
+}
+
+void worker_show_dropped(struct listener_part *part, const struct tail_dropped *dropped)
+{
+    const struct tail_rules rules = tail_rules_of(part);
+
+    if (part->worker->intake.tail != NULL)
+        tail_drop(part->worker->intake.tail, &rules, dropped);
 }
 
 void worker_tail(struct ingest_worker *worker, const struct tail_request *request, uint64_t last,
@@ -724,6 +694,8 @@ struct ingest_worker *worker_new(unsigned index, const struct ingest_options *op
 
     TAILQ_INIT(&worker->parts);
     TAILQ_INIT(&worker->connections);
+    room_queue_init(&worker->tail_queue);
+    TAILQ_INIT(&worker->tail_holders);
     TAILQ_INIT(&worker->http_connections);
     TAILQ_INIT(&worker->native_connections);
     TAILQ_INIT(&worker->handshakes);
@@ -738,6 +710,8 @@ struct ingest_worker *worker_new(unsigned index, const struct ingest_options *op
     worker->descriptors_max = descriptors_for_connections();
     worker->shared = shared;
     worker->body_budget = options->body_budget > 0 ? options->body_budget : DEFAULT_BODY_BYTES;
+    worker->tail_room.bytes_max =
+        options->tail_bytes_max > 0 ? options->tail_bytes_max : DEFAULT_TAIL_BYTES;
     (void)snprintf(name, sizeof name, "ingest-%u", index);
     worker->series_cache = series_cache_new(options->seed, SERIES_CACHE_BYTES / options->threads);
     worker->thread = thread_new(name, MAILBOX_CAPACITY, worker, NULL);
@@ -771,7 +745,7 @@ void worker_free(struct ingest_worker *worker)
     }
     COUNTER_SUB(shard_series, worker->shard_series);
     if (worker->last_part != NULL) {
-        on_settled(worker->last_part, NULL);
+        parcel_forget(worker->last_part);
         delta_free(worker->last_part);
     }
     delta_free(worker->part);
@@ -804,6 +778,9 @@ void worker_set(struct ingest_worker *worker, const struct worker_settings *sett
 
     worker->settings = *settings;
     worker->settings.batch_rules.seed = worker->seed;
+    struct listener_part *part = NULL;
+    TAILQ_FOREACH(part, &worker->parts, link)
+    set_batch_rules(part);
     series_cache_forget(worker->series_cache);
     worker->intake.metrics = settings->metrics;
     worker->intake.line_bytes_max = settings->line_bytes_max;
@@ -836,9 +813,15 @@ static void read_what_waits(struct ingest_worker *worker, mono_ms until)
             silent_since = clock_mono();
             continue;
         }
-        if (worker->connection_count == 0 || now - silent_since >= DRAIN_SILENCE_MS)
+        if (worker->connection_count == 0)
             return;
-        (void)nanosleep(&pause, NULL);
+        if (now - silent_since < DRAIN_SILENCE_MS) {
+            (void)nanosleep(&pause, NULL);
+            continue;
+        }
+        if (!stream_free_room(worker))
+            return;
+        silent_since = now;
     }
 }
 

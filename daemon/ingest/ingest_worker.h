@@ -15,6 +15,8 @@
 #include "ingest/intake.h"
 #include "ingest/listener.h"
 #include "ingest/peers.h"
+#include "ingest/room_queue.h"
+#include "ingest/stream_frame.h"
 #include "ingest/tail.h"
 #include "series/batch.h"
 
@@ -64,6 +66,7 @@ struct listener_part {
     struct listener *listener;
     struct listener_counts *counts;
     char name[256];
+    struct batch_rules batch_rules;             /* the worker's, and its name */
     bool unknown_as_counter;                    /* statsd */
     bool skip_single_field;                     /* influx */
     enum influx_precision precision;            /* influx over other than HTTP */
@@ -116,7 +119,7 @@ struct worker_settings {
     size_t body_bytes_max;
     span_ms request_timeout;
     struct shard_limits shard_limits;
-    struct batch_rules batch_rules; /* the same limits for a batch */
+    struct batch_rules batch_rules; /* the same limits for a batch; a part has its own */
 };
 
 struct ingest_worker {
@@ -141,14 +144,17 @@ struct ingest_worker {
     size_t shard_series; /* as last told to the counters */
     mono_ms handed_over_at;
     struct delta *part;      /* that is being filled; NULL: none is */
-    struct delta *last_part; /* of the hand-over under way, with its counts; NULL: none is */
+    struct delta *last_part; /* of the hand-over under way, with the counts that no part has taken
+                              * yet; NULL: none is */
     struct intake intake;
     struct part_list parts;
     struct connection_list connections; /* the one that spoke longest ago first */
     size_t connection_count;
     struct peer_places peer_places;
-    size_t tail_bytes;                /* of lines and frames without an end */
-    struct handshake_list handshakes; /* the oldest first */
+    struct tail_room tail_room;          /* for lines and frames without an end */
+    struct room_queue tail_queue;        /* of connections that wait for that */
+    struct connection_list tail_holders; /* of that; who holds it longest first */
+    struct handshake_list handshakes;    /* the oldest first */
     size_t handshake_count;
     struct token_table *tokens; /* NULL: none */
     struct attempts *attempts;
@@ -205,6 +211,9 @@ struct listener_part *worker_find_part(struct ingest_worker *worker,
  * the last delta over. */
 void worker_drain(struct ingest_worker *worker, mono_ms until);
 
+/* Takes some of the datagrams that wait, in the midst of a long body. `arg` is the worker. */
+void worker_read_datagrams(void *arg);
+
 /* For datagram.c and stream.c: the intake begins and ends with the part's ledger; the end shows the
  * counts to others and logs what was rejected. `peer` may be NULL. */
 struct intake *worker_begin(struct listener_part *part);
@@ -236,6 +245,7 @@ void worker_connection_denied(struct listener_part *part, const struct sockaddr 
  * which one is the example. */
 void worker_show_batch(struct listener_part *part, const struct delta *delta);
 void worker_show_rejected(struct listener_part *part, const struct tail_rejected *rejected);
+void worker_show_dropped(struct listener_part *part, const struct tail_dropped *dropped);
 
 /* Somebody looks: notes are taken for a while. What there is up to number `last` is added. */
 void worker_tail(struct ingest_worker *worker, const struct tail_request *request, uint64_t last,

@@ -50,6 +50,24 @@ static void tell_rejected(const struct intake *intake, uint64_t count, enum reje
     tail_reject(intake->tail, &rules, &rejected);
 }
 
+void intake_note_dropped(const struct intake *intake, enum drop_reason why, struct str name)
+{
+    const struct tail_dropped dropped = {why, name, 1};
+
+    if (intake->tail == NULL)
+        return;
+    const struct tail_rules rules = tail_rules_of(intake);
+    tail_drop(intake->tail, &rules, &dropped);
+}
+
+void intake_note_event(const struct intake *intake, const struct annotation *event, bool is_kept)
+{
+    if (intake->tail == NULL)
+        return;
+    const struct tail_rules rules = tail_rules_of(intake);
+    tail_event(intake->tail, &rules, event, is_kept);
+}
+
 static void tell_taken(const struct intake *intake, const enum reject_reason *why)
 {
     const struct tail_rules rules = tail_rules_of(intake);
@@ -83,7 +101,9 @@ void intake_flush(struct intake *intake)
         return;
     shard_add(intake->shard, intake->samples, intake->count, intake->now_us, intake->ledger, why);
     for (size_t i = 0; i < intake->count; i++) {
-        if (why[i] != REJECT_NONE) /* the samples may be of several senders */
+        if (why[i] == REJECT_series_limit)
+            intake_note_dropped(intake, DROP_series_limit, intake->samples[i].name);
+        else if (why[i] != REJECT_NONE) /* the samples may be of several senders */
             intake_note_rejected(intake, 1, why[i], intake->samples[i].name, NULL);
     }
     if (intake->tail != NULL)
@@ -154,16 +174,19 @@ static bool take_statsd_lines(struct intake *intake, struct str *lines)
 static void take_graphite(struct intake *intake, struct str text)
 {
     enum reject_reason why = REJECT_NONE;
+    struct sample *sample = intake_next_sample(intake, 0);
 
-    switch (graphite_parse(text, intake_next_sample(intake, 0), intake->ledger, &why)) {
+    switch (graphite_parse(text, sample, intake->ledger, &why)) {
     case GRAPHITE_SAMPLE:
         intake->count++;
         break;
     case GRAPHITE_REJECTED:
         intake_note_rejected(intake, 1, why, text, intake->peer);
         break;
-    case GRAPHITE_NOTHING:
     case GRAPHITE_DROPPED:
+        intake_note_dropped(intake, DROP_not_finite, sample->name);
+        break;
+    case GRAPHITE_NOTHING:
         break;
     }
 }
@@ -193,8 +216,10 @@ static void take_point(struct intake *intake, size_t i)
     case GRAPHITE_REJECTED:
         intake_note_rejected(intake, 1, why, sample->name, intake->peer);
         break;
-    case GRAPHITE_NOTHING:
     case GRAPHITE_DROPPED:
+        intake_note_dropped(intake, DROP_not_finite, sample->name);
+        break;
+    case GRAPHITE_NOTHING:
         break;
     }
 }
@@ -277,6 +302,7 @@ static void take_field(struct intake *intake, const struct influx_line *line,
     sample->name = influx_name(intake, line, field);
     if (field->is_text && !is_unique(intake, sample->name)) {
         intake->ledger->dropped[DROP_string]++; /* I11 */
+        intake_note_dropped(intake, DROP_string, sample->name);
         intake->scratch_len = before;
         return;
     }

@@ -92,6 +92,10 @@ struct sample *intake_next_sample(struct intake *intake, size_t scratch_bytes);
 void intake_note_rejected(struct intake *intake, uint64_t count, enum reject_reason why,
                           struct str example, const struct sockaddr *peer);
 
+/* For the tail; the ledger has it already. `name` as it was sent. */
+void intake_note_dropped(const struct intake *intake, enum drop_reason why, struct str name);
+void intake_note_event(const struct intake *intake, const struct annotation *event, bool is_kept);
+
 /* "127.0.0.1:40000"; empty where the address says nothing (Unix sockets). Returns `out`, which
  * takes PEER_TEXT_SIZE bytes. */
 const char *peer_format(const struct sockaddr *peer, char *out);

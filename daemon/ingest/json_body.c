@@ -75,6 +75,7 @@ static bool json_end(struct body *body, struct error *err)
         return refused(json);
     body->counts.received = json->reader.samples;
     body->counts.stored = json->reader.samples;
+    ledger_drop(&body->counts, DROP_series_limit, json->reader.limited);
     body->id = buf_view(&json->reader.id);
     return true;
 }

@@ -43,6 +43,7 @@ struct native_reader {
 
     /* of the batch that is read */
     const Kpid__V1__Batch *columns;
+    const struct batch_rules *rules;
     struct native_series *series;
 };
 
@@ -98,6 +99,7 @@ static void make_room(struct native_reader *reader, size_t bytes)
 static void forget(struct native_reader *reader)
 {
     reader->columns = NULL;
+    reader->rules = NULL;
     reader->series = NULL;
     if (reader->capacity <= KEPT_BYTES)
         return;
@@ -436,22 +438,25 @@ static void set_labels(struct native_reader *reader, struct native_series *serie
     if (count == 0)
         return;
     struct label *labels = count > LABELS_MAX ? NULL : take_memory(reader, count * sizeof *labels);
+    size_t kept = 0;
     for (size_t i = 0; labels != NULL && i < count; i++) {
-        labels[i] = (struct label){text_of(&symbols[in->labels[2 * i]]),
-                                   text_of(&symbols[in->labels[2 * i + 1]])};
-        bytes += labels[i].name.len + labels[i].value.len + 2;
-        if (labels[i].name.len == 0)
+        const struct label label = {text_of(&symbols[in->labels[2 * i]]),
+                                    text_of(&symbols[in->labels[2 * i + 1]])};
+        bytes += label.name.len + label.value.len + 2;
+        if (label.name.len == 0)
             blame(series, REJECT_bad_tags, "a label has no name");
-        else if (!is_storable(labels[i].name) || !is_storable(labels[i].value))
+        else if (!is_storable(label.name) || !is_storable(label.value))
             blame(series, REJECT_bad_tags, "a label is not UTF-8, or holds 0x00 or 0x01");
+        labels[kept] = label;
+        kept += label.value.len > 0; /* else it is none */
     }
     if (labels == NULL || bytes > LABEL_BYTES_MAX) {
         blame(series, REJECT_bad_tags, "the labels are too many or too long");
         return;
     }
-    sort_labels(series, labels, count);
+    sort_labels(series, labels, kept);
     series->sample.labels = labels;
-    series->sample.label_count = count;
+    series->sample.label_count = kept;
 }
 
 static void check_form(struct native_series *series)
@@ -564,7 +569,7 @@ static const char *words_of(enum reject_reason reason)
     case REJECT_out_of_range:
         return "the score is outside its range or not a whole number";
     default:
-        return "too many series";
+        return "it cannot be counted";
     }
 }
 
@@ -573,6 +578,10 @@ static void reject(struct native_batch *out, size_t i, const struct native_serie
 {
     char name[STR_QUOTED_SIZE];
 
+    if (reason == REJECT_series_limit) { /* as the writer counts it */
+        out->counts.dropped[DROP_series_limit]++;
+        return;
+    }
     out->counts.rejected[reason]++;
     if (out->example_count == NATIVE_EXAMPLES)
         return;
@@ -585,7 +594,7 @@ static void reject(struct native_batch *out, size_t i, const struct native_serie
 }
 
 static enum reject_reason add_in_order(struct batch *batch, struct native_series *series,
-                                       wall_ms now, uint64_t arrival)
+                                       bool has_time, wall_ms now, uint64_t arrival)
 {
     const struct batch_sample *sample = &series->sample;
     wall_ms start = series->start != 0 && series->start <= sample->at ? series->start : WALL_NONE;
@@ -597,7 +606,8 @@ static enum reject_reason add_in_order(struct batch *batch, struct native_series
         .form = series->form == KPID__V1__FORM__CUMULATIVE ? POINT_CUMULATIVE : POINT_INCREMENT,
         .at = sample->at,
         .start = start,
-        .value = sample->value};
+        .value = sample->value,
+        .by_arrival = !has_time};
 
     return batch_add_point_to(batch, &series->memo, &point, now, arrival);
 }
@@ -607,17 +617,32 @@ static bool is_in_order(const struct native_series *series)
     return series->form == KPID__V1__FORM__CUMULATIVE || series->form == KPID__V1__FORM__INCREMENT;
 }
 
-static enum reject_reason set_weight(const Kpid__V1__Batch *in, size_t i,
-                                     struct batch_sample *sample)
+/* A gauge has none, whatever is sent. */
+static bool is_gauge(const struct batch_rules *rules, const struct native_series *series)
 {
+    enum metric_kind kind = series->memo.is_known
+                                ? series->memo.kind
+                                : batch_kind(rules, series->sample.name, series->sample.kind);
+    return kind == METRIC_GAUGE;
+}
+
+static enum reject_reason set_weight(const struct native_reader *reader, size_t i,
+                                     struct native_series *series)
+{
+    const Kpid__V1__Batch *in = reader->columns;
+    struct batch_sample *sample = &series->sample;
+
     if (in->n_weights == 0)
         return REJECT_NONE;
     uint64_t weight = in->weights[i];
-    if (weight < WEIGHT_ONE || weight > WEIGHT_MAX)
-        return REJECT_bad_rate;
+    bool is_valid = weight >= WEIGHT_ONE && weight <= WEIGHT_MAX;
     sample->weight = weight;
-    return isfinite(sample->value * ((double)weight / (double)WEIGHT_ONE)) ? REJECT_NONE
-                                                                           : REJECT_bad_number;
+    if (is_valid && isfinite(sample->value * ((double)weight / (double)WEIGHT_ONE)))
+        return REJECT_NONE;
+    sample->weight = WEIGHT_ONE;
+    if (is_gauge(reader->rules, series))
+        return REJECT_NONE;
+    return is_valid ? REJECT_bad_number : REJECT_bad_rate;
 }
 
 static enum reject_reason add(struct native_reader *reader, size_t i, struct batch *batch,
@@ -636,8 +661,8 @@ static enum reject_reason add(struct native_reader *reader, size_t i, struct bat
         sample->text = text_of(&in->symbols[in->members[i]]);
     }
     if (is_in_order(series))
-        return add_in_order(batch, series, now, arrival);
-    enum reject_reason reason = set_weight(in, i, sample);
+        return add_in_order(batch, series, in->n_times > 0, now, arrival);
+    enum reject_reason reason = set_weight(reader, i, series);
     if (reason != REJECT_NONE)
         return reason;
     return batch_add_to(batch, &series->memo, sample, now, arrival);
@@ -667,7 +692,7 @@ static bool add_all(struct native_reader *reader, const struct native_request *r
                                  "the batch has too many series and times; send less");
     }
     out->counts.received = in->n_sample_series;
-    ledger_drop_unwanted(&out->counts, batch_unwanted(out->batch));
+    ledger_drop(&out->counts, DROP_unwanted, batch_unwanted(out->batch));
     return true;
 }
 
@@ -697,6 +722,7 @@ bool native_read_batch(struct native_reader *reader, struct str bytes,
     out->example_count = 0;
     if (frame != NULL && check_columns(frame->batch, err)) {
         reader->columns = frame->batch;
+        reader->rules = request->rules;
         set_all_series(reader);
         out->sequence = frame->batch->sequence;
         out->batch = batch_new(request->rules);

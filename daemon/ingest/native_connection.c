@@ -395,10 +395,21 @@ static void log_rejected(struct native_connection *connection, const struct nati
                      connection->peer[0] == '\0' ? "" : " peer=", connection->peer, first->message);
 }
 
+/* Of what is dropped nobody keeps an example. */
+static void show_dropped(struct native_connection *connection, const struct native_batch *batch)
+{
+    for (int i = 0; i < DROP_REASON_COUNT; i++) {
+        const struct tail_dropped dropped = {(enum drop_reason)i, STR_EMPTY,
+                                             batch->counts.dropped[i]};
+        if (dropped.count > 0)
+            worker_show_dropped(connection->part, &dropped);
+    }
+}
+
 static void take_batch(struct native_connection *connection, struct str bytes)
 {
     struct ingest_worker *worker = worker_of(connection);
-    const struct native_request request = {.rules = &worker->settings.batch_rules,
+    const struct native_request request = {.rules = &connection->part->batch_rules,
                                            .held_max = worker->body_budget / 2,
                                            .now_us = clock_wall_us(),
                                            .last_arrival = &worker->last_arrival};
@@ -420,6 +431,7 @@ static void take_batch(struct native_connection *connection, struct str bytes)
     bool has_room = try_charge(worker, held);
     if (has_room && post(connection, &batch, held)) {
         log_rejected(connection, &batch);
+        show_dropped(connection, &batch);
         return;
     }
     if (has_room)

@@ -173,8 +173,7 @@ static bool reject(struct otlp_body *body, struct str name, enum reject_reason r
 
 static bool drop(struct otlp_body *body, enum drop_reason reason)
 {
-    body->body.counts.received++;
-    body->body.counts.dropped[reason]++;
+    body_drop(&body->body, reason, body->metric.name);
     return true;
 }
 
@@ -192,6 +191,8 @@ static bool add(struct otlp_body *body, struct batch_point *point, struct batch_
     enum reject_reason reason =
         batch_add_point_to(body->body.batch, memo, point, body->now, ++*body->last_arrival);
     body->body.until_look -= point->buckets == NULL ? 1 : BODY_LOOK_HISTOGRAM;
+    if (reason == REJECT_series_limit) /* http_answer_drop says so */
+        return drop(body, DROP_series_limit);
     if (reason != REJECT_NONE)
         return reject(body, point->name, reason, words_of(reason));
     body->body.counts.received++;
@@ -205,7 +206,19 @@ static struct batch_point point_of(const struct otlp_body *body, const struct ot
 {
     return (struct batch_point){.name = body->metric.name,
                                 .at = otlp_point_at(point, body->now),
-                                .start = otlp_point_start(point, body->now)};
+                                .start = otlp_point_start(point, body->now),
+                                .by_arrival = point->time_ns == 0};
+}
+
+/* A sum's or a histogram's. */
+static void set_form(const struct otlp_body *body, const struct otlp_point *point,
+                     struct batch_point *out)
+{
+    out->form = POINT_CUMULATIVE;
+    if (body->metric.temporality != TEMPORALITY_DELTA)
+        return;
+    out->form = POINT_INCREMENT;
+    otlp_point_window(point, out);
 }
 
 static bool add_number(struct otlp_body *body, const struct otlp_point *point)
@@ -227,7 +240,7 @@ static bool add_number(struct otlp_body *body, const struct otlp_point *point)
     if (is_delta && metric->is_monotonic && out.value < 0)
         return reject(body, out.name, REJECT_bad_number, words_of(REJECT_bad_number));
     out.kind = METRIC_COUNTER;
-    out.form = is_delta ? POINT_INCREMENT : POINT_CUMULATIVE;
+    set_form(body, point, &out);
     return add(body, &out, &body->memo);
 }
 
@@ -239,7 +252,7 @@ static bool add_histogram(struct otlp_body *body, const struct otlp_point *point
     if (!otlp_point_expand(point, body->parts, &words))
         return reject(body, out.name, REJECT_bad_histogram, words);
     out.kind = METRIC_DISTRIBUTION;
-    out.form = body->metric.temporality == TEMPORALITY_DELTA ? POINT_INCREMENT : POINT_CUMULATIVE;
+    set_form(body, point, &out);
     out.buckets = &body->parts->buckets;
     return add(body, &out, &body->memo);
 }
@@ -616,7 +629,7 @@ static bool otlp_end(struct body *base, struct error *err)
     if (body->is_json) {
         size_t held = otlp_size_bytes(base);
         size_t room = held < body->held_max ? body->held_max - held : 0;
-        if (!otlp_json_convert(buf_view(&body->bytes), room, &body->converted, err))
+        if (!otlp_json_convert(buf_view(&body->bytes), room, &base->pause, &body->converted, err))
             return false;
         buf_fini(&body->bytes);
     }
@@ -639,8 +652,9 @@ static void otlp_verdict(const struct body *base, struct http_answer *answer)
                                      .one = "point"};
     struct buf words = BUF_EMPTY;
 
-    answer->counts =
-        (struct http_counts){.samples = base->counts.stored, .rejected = body->points_rejected};
+    /* In points: what is dropped later is rejected too, and of a summary all its figures may be. */
+    answer->counts = (struct http_counts){.samples = body->place - body->points_rejected,
+                                          .rejected = body->points_rejected};
     if (body->points_rejected > 0)
         body_word_mistakes(base, &tally, &words);
     http_answer_stored(answer, buf_view(&words));

@@ -120,11 +120,15 @@ static const struct field FIELDS[MESSAGE_COUNT][FIELDS_MAX] = {
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
+enum { ITEMS_A_PAUSE = 1024 };
+
 struct conversion {
     struct json_scan scan;
     struct buf *out;
     struct buf word; /* a name, or a number that came as a text */
     size_t size_max;
+    const struct body_pause *pause;
+    unsigned items; /* of lists, for pauses */
     bool is_full;
     const char *field; /* of the mistake; NULL: it is no JSON at all */
     const char *words;
@@ -350,6 +354,8 @@ static void read_list(struct conversion *conversion, const struct field *field)
     json_scan_open(&conversion->scan);
     while (json_scan_next_item(&conversion->scan)) {
         enum json_scan_kind kind = json_scan_kind(&conversion->scan);
+        if (++conversion->items % ITEMS_A_PAUSE == 0)
+            body_pause(conversion->pause);
         if (!is_packed)
             read_value(conversion, field, kind);
         else
@@ -391,10 +397,14 @@ static void read_message(struct conversion *conversion, enum message message)
     }
 }
 
-bool otlp_json_convert(struct str json, size_t size_max, struct buf *out, struct error *err)
+bool otlp_json_convert(struct str json, size_t size_max, const struct body_pause *pause,
+                       struct buf *out, struct error *err)
 {
-    struct conversion conversion = {
-        .scan = json_scan_of(json), .out = out, .word = BUF_EMPTY, .size_max = size_max};
+    struct conversion conversion = {.scan = json_scan_of(json),
+                                    .out = out,
+                                    .word = BUF_EMPTY,
+                                    .size_max = size_max,
+                                    .pause = pause};
     size_t place = 0;
 
     if (json_scan_kind(&conversion.scan) == SCAN_OBJECT)

@@ -8,7 +8,9 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "ingest/body_pause.h"
 
 /* An ExportMetricsServiceRequest. False: it is none (ERROR_INVALID), or would be longer than
- * `size_max` (ERROR_FULL). */
-bool otlp_json_convert(struct str json, size_t size_max, struct buf *out, struct error *err);
+ * `size_max` (ERROR_FULL). Makes a pause now and then. */
+bool otlp_json_convert(struct str json, size_t size_max, const struct body_pause *pause,
+                       struct buf *out, struct error *err);

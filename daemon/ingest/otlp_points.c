@@ -385,6 +385,15 @@ wall_ms otlp_point_start(const struct otlp_point *point, wall_ms now)
     return start == at && point->time_ns > 0 && point->start_ns < point->time_ns ? at - 1 : start;
 }
 
+void otlp_point_window(const struct otlp_point *point, struct batch_point *out)
+{
+    out->at_ns = (uint32_t)(point->time_ns % NS_PER_MS);
+    if (out->start == WALL_NONE)
+        return;
+    out->start = (wall_ms)(point->start_ns / NS_PER_MS);
+    out->start_ns = (uint32_t)(point->start_ns % NS_PER_MS);
+}
+
 bool otlp_point_expand(const struct otlp_point *point, struct otlp_parts *parts, const char **words)
 {
     struct batch_buckets *buckets = &parts->buckets;

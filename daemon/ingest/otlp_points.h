@@ -70,6 +70,10 @@ bool otlp_point_read_labels(const struct otlp_point *point, struct otlp_labels *
 wall_ms otlp_point_at(const struct otlp_point *point, wall_ms now);
 wall_ms otlp_point_start(const struct otlp_point *point, wall_ms now);
 
+/* The window of a delta, to the nanosecond: `at_ns`, and `start` and `start_ns` where a start is
+ * said. It begins where it does, however near its end. */
+void otlp_point_window(const struct otlp_point *point, struct batch_point *out);
+
 /* What was read of a histogram to `parts->buckets`; false, and `*words`, when it contradicts
  * itself. What batch_add_point looks at is not looked at here. */
 bool otlp_point_expand(const struct otlp_point *point, struct otlp_parts *parts,

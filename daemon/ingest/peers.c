@@ -70,11 +70,17 @@ bool peers_enter(struct peers *peers, struct peer_places *places, int fd,
     return true;
 }
 
+uint32_t peer_places_find(const struct peer_places *places, int fd)
+{
+    return fd < 0 || (size_t)fd >= places->count ? 0 : places->by_descriptor[fd];
+}
+
 void peers_leave(struct peers *peers, struct peer_places *places, int fd)
 {
-    if (fd < 0 || (size_t)fd >= places->count || places->by_descriptor[fd] == 0)
+    uint32_t place = peer_places_find(places, fd);
+
+    if (place == 0)
         return;
-    (void)atomic_fetch_sub_explicit(&peers->connections[places->by_descriptor[fd] - 1], 1,
-                                    memory_order_relaxed);
+    (void)atomic_fetch_sub_explicit(&peers->connections[place - 1], 1, memory_order_relaxed);
     places->by_descriptor[fd] = 0;
 }

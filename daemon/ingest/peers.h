@@ -32,5 +32,8 @@ void peer_places_fini(struct peer_places *places);
 bool peers_enter(struct peers *peers, struct peer_places *places, int fd,
                  const struct sockaddr *peer, size_t limit);
 
+/* Where the peer of a descriptor is counted, from 1 on; 0: it is not. */
+uint32_t peer_places_find(const struct peer_places *places, int fd);
+
 /* Before the descriptor is closed; one that was not counted is fine. */
 void peers_leave(struct peers *peers, struct peer_places *places, int fd);

@@ -60,7 +60,7 @@ static bool check_keys(const struct builder *builder, json_t *sample, struct err
             i++;
         if (i < KEY_COUNT)
             continue;
-        (void)refuse(builder, REJECT_malformed, str_quoted(str_of(key), quoted), err,
+        (void)refuse(builder, REJECT_malformed, str_printable(str_of(key), quoted), err,
                      "unknown key");
         const char *near = str_nearest(str_of(key), SAMPLE_KEYS, KEY_COUNT);
         return near == NULL ? false : error_hint(err, "did you mean '%s'?", near);
@@ -118,7 +118,7 @@ static bool read_kind(const struct builder *builder, const json_t *sample, struc
         for (int kind = 0; kind <= METRIC_KIND_MAX; kind++)
             names[kind] = metric_kind_name((enum metric_kind)kind);
         (void)refuse(builder, REJECT_bad_type, "type", err, "unknown type '%s'",
-                     str_quoted(text_of(type), quoted));
+                     str_printable(text_of(type), quoted));
         const char *near = str_nearest(text_of(type), names, METRIC_KIND_MAX + 1);
         return near == NULL ? error_hint(err, "counter, gauge, distribution, unique or untyped")
                             : error_hint(err, "did you mean '%s'?", near);
@@ -172,7 +172,7 @@ static bool read_labels(const struct builder *builder, json_t *sample, struct pu
         if (!json_is_string(value) || !label_is_valid(label.name, label.value))
             return refuse(builder, REJECT_bad_tags, "labels", err,
                           "the name and the value of '%s' must be texts that are not empty",
-                          str_quoted(label.name, quoted));
+                          str_printable(label.name, quoted));
         bytes += label.name.len + label.value.len + 2;
         insert_label(out, label);
     }
@@ -220,7 +220,7 @@ static bool read_value(const struct builder *builder, const json_t *sample, stru
     if (json_is_string(value)) {
         if (!str_parse_double(text_of(value), &out->value))
             return refuse(builder, REJECT_bad_number, "value", err, "not a decimal number: '%s'",
-                          str_quoted(text_of(value), quoted));
+                          str_printable(text_of(value), quoted));
     } else if (json_is_number(value)) {
         out->value = json_number_value(value);
     } else {
@@ -260,15 +260,15 @@ static bool read_time(const struct builder *builder, const json_t *sample, struc
         return true;
     if (!json_is_string(at) || !parse_time(rules->calendar, text_of(at), &out->at)) {
         (void)refuse(builder, REJECT_bad_time, "at", err, "not a time: '%s'",
-                     json_is_string(at) ? str_quoted(text_of(at), quoted) : "no text");
+                     json_is_string(at) ? str_printable(text_of(at), quoted) : "no text");
         return error_hint(err, "as 2026-10-12T09:00:00+02:00");
     }
     if (out->at > rules->now + rules->batch->max_future)
         return refuse(builder, REJECT_bad_time, "at", err, "too far in the future: '%s'",
-                      str_quoted(text_of(at), quoted));
+                      str_printable(text_of(at), quoted));
     if (out->at < rules->now - rules->batch->max_past)
         return refuse(builder, REJECT_bad_time, "at", err, "too far in the past: '%s'",
-                      str_quoted(text_of(at), quoted));
+                      str_printable(text_of(at), quoted));
     return true;
 }
 
@@ -284,6 +284,10 @@ static bool add(const struct builder *builder, const struct pushed *sample, stru
     enum reject_reason reason = batch_add(builder->batch, &one, builder->rules->now,
                                           builder->reader->arrival + builder->reader->samples);
 
+    if (reason == REJECT_series_limit) { /* as the writer does: the others are taken */
+        builder->reader->limited++;
+        return true;
+    }
     return reason == REJECT_NONE ||
            refuse(builder, reason, "at", err, "%s", reject_reason_name(reason));
 }
@@ -299,11 +303,30 @@ static bool read_sample(const struct builder *builder, json_t *sample, struct er
            add(builder, &pushed, err) && read_id(builder, sample, err);
 }
 
+/* What is wrong with a sample's text; the place says the rest. */
+static const char *words_of(const json_error_t *mistake)
+{
+    switch (json_error_code(mistake)) {
+    case json_error_duplicate_key:
+        return "a key is there twice";
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        return "a text has a NUL (\\u0000)";
+    case json_error_invalid_utf8:
+        return "a text is not UTF-8";
+    case json_error_numeric_overflow:
+        return "a number is too large";
+    case json_error_stack_overflow:
+        return "it is nested too deeply";
+    default:
+        return "it does not go on as JSON does";
+    }
+}
+
 /* The text of a sample is complete. */
 static bool end_sample(const struct builder *builder, struct error *err)
 {
     struct push_reader *reader = builder->reader;
-    char quoted[STR_QUOTED_SIZE];
     json_error_t mistake;
 
     json_t *tree =
@@ -311,7 +334,7 @@ static bool end_sample(const struct builder *builder, struct error *err)
     if (tree == NULL) {
         reader->reason = REJECT_malformed;
         return error_set(err, ERROR_INVALID, "samples[%zu]: not JSON: byte %d: %s", reader->samples,
-                         mistake.position, str_quoted(str_of(mistake.text), quoted));
+                         mistake.position, words_of(&mistake));
     }
     bool ok = read_sample(builder, tree, err);
     json_decref(tree);
@@ -487,7 +510,9 @@ bool push_parse(struct str body, const struct push_rules *rules, uint64_t arriva
 
     push_reader_init(&reader, arrival);
     bool ok = push_reader_take(&reader, body, rules, batch, err) && push_reader_end(&reader, err);
-    *out = (struct push){.samples = reader.samples, .reason = ok ? REJECT_NONE : reader.reason};
+    *out = (struct push){.samples = reader.samples,
+                         .limited = reader.limited,
+                         .reason = ok ? REJECT_NONE : reader.reason};
     if (ok) {
         out->unwanted = batch_unwanted(batch);
         out->delta = batch_take(batch);

@@ -52,6 +52,7 @@ enum push_place {
 struct push_reader {
     enum push_place place;
     size_t samples; /* read so far */
+    size_t limited; /* of these, beyond a limit of series: not taken */
     uint64_t arrival;
     enum reject_reason reason; /* why the body is refused */
     struct buf id;             /* of a push of one sample; empty without */
@@ -80,6 +81,7 @@ struct push {
     struct delta *delta; /* owned by the caller; without ledger, answer and reply. NULL: refused */
     size_t samples;
     uint64_t unwanted;         /* of these, that a rule of mapping drops */
+    uint64_t limited;          /* and that are beyond a limit of series */
     enum reject_reason reason; /* why the body was refused; REJECT_NONE */
 };
 

@@ -8,6 +8,7 @@
 #include "base/wire.h"
 #include "ingest/remote_histogram.h"
 #include "ingest/remote_labels.h"
+#include "ingest/remote_symbols.h"
 #include "ingest/remote_types.h"
 
 /* How much may be held, in bodies of the largest size. */
@@ -17,11 +18,6 @@ enum { HELD_BODIES = 4 };
 static const uint64_t STALE_BITS = UINT64_C(0x7ff0000000000002);
 static const uint64_t EXPONENT_BITS = UINT64_C(0x7ff0000000000000);
 
-struct remote_symbol {
-    struct str text;
-    enum remote_text kind;
-};
-
 struct remote_body {
     struct body body; /* first */
     unsigned version;
@@ -30,11 +26,10 @@ struct remote_body {
     uint64_t *last_arrival;
     wall_ms now;
     size_t held_max;
-    struct series_cache *cache; /* of spellings of 1.0; NULL is fine */
+    struct series_cache *cache; /* NULL is fine */
 
     /* of the request */
-    struct remote_symbol *symbols;
-    size_t symbol_count, symbol_capacity;
+    struct remote_symbols symbols;      /* of 2.0 */
     struct remote_histogram *histogram; /* made when the first one comes */
     uint32_t types_version;             /* of what 1.0's types say */
     uint64_t place;                     /* samples and histograms so far */
@@ -125,7 +120,7 @@ static void remote_close(struct body *base)
     struct remote_body *body = of(base);
 
     body_fini(&body->body);
-    free(body->symbols);
+    remote_symbols_fini(&body->symbols);
     free(body->histogram);
     free(body);
 }
@@ -134,7 +129,7 @@ static size_t remote_size_bytes(const struct body *base)
 {
     const struct remote_body *body = (const struct remote_body *)base;
 
-    return sizeof *body + body->symbol_capacity * sizeof *body->symbols +
+    return sizeof *body + remote_symbols_size_bytes(&body->symbols) +
            (body->histogram == NULL ? 0 : sizeof *body->histogram) +
            (body->body.batch == NULL ? 0 : batch_size_bytes(body->body.batch));
 }
@@ -178,168 +173,7 @@ static bool read_series_1(struct remote_body *body, struct str bytes, struct str
     return ok && wire.ok;
 }
 
-/* Series of one metric follow each other. */
-static void find_type(struct remote_body *body)
-{
-    struct str name = body->labels.name;
-
-    if (body->version == 2) {
-        body->counts_up = remote_counts_up(name, body->type);
-    } else if (!str_equal(name, body->typed_name)) {
-        body->counts_up = remote_counts_up(name, remote_types_find(body->rules->seed, name));
-        body->typed_name = name;
-    }
-}
-
-/* Of a series that was recalled they were not read: somebody wants to see them. */
-static void need_labels(struct remote_body *body)
-{
-    struct str rest;
-
-    if (body->recalled.len == 0)
-        return;
-    remote_labels_begin(&body->labels);
-    (void)read_series_1(body, body->recalled, &rest);
-    remote_labels_end(&body->labels);
-    body->recalled = STR_EMPTY;
-}
-
-/* --- samples ---------------------------------------------------------------------------------- */
-
-static const char *words_of(enum reject_reason reason)
-{
-    switch (reason) {
-    case REJECT_bad_number:
-        return "a counter is negative; declare the metric if it is none";
-    case REJECT_bad_histogram:
-        return "the histogram cannot be stored";
-    default:
-        return body_words_of(reason);
-    }
-}
-
-static void reject(struct remote_body *body, enum reject_reason reason, const char *words)
-{
-    need_labels(body);
-    const struct batch_point point = {.name = body->labels.name,
-                                      .labels = body->labels.labels,
-                                      .label_count = body->labels.count};
-
-    body_reject_point(&body->body, reason, body->place, &point, words);
-}
-
-/* Whether the value is dropped, and counted so. */
-static bool is_dropped(struct remote_body *body, uint64_t bits)
-{
-    struct ledger *counts = &body->body.counts;
-
-    if ((bits & EXPONENT_BITS) != EXPONENT_BITS)
-        return false;
-    counts->received++;
-    counts->dropped[bits == STALE_BITS ? DROP_stale_marker : DROP_not_finite]++;
-    return true;
-}
-
-static bool add(struct remote_body *body, struct batch_point *point, struct batch_memo *memo)
-{
-    if (memo->cached == NULL) {
-        need_labels(body);
-        point->name = body->labels.name;
-        point->labels = body->labels.labels;
-        point->label_count = body->labels.count;
-    }
-    enum reject_reason reason =
-        batch_add_point_to(body->body.batch, memo, point, body->now, ++*body->last_arrival);
-    if (reason != REJECT_NONE) {
-        reject(body, reason, words_of(reason));
-        return false;
-    }
-    body->body.until_look -= point->buckets == NULL ? 1 : BODY_LOOK_HISTOGRAM;
-    body->body.counts.received++;
-    body->body.counts.stored++;
-    return true;
-}
-
-/* A start that is not said, or makes no sense, is none. */
-static wall_ms start_of(wall_ms start, wall_ms at)
-{
-    return start != 0 && start <= at ? start : WALL_NONE;
-}
-
-static bool take_sample(struct remote_body *body, struct str bytes)
-{
-    struct wire wire = wire_of(bytes);
-    uint64_t bits = 0;
-    wall_ms at = 0;
-    wall_ms start = 0;
-
-    while (wire_next(&wire)) {
-        switch (wire.tag) {
-        case WIRE_TAG(1, WIRE_FIXED64):
-            bits = wire_fixed64(&wire);
-            break;
-        case WIRE_TAG(2, WIRE_VARINT):
-            at = (int64_t)wire_varint(&wire);
-            break;
-        case WIRE_TAG(3, WIRE_VARINT):
-            start = (int64_t)wire_varint(&wire);
-            break;
-        default:
-            wire_skip(&wire);
-        }
-    }
-    if (!wire.ok)
-        return false;
-    body->place++;
-    if (body->recalled.len == 0 && body->labels.wrong != REJECT_NONE) {
-        reject(body, body->labels.wrong, body->labels.words);
-    } else if (is_dropped(body, bits)) {
-        body->samples_written++;
-    } else {
-        bool counts_up = body->counts_up;
-        struct batch_point point = {.kind = counts_up ? METRIC_COUNTER : METRIC_GAUGE,
-                                    .form = counts_up ? POINT_CUMULATIVE : POINT_LEVEL,
-                                    .at = at,
-                                    .start = start_of(start, at),
-                                    .value = wire_double(bits)};
-        body->samples_written += add(body, &point, &body->sample_memo);
-    }
-    return true;
-}
-
-static bool take_histogram(struct remote_body *body, struct str bytes)
-{
-    const char *words = NULL;
-
-    if (body->histogram == NULL)
-        body->histogram = memory_zero(1, sizeof *body->histogram);
-    struct remote_histogram *histogram = body->histogram;
-    if (!remote_histogram_read(histogram, bytes))
-        return false;
-    body->place++;
-    if (body->recalled.len == 0 && body->labels.wrong != REJECT_NONE) {
-        reject(body, body->labels.wrong, body->labels.words);
-        return true;
-    }
-    if (histogram->sum_bits == STALE_BITS && is_dropped(body, STALE_BITS)) {
-        body->histograms_written++;
-        return true;
-    }
-    enum reject_reason reason = remote_histogram_expand(histogram, &words);
-    if (reason != REJECT_NONE) {
-        reject(body, reason, words);
-        return true;
-    }
-    struct batch_point point = {.kind = METRIC_DISTRIBUTION,
-                                .form = POINT_CUMULATIVE,
-                                .at = histogram->at,
-                                .start = start_of(histogram->start, histogram->at),
-                                .buckets = &histogram->buckets};
-    body->histograms_written += add(body, &point, &body->histogram_memo);
-    return true;
-}
-
-/* --- series ----------------------------------------------------------------------------------- */
+/* --- labels of 2.0 ---------------------------------------------------------------------------- */
 
 /* 2.0: references to symbols, by twos. */
 struct references {
@@ -348,12 +182,12 @@ struct references {
 
 static void add_reference(struct remote_body *body, struct references *references, uint64_t number)
 {
-    if (number >= body->symbol_count) {
+    if (number >= body->symbols.count) {
         remote_labels_refuse(&body->labels, REJECT_malformed,
                              "a label's reference is not that of a symbol");
         return;
     }
-    const struct remote_symbol *symbol = &body->symbols[number];
+    const struct remote_symbol *symbol = &body->symbols.items[number];
     if (references->name == NULL) {
         references->name = symbol;
         return;
@@ -414,6 +248,220 @@ static bool read_series_2(struct remote_body *body, struct str bytes)
     return ok && wire.ok;
 }
 
+/* --- labels of both --------------------------------------------------------------------------- */
+
+static bool read_labels(struct remote_body *body, struct str bytes, struct str *rest)
+{
+    *rest = bytes;
+    remote_labels_begin(&body->labels);
+    bool ok = body->version == 1 ? read_series_1(body, bytes, rest) : read_series_2(body, bytes);
+    remote_labels_end(&body->labels);
+    return ok;
+}
+
+/* Series of one metric follow each other. */
+static void find_type(struct remote_body *body)
+{
+    struct str name = body->labels.name;
+
+    if (body->version == 2) {
+        body->counts_up = remote_counts_up(name, body->type);
+    } else if (!str_equal(name, body->typed_name)) {
+        body->counts_up = remote_counts_up(name, remote_types_find(body->rules->seed, name));
+        body->typed_name = name;
+    }
+}
+
+/* Of a series that was recalled they were not read: somebody wants to see them. */
+static void need_labels(struct remote_body *body)
+{
+    struct str rest;
+
+    if (body->recalled.len == 0)
+        return;
+    (void)read_labels(body, body->recalled, &rest);
+    body->recalled = STR_EMPTY;
+}
+
+/* --- samples ---------------------------------------------------------------------------------- */
+
+static const char *words_of(enum reject_reason reason)
+{
+    switch (reason) {
+    case REJECT_bad_number:
+        return "a counter is negative; declare the metric if it is none";
+    case REJECT_bad_histogram:
+        return "the histogram cannot be stored";
+    default:
+        return body_words_of(reason);
+    }
+}
+
+static void reject(struct remote_body *body, enum reject_reason reason, const char *words)
+{
+    need_labels(body);
+    const struct batch_point point = {.name = body->labels.name,
+                                      .labels = body->labels.labels,
+                                      .label_count = body->labels.count};
+
+    body_reject_point(&body->body, reason, body->place, &point, words);
+}
+
+/* Whether the value is dropped, and counted so. */
+static bool is_dropped(struct remote_body *body, uint64_t bits)
+{
+    enum drop_reason reason = bits == STALE_BITS ? DROP_stale_marker : DROP_not_finite;
+
+    if ((bits & EXPONENT_BITS) != EXPONENT_BITS)
+        return false;
+    if (body->body.counts.dropped[reason] == 0)
+        need_labels(body); /* the first one is shown */
+    body_drop(&body->body, reason, body->labels.name);
+    return true;
+}
+
+static bool add(struct remote_body *body, struct batch_point *point, struct batch_memo *memo)
+{
+    if (memo->cached == NULL) {
+        need_labels(body);
+        point->name = body->labels.name;
+        point->labels = body->labels.labels;
+        point->label_count = body->labels.count;
+    }
+    enum reject_reason reason =
+        batch_add_point_to(body->body.batch, memo, point, body->now, ++*body->last_arrival);
+    if (reason != REJECT_NONE) {
+        reject(body, reason, words_of(reason));
+        return false;
+    }
+    body->body.until_look -= point->buckets == NULL ? 1 : BODY_LOOK_HISTOGRAM;
+    body->body.counts.received++;
+    body->body.counts.stored++;
+    return true;
+}
+
+/* A start that is not said, or makes no sense, is none. */
+static wall_ms start_of(wall_ms start, wall_ms at)
+{
+    return start != 0 && start <= at ? start : WALL_NONE;
+}
+
+struct sent_sample {
+    uint64_t bits;
+    wall_ms at;
+    wall_ms start; /* 0: not said */
+};
+
+/* Whether the eight bytes are any one, a tag and a time in ms as they are from 1971 to 2109: a
+ * varint of six bytes. */
+static bool read_time(const unsigned char *eight, uint32_t tag, wall_ms *time)
+{
+    uint64_t bytes = wire_load_64(eight);
+
+    if ((bytes & UINT64_C(0x808080808080ff00)) != (UINT64_C(0x0080808080800000) | tag << 8))
+        return false;
+    bytes = bytes >> 16 & UINT64_C(0x00007f7f7f7f7f7f);
+    bytes = (bytes & UINT64_C(0x7f007f007f00)) >> 1 | (bytes & UINT64_C(0x007f007f007f));
+    *time = (wall_ms)((bytes & UINT64_C(0x3fff)) | (bytes & UINT64_C(0x3fff0000)) >> 2 |
+                      (bytes & UINT64_C(0x3fff00000000)) >> 4);
+    return true;
+}
+
+/* A sample as nearly all are: its value, its time, and maybe its start. */
+static bool read_usual_sample(struct str bytes, struct sent_sample *out)
+{
+    enum { WITHOUT_START = 16, WITH_START = 23 };
+    const unsigned char *at = (const unsigned char *)bytes.text;
+
+    if ((bytes.len != WITHOUT_START && bytes.len != WITH_START) ||
+        at[0] != WIRE_TAG(1, WIRE_FIXED64) ||
+        !read_time(at + 8, WIRE_TAG(2, WIRE_VARINT), &out->at))
+        return false;
+    out->bits = wire_load_64(at + 1);
+    out->start = 0;
+    return bytes.len == WITHOUT_START || read_time(at + 15, WIRE_TAG(3, WIRE_VARINT), &out->start);
+}
+
+static bool read_sample(struct str bytes, struct sent_sample *out)
+{
+    struct wire wire = wire_of(bytes);
+
+    *out = (struct sent_sample){0};
+    while (wire_next(&wire)) {
+        switch (wire.tag) {
+        case WIRE_TAG(1, WIRE_FIXED64):
+            out->bits = wire_fixed64(&wire);
+            break;
+        case WIRE_TAG(2, WIRE_VARINT):
+            out->at = (int64_t)wire_varint(&wire);
+            break;
+        case WIRE_TAG(3, WIRE_VARINT):
+            out->start = (int64_t)wire_varint(&wire);
+            break;
+        default:
+            wire_skip(&wire);
+        }
+    }
+    return wire.ok;
+}
+
+static bool take_sample(struct remote_body *body, struct str bytes)
+{
+    struct sent_sample sample;
+
+    if (!read_usual_sample(bytes, &sample) && !read_sample(bytes, &sample))
+        return false;
+    body->place++;
+    if (body->recalled.len == 0 && body->labels.wrong != REJECT_NONE) {
+        reject(body, body->labels.wrong, body->labels.words);
+    } else if (is_dropped(body, sample.bits)) {
+        body->samples_written++;
+    } else {
+        bool counts_up = body->counts_up;
+        struct batch_point point = {.kind = counts_up ? METRIC_COUNTER : METRIC_GAUGE,
+                                    .form = counts_up ? POINT_CUMULATIVE : POINT_LEVEL,
+                                    .at = sample.at,
+                                    .start = start_of(sample.start, sample.at),
+                                    .value = wire_double(sample.bits)};
+        body->samples_written += add(body, &point, &body->sample_memo);
+    }
+    return true;
+}
+
+static bool take_histogram(struct remote_body *body, struct str bytes)
+{
+    const char *words = NULL;
+
+    if (body->histogram == NULL)
+        body->histogram = memory_zero(1, sizeof *body->histogram);
+    struct remote_histogram *histogram = body->histogram;
+    if (!remote_histogram_read(histogram, bytes))
+        return false;
+    body->place++;
+    if (body->recalled.len == 0 && body->labels.wrong != REJECT_NONE) {
+        reject(body, body->labels.wrong, body->labels.words);
+        return true;
+    }
+    if (histogram->sum_bits == STALE_BITS && is_dropped(body, STALE_BITS)) {
+        body->histograms_written++;
+        return true;
+    }
+    enum reject_reason reason = remote_histogram_expand(histogram, &words);
+    if (reason != REJECT_NONE) {
+        reject(body, reason, words);
+        return true;
+    }
+    struct batch_point point = {.kind = METRIC_DISTRIBUTION,
+                                .form = POINT_CUMULATIVE,
+                                .at = histogram->at,
+                                .start = start_of(histogram->start, histogram->at),
+                                .buckets = &histogram->buckets};
+    body->histograms_written += add(body, &point, &body->histogram_memo);
+    return true;
+}
+
+/* --- series ----------------------------------------------------------------------------------- */
+
 static bool set_broken(const struct remote_body *body, struct error *err)
 {
     return error_set(err, ERROR_INVALID, "the body is no %s, or is broken (after %llu samples)",
@@ -454,61 +502,140 @@ static bool split_labels(struct str bytes, struct str *labels, struct str *rest)
     return labels->len > 0 && has_no_label(*rest);
 }
 
-/* What the kinds of series differ by that a spelling may stand for. */
-enum { CONTEXT_SAMPLES = 1, CONTEXT_HISTOGRAMS };
+/* What the kinds of series differ by that a spelling may stand for; of 2.0 each type has two. */
+enum { CONTEXT_SAMPLES = 1, CONTEXT_HISTOGRAMS, CONTEXT_SAMPLES_2 };
+_Static_assert(CONTEXT_SAMPLES_2 + 2 * (REMOTE_STATESET + 1) <= SERIES_CACHE_CONTEXTS,
+               "contexts that are asked for are others");
 
-/* 1.0: whether the labels are as they were before; then `*rest` is what follows them. Else
- * `spelling` has them if they may be remembered. */
-static bool recall_series(struct remote_body *body, struct str bytes, struct spelling *spelling,
-                          struct str *rest)
+/* How a series is spelt. */
+struct series_spelling {
+    struct spelling as; /* without bytes it may not be remembered */
+    struct batch_memo *memo;
+    struct remote_spelt spelt; /* 2.0: what `as` points to */
+    struct str unspelt;        /* 2.0: its references, when one of its texts is new; else empty */
+};
+
+/* 1.0: whether the labels are as they were before; then `*rest` is what follows them. */
+static bool recall_series_1(struct remote_body *body, struct str bytes,
+                            struct series_spelling *spelling, struct str *rest)
 {
     struct batch *batch = body->body.batch;
+    struct spelling *as = &spelling->as;
     unsigned char counts_up = 0;
     size_t len = 0;
-    struct batch_memo *memo = &body->sample_memo;
 
-    *spelling = (struct spelling){
+    *as = (struct spelling){
         .context = CONTEXT_SAMPLES, .bytes = bytes, .version = body->types_version};
-    if (bytes.len == 0)
-        return false;
-    bool is_known = batch_recall_next(batch, spelling, memo, &counts_up, &len);
+    spelling->memo = &body->sample_memo;
+    bool is_known = batch_recall_next(batch, as, spelling->memo, &counts_up, &len);
     *rest = (struct str){bytes.text + len, bytes.len - len};
     if (!is_known || !has_no_label(*rest)) {
-        *memo = (struct batch_memo){.is_known = false};
-        if (!split_labels(bytes, &spelling->bytes, rest)) {
-            spelling->bytes = STR_EMPTY;
+        *spelling->memo = (struct batch_memo){.is_known = false};
+        if (!split_labels(bytes, &as->bytes, rest)) {
+            as->bytes = STR_EMPTY;
             return false;
         }
         if (rest->len > 0 && rest->text[0] == WIRE_TAG(4, WIRE_BYTES)) {
-            spelling->context = CONTEXT_HISTOGRAMS;
-            memo = &body->histogram_memo;
+            as->context = CONTEXT_HISTOGRAMS;
+            spelling->memo = &body->histogram_memo;
         }
-        if (!batch_recall(batch, spelling, memo, &counts_up))
+        if (!batch_recall(batch, as, spelling->memo, &counts_up))
             return false;
     }
-    body->recalled = bytes;
     body->counts_up = counts_up != 0;
+    return true;
+}
+
+/* 2.0: the references where they are one field and the first one, and what type the rest says. */
+static bool split_references(struct remote_body *body, struct str bytes, struct str *references,
+                             struct str *rest)
+{
+    struct wire wire = wire_of(bytes);
+    bool ok = wire_next(&wire) && wire.tag == WIRE_TAG(1, WIRE_BYTES);
+
+    *references = ok ? wire_bytes(&wire) : STR_EMPTY;
+    *rest = (struct str){(const char *)wire.at, (size_t)(wire.end - wire.at)};
+    body->type = REMOTE_UNKNOWN;
+    while (ok && wire_next(&wire)) {
+        if (wire.tag == WIRE_TAG(5, WIRE_BYTES))
+            ok = read_metadata(body, wire_bytes(&wire));
+        else if (wire.tag == WIRE_TAG(1, WIRE_BYTES) || wire.tag == WIRE_TAG(1, WIRE_VARINT))
+            ok = false;
+        else
+            wire_skip(&wire);
+    }
+    return ok && wire.ok && (unsigned)body->type <= REMOTE_STATESET;
+}
+
+static struct str spelt_bytes(const struct remote_spelt *spelt)
+{
+    return (struct str){(const char *)spelt->numbers, spelt->count * sizeof spelt->numbers[0]};
+}
+
+/* The same of 2.0. A series with a text that is new is new, and spelt when it was stored. */
+static bool recall_series_2(struct remote_body *body, struct str bytes,
+                            struct series_spelling *spelling, struct str *rest)
+{
+    struct batch *batch = body->body.batch;
+    struct spelling *as = &spelling->as;
+    struct spelling unknown = {.context = 0};
+    struct str references;
+    unsigned char counts_up = 0;
+
+    *as = (struct spelling){.bytes = STR_EMPTY};
+    spelling->memo = &body->sample_memo;
+    spelling->unspelt = STR_EMPTY;
+    if (!split_references(body, bytes, &references, rest))
+        return false;
+    bool is_histogram = rest->len > 0 && rest->text[0] == WIRE_TAG(3, WIRE_BYTES);
+    as->context = CONTEXT_SAMPLES_2 + 2 * (uint64_t)body->type + is_histogram;
+    if (is_histogram)
+        spelling->memo = &body->histogram_memo;
+    switch (remote_symbols_spell(&body->symbols, batch, references, false, &spelling->spelt)) {
+    case REMOTE_UNSPELLED:
+        return false;
+    case REMOTE_NEW:
+        spelling->unspelt = references;
+        return batch_recall(batch, &unknown, spelling->memo, &counts_up); /* counts as missed */
+    case REMOTE_SPELT:
+        break;
+    }
+    as->bytes = spelt_bytes(&spelling->spelt);
+    if (!batch_recall(batch, as, spelling->memo, &counts_up))
+        return false;
+    body->counts_up = counts_up != 0;
+    return true;
+}
+
+/* Else `spelling` is what remember_series takes. */
+static bool recall_series(struct remote_body *body, struct str bytes,
+                          struct series_spelling *spelling, struct str *rest)
+{
+    if (body->version == 1 ? !recall_series_1(body, bytes, spelling, rest)
+                           : !recall_series_2(body, bytes, spelling, rest))
+        return false;
+    body->recalled = bytes;
     body->typed_name = STR_EMPTY;
     return true;
 }
 
-static void remember_series(struct remote_body *body, const struct spelling *spelling)
+static void remember_series(struct remote_body *body, struct series_spelling *spelling)
 {
-    const struct batch_memo *memo =
-        spelling->context == CONTEXT_SAMPLES ? &body->sample_memo : &body->histogram_memo;
+    struct batch *batch = body->body.batch;
+    struct batch_memo found;
+    unsigned char note = 0;
 
-    if (spelling->bytes.len > 0)
-        batch_remember(body->body.batch, spelling, memo, body->counts_up);
-}
-
-static bool read_series(struct remote_body *body, struct str bytes, struct str *rest)
-{
-    *rest = bytes;
-    remote_labels_begin(&body->labels);
-    bool ok = body->version == 1 ? read_series_1(body, bytes, rest) : read_series_2(body, bytes);
-    remote_labels_end(&body->labels);
-    find_type(body);
-    return ok;
+    if (!batch_may_remember(spelling->memo))
+        return;
+    if (body->version == 2 && spelling->unspelt.len > 0) {
+        if (remote_symbols_spell(&body->symbols, batch, spelling->unspelt, true,
+                                 &spelling->spelt) != REMOTE_SPELT)
+            return;
+        spelling->as.bytes = spelt_bytes(&spelling->spelt);
+        (void)batch_recall(batch, &spelling->as, &found, &note); /* it is looked for first */
+    }
+    if (spelling->as.bytes.len > 0)
+        batch_remember(batch, &spelling->as, spelling->memo, body->counts_up);
 }
 
 static bool take_values(struct remote_body *body, struct str rest, struct error *err)
@@ -533,18 +660,22 @@ static bool take_values(struct remote_body *body, struct str rest, struct error 
 
 static bool take_series(struct remote_body *body, struct str bytes, struct error *err)
 {
-    struct spelling spelling = {.bytes = STR_EMPTY};
+    bool may_recall = body->cache != NULL && bytes.len > 0;
+    struct series_spelling spelling;
     struct str rest;
 
     body->sample_memo = body->histogram_memo = (struct batch_memo){.is_known = false};
     body->recalled = STR_EMPTY;
-    if (body->cache != NULL && recall_series(body, bytes, &spelling, &rest))
+    if (may_recall && recall_series(body, bytes, &spelling, &rest))
         return take_values(body, rest, err);
-    if (!read_series(body, bytes, &rest))
+    bool ok = read_labels(body, bytes, &rest);
+    find_type(body);
+    if (!ok)
         return set_broken(body, err);
     if (!take_values(body, rest, err))
         return false;
-    remember_series(body, &spelling);
+    if (may_recall)
+        remember_series(body, &spelling);
     return true;
 }
 
@@ -574,21 +705,6 @@ static bool remember_type(const struct remote_body *body, struct str bytes)
     return wire.ok;
 }
 
-static bool add_symbol(struct remote_body *body, struct str text, struct error *err)
-{
-    if (body->symbol_count == REMOTE_SYMBOLS_MAX)
-        return error_set(err, ERROR_FULL, "the body has more than %d symbols", REMOTE_SYMBOLS_MAX);
-    if (body->symbol_count == 0 && text.len > 0)
-        return error_set(err, ERROR_INVALID, "the first symbol is not empty");
-    if (body->symbol_count == body->symbol_capacity) {
-        body->symbol_capacity = body->symbol_capacity == 0 ? 256 : 2 * body->symbol_capacity;
-        body->symbols = memory_grow(body->symbols, body->symbol_capacity, sizeof *body->symbols);
-    }
-    body->symbols[body->symbol_count++] =
-        (struct remote_symbol){.text = text, .kind = remote_text_of(text)};
-    return true;
-}
-
 /* What series refer to, which may follow them. */
 static bool prepare(struct remote_body *body, struct str bytes, struct error *err)
 {
@@ -599,7 +715,7 @@ static bool prepare(struct remote_body *body, struct str bytes, struct error *er
             if (!remember_type(body, wire_bytes(&wire)))
                 return set_broken(body, err);
         } else if (body->version == 2 && wire.tag == WIRE_TAG(4, WIRE_BYTES)) {
-            if (!add_symbol(body, wire_bytes(&wire), err))
+            if (!remote_symbols_add(&body->symbols, wire_bytes(&wire), err))
                 return false;
         } else {
             wire_skip(&wire);
@@ -622,8 +738,6 @@ static bool remote_take(struct body *base, struct str bytes, struct error *err)
     if (!prepare(body, bytes, err))
         return false;
     body->types_version = remote_types_version();
-    if (body->version == 2)
-        body->cache = NULL; /* its symbols have other numbers each time */
     batch_use(body->body.batch, body->cache, bytes.len);
     while (wire_next(&wire)) {
         if (wire.tag != series_tag)

@@ -14,6 +14,4 @@
 
 #include "ingest/body.h"
 
-enum { REMOTE_SYMBOLS_MAX = 1024 * 1024 };
-
 extern const struct body_format REMOTE_BODY_FORMAT;

@@ -23,13 +23,16 @@ enum {
 };
 
 struct connection {
-    TAILQ_ENTRY(connection) link;
+    struct room_waiter room;      /* first: it comes back by the queue */
+    TAILQ_ENTRY(connection) link; /* while it does not wait for room */
+    TAILQ_ENTRY(connection) holder_link;
     struct listener_part *part;
     struct channel channel;
     struct event *readable;
     struct event *again; /* TLS: reads what it holds that the socket does not show; else NULL */
     mono_ms active_at;
     struct stream_cut cut;
+    mono_ms held_since; /* the room it was promised */
     char peer[PEER_TEXT_SIZE];
 };
 
@@ -44,6 +47,41 @@ static char *read_area(struct ingest_worker *worker)
         worker->stream_buffer_lines = room;
     }
     return worker->stream_buffer + room;
+}
+
+/* --- room for what has no end yet --------------------------------------------------------------
+ */
+
+static void hold_room(struct connection *connection, size_t bytes)
+{
+    struct ingest_worker *worker = connection->part->worker;
+
+    if (connection->room.held > 0)
+        TAILQ_REMOVE(&worker->tail_holders, connection, holder_link);
+    if (bytes > 0)
+        TAILQ_INSERT_TAIL(&worker->tail_holders, connection, holder_link);
+    room_queue_hold(&worker->tail_queue, &connection->room, bytes);
+}
+
+/* Who was promised room holds it from then on until its line or frame ends. */
+static void note_promise(struct connection *connection, mono_ms now)
+{
+    size_t promised = connection->cut.promised;
+
+    if (promised == connection->room.held && !connection->cut.is_new)
+        return;
+    hold_room(connection, promised);
+    connection->held_since = now;
+    connection->cut.is_new = false;
+}
+
+static void stop_waiting(struct connection *connection)
+{
+    struct ingest_worker *worker = connection->part->worker;
+
+    COUNTER_SUB(connections_waiting, 1);
+    room_queue_remove(&worker->tail_queue, &connection->room);
+    TAILQ_INSERT_TAIL(&worker->connections, connection, link);
 }
 
 /* --- connections -------------------------------------------------------------------------------
@@ -64,6 +102,9 @@ static void end_connection(struct connection *connection, enum ending ending)
         stream_cut_end(&connection->cut, worker_begin(part), ending == ENDING_CUT);
         worker_end(part, connection->peer);
     }
+    if (connection->room.is_waiting)
+        stop_waiting(connection);
+    hold_room(connection, 0);
     TAILQ_REMOVE(&worker->connections, connection, link);
     worker->connection_count--;
     worker_connection_closed(part, connection->channel.fd);
@@ -77,7 +118,62 @@ static void end_connection(struct connection *connection, enum ending ending)
 
 static const struct timeval AT_ONCE = {0};
 
-enum reading { READING_MORE, READING_WAITS, READING_ENDED, READING_CUT, READING_BROKEN };
+static void read_again(struct connection *connection)
+{
+    int rc = event_add(connection->readable, NULL);
+    assert(rc == 0);
+    (void)rc;
+    if (connection->again != NULL)
+        (void)event_add(connection->again, &AT_ONCE);
+}
+
+static void leave_alone(struct connection *connection)
+{
+    (void)event_del(connection->readable);
+    if (connection->again != NULL)
+        (void)event_del(connection->again);
+}
+
+/* Nothing more is read of it: the kernel's buffers fill, and its sender waits. */
+static void wait_for_room(struct connection *connection)
+{
+    struct ingest_worker *worker = connection->part->worker;
+
+    leave_alone(connection);
+    TAILQ_REMOVE(&worker->connections, connection, link);
+    room_queue_push(&worker->tail_queue, &connection->room);
+    worker->tail_room.is_wanted = true;
+    COUNTER_ADD(connections_waiting, 1);
+    COUNTER_ADD(connection_waits, 1);
+}
+
+/* Those that wait are read on, as far as there is room. */
+static void share_room(struct ingest_worker *worker, mono_ms now)
+{
+    struct connection *next = NULL;
+
+    while ((next = (struct connection *)room_queue_next(&worker->tail_queue)) != NULL &&
+           stream_cut_admit(&next->cut, &worker->intake)) {
+        stop_waiting(next);
+        next->active_at = now;
+        note_promise(next, now);
+        if (!worker->is_paused)
+            read_again(next);
+    }
+    worker->tail_room.is_wanted = next != NULL;
+}
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
+
+enum reading {
+    READING_MORE,
+    READING_WAITS,
+    READING_FULL, /* it has to wait for room */
+    READING_ENDED,
+    READING_CUT,
+    READING_BROKEN,
+};
 
 static enum reading read_once(struct connection *connection, size_t size)
 {
@@ -85,6 +181,9 @@ static enum reading read_once(struct connection *connection, size_t size)
     char *area = read_area(part->worker);
     bool more = false;
 
+    size = stream_cut_may_read(&connection->cut, &part->worker->intake, size);
+    if (size == 0)
+        return READING_FULL;
     ssize_t got = channel_read(&connection->channel, area, size, &more);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return READING_WAITS;
@@ -98,6 +197,36 @@ static enum reading read_once(struct connection *connection, size_t size)
     return ok ? READING_MORE : READING_BROKEN;
 }
 
+/* What follows from it; the connection may be gone afterwards. */
+static void follow(struct connection *connection, enum reading reading, mono_ms now)
+{
+    struct ingest_worker *worker = connection->part->worker;
+
+    switch (reading) {
+    case READING_MORE:
+        connection->active_at = now;
+        TAILQ_REMOVE(&worker->connections, connection, link);
+        TAILQ_INSERT_TAIL(&worker->connections, connection, link);
+        note_promise(connection, now);
+        return;
+    case READING_WAITS:
+        note_promise(connection, now);
+        return;
+    case READING_FULL:
+        wait_for_room(connection);
+        return;
+    case READING_ENDED:
+        end_connection(connection, ENDING_WHOLE);
+        return;
+    case READING_CUT:
+        end_connection(connection, ENDING_CUT);
+        return;
+    case READING_BROKEN:
+        end_connection(connection, ENDING_BROKEN);
+        return;
+    }
+}
+
 /* One read, and what follows from it; the connection may be gone afterwards. Its size makes many
  * busy connections take turns, so that a loop over all of them stays short and the flush timer is
  * not kept waiting. */
@@ -109,17 +238,9 @@ static enum reading take_turn(struct connection *connection, mono_ms now)
     share = share < READ_BYTES_MIN ? READ_BYTES_MIN : share;
     share = share > READ_BYTES_MAX ? READ_BYTES_MAX : share;
     enum reading reading = read_once(connection, share);
-    if (reading == READING_ENDED)
-        end_connection(connection, ENDING_WHOLE);
-    else if (reading == READING_CUT)
-        end_connection(connection, ENDING_CUT);
-    else if (reading == READING_BROKEN)
-        end_connection(connection, ENDING_BROKEN);
-    else if (reading == READING_MORE) {
-        connection->active_at = now;
-        TAILQ_REMOVE(&worker->connections, connection, link);
-        TAILQ_INSERT_TAIL(&worker->connections, connection, link);
-    }
+    follow(connection, reading, now);
+    if (worker->tail_room.is_wanted)
+        share_room(worker, now);
     return reading;
 }
 
@@ -128,15 +249,6 @@ static void on_readable(evutil_socket_t fd, short events, void *arg)
     (void)fd;
     (void)events;
     (void)take_turn(arg, clock_mono());
-}
-
-static void read_again(struct connection *connection)
-{
-    int rc = event_add(connection->readable, NULL);
-    assert(rc == 0);
-    (void)rc;
-    if (connection->again != NULL)
-        (void)event_add(connection->again, &AT_ONCE);
 }
 
 /* `ssl`: its handshake is done; NULL: plain. */
@@ -158,7 +270,8 @@ static void add_connection(struct listener_part *part, int fd, SSL *ssl,
     }
     connection->cut.framing =
         framing_of(part->listener->protocol, part->listener->sockets.transport);
-    connection->cut.kept_bytes = &worker->tail_bytes;
+    connection->cut.room = &worker->tail_room;
+    connection->room.place = peer_places_find(&worker->peer_places, fd);
     connection->active_at = clock_mono();
     (void)peer_format(peer, connection->peer);
     connection->readable =
@@ -319,8 +432,10 @@ bool stream_read_some(struct ingest_worker *worker, mono_ms until)
     struct connection *next = NULL;
     bool more = false;
 
-    /* Who had something to say goes to the end of the list, so the turns are counted. */
-    for (struct connection *c = TAILQ_FIRST(&worker->connections); turns > 0; c = next, turns--) {
+    /* Who had something to say goes to the end of the list, so the turns are counted; who waits for
+     * room has none. */
+    for (struct connection *c = TAILQ_FIRST(&worker->connections); c != NULL && turns > 0;
+         c = next, turns--) {
         mono_ms now = clock_mono();
         next = TAILQ_NEXT(c, link);
         if (now >= until)
@@ -330,21 +445,35 @@ bool stream_read_some(struct ingest_worker *worker, mono_ms until)
     return more;
 }
 
+bool stream_free_room(struct ingest_worker *worker)
+{
+    struct connection *holder = NULL;
+
+    if (!worker->tail_room.is_wanted)
+        return false;
+    while ((holder = TAILQ_FIRST(&worker->tail_holders)) != NULL)
+        end_connection(holder, channel_unread(&holder->channel) == 0 ? ENDING_WHOLE : ENDING_CUT);
+    share_room(worker, clock_mono());
+    return true;
+}
+
 void stream_end_all(struct ingest_worker *worker)
 {
-    struct connection *next = NULL;
+    struct connection *connection = NULL;
     size_t cut = 0;
     uint64_t cut_bytes = 0;
 
-    for (struct connection *c = TAILQ_FIRST(&worker->connections); c != NULL; c = next) {
-        size_t unread = channel_unread(&c->channel);
+    while ((connection = (struct connection *)room_queue_next(&worker->tail_queue)) != NULL)
+        stop_waiting(connection);
+    worker->tail_room.is_wanted = false;
+    while ((connection = TAILQ_FIRST(&worker->connections)) != NULL) {
+        size_t unread = channel_unread(&connection->channel);
         bool whole = unread == 0;
-        next = TAILQ_NEXT(c, link);
         if (!whole) {
             cut++;
             cut_bytes += unread;
         }
-        end_connection(c, whole ? ENDING_WHOLE : ENDING_CUT);
+        end_connection(connection, whole ? ENDING_WHOLE : ENDING_CUT);
     }
     if (cut > 0)
         log_warn("connections_cut", "connections=%zu unread_bytes=%llu reason=stop", cut,
@@ -359,13 +488,48 @@ void stream_set_reading(struct ingest_worker *worker, bool reads)
     TAILQ_FOREACH(connection, &worker->connections, link)
     {
         connection->active_at = now;
-        if (reads) {
+        connection->held_since = now;
+        if (reads)
             read_again(connection);
+        else
+            leave_alone(connection);
+    }
+}
+
+static bool is_slow(const struct connection *connection, mono_ms now)
+{
+    return connection->room.held > 0 &&
+           now - connection->held_since > connection->part->worker->settings.request_timeout;
+}
+
+/* Reads what has arrived of a line or frame that takes long; false when it has come to an end, or
+ * its connection has, which may be gone. */
+static bool stays_slow(struct connection *connection, mono_ms now)
+{
+    enum reading reading = READING_MORE;
+
+    while (reading == READING_MORE && is_slow(connection, now))
+        reading = take_turn(connection, now);
+    return reading == READING_WAITS && is_slow(connection, now);
+}
+
+/* While others wait for room nobody holds it for longer than a request may take. Those who do are
+ * ended one by one, who holds it longest first, until there is room. */
+static void end_slow_ones(struct ingest_worker *worker, mono_ms now)
+{
+    struct connection *connection = TAILQ_FIRST(&worker->tail_holders);
+    struct connection *next = NULL;
+
+    for (; worker->tail_room.is_wanted && connection != NULL && is_slow(connection, now);
+         connection = next) {
+        next = TAILQ_NEXT(connection, holder_link);
+        if (!stays_slow(connection, now))
             continue;
-        }
-        (void)event_del(connection->readable);
-        if (connection->again != NULL)
-            (void)event_del(connection->again);
+        struct listener_part *part = connection->part;
+        intake_reject(worker_begin(part), REJECT_too_slow, stream_cut_tail(&connection->cut));
+        worker_end(part, connection->peer);
+        end_connection(connection, ENDING_BROKEN);
+        share_room(worker, now);
     }
 }
 
@@ -374,12 +538,19 @@ void stream_expire(struct ingest_worker *worker, mono_ms now)
     span_ms timeout = worker->settings.idle_timeout;
     struct connection *next = NULL;
 
+    if (worker->tail_room.is_wanted) { /* a reload may have changed what fits */
+        share_room(worker, now);
+        end_slow_ones(worker, now);
+    }
     for (struct connection *c = TAILQ_FIRST(&worker->connections); c != NULL; c = next) {
         next = TAILQ_NEXT(c, link);
         if (timeout <= 0 || now - c->active_at < timeout)
             return; /* so have all that come after it */
         /* What it says at this moment may wait behind the timer that calls this. */
-        if (take_turn(c, now) == READING_WAITS)
+        if (take_turn(c, now) == READING_WAITS) {
             end_connection(c, ENDING_WHOLE);
+            if (worker->tail_room.is_wanted)
+                share_room(worker, now);
+        }
     }
 }

@@ -1,5 +1,6 @@
 #include "ingest/stream_frame.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,6 @@
 enum {
     HEADER_BYTES = 4, /* of a frame */
     TAIL_BYTES_MIN = 256,
-    TAIL_BYTES_FREE = 4 * 1024,         /* every connection may keep so much */
-    TAILS_BYTES_MAX = 64 * 1024 * 1024, /* of all connections of a worker that keep more */
 };
 
 enum framing framing_of(enum protocol protocol, enum transport transport)
@@ -27,39 +26,118 @@ enum framing framing_of(enum protocol protocol, enum transport transport)
     }
 }
 
-static struct str tail_of(const struct stream_cut *cut)
+static bool has_frames(const struct stream_cut *cut)
+{
+    return cut->framing == FRAMING_BIG_ENDIAN || cut->framing == FRAMING_LITTLE_ENDIAN;
+}
+
+static size_t frame_len(enum framing framing, const char *header)
+{
+    uint32_t len = 0;
+
+    memcpy(&len, header, sizeof len);
+    return framing == FRAMING_BIG_ENDIAN ? be32toh(len) : le32toh(len);
+}
+
+struct str stream_cut_tail(const struct stream_cut *cut)
 {
     return (struct str){cut->tail, cut->tail_len};
 }
 
 void stream_cut_forget(struct stream_cut *cut)
 {
-    *cut->kept_bytes -= cut->tail_capacity;
+    cut->room->bytes -= cut->promised;
     free(cut->tail);
     cut->tail = NULL;
     cut->tail_len = 0;
     cut->tail_capacity = 0;
+    cut->promised = 0;
+    cut->is_new = false;
 }
 
-/* Makes room for a tail of `len` bytes, which is not going to be longer than `most`; false when too
- * many connections keep long ones: as many as there may be, as long as they may be, would be too
- * much. */
-static bool reserve(struct stream_cut *cut, size_t len, size_t most)
+/* --- room ------------------------------------------------------------------------------------- */
+
+static void promise(struct stream_cut *cut, size_t bytes)
+{
+    if (bytes <= cut->promised)
+        return;
+    cut->is_new = cut->is_new || cut->promised == 0;
+    cut->room->bytes += bytes - cut->promised;
+    cut->promised = bytes;
+}
+
+static bool fits(const struct tail_room *room, size_t bytes)
+{
+    return room->bytes == 0 || room->bytes + bytes <= room->bytes_max;
+}
+
+/* As long as any line or frame may be. */
+static size_t any_len(const struct stream_cut *cut, const struct intake *intake)
+{
+    return has_frames(cut) ? HEADER_BYTES + intake->frame_bytes_max : intake->line_bytes_max;
+}
+
+/* As long as the one that has begun may be. */
+static size_t begun_len(const struct stream_cut *cut, const struct intake *intake)
+{
+    size_t any = any_len(cut, intake);
+
+    if (!has_frames(cut) || cut->tail_len < HEADER_BYTES)
+        return any;
+    size_t len = HEADER_BYTES + frame_len(cut->framing, cut->tail);
+    return len > any ? any : len;
+}
+
+bool stream_cut_admit(struct stream_cut *cut, const struct intake *intake)
+{
+    size_t len = begun_len(cut, intake);
+
+    if (!fits(cut->room, len))
+        return false;
+    promise(cut, len);
+    return true;
+}
+
+/* Where not every line or frame would find room, so much is read that what begins in it needs none:
+ * whoever comes to an end leaves its room to those that wait. */
+static size_t read_little(const struct stream_cut *cut, size_t size)
+{
+    size_t most = TAIL_BYTES_FREE;
+
+    if (cut->promised == 0)
+        most -= cut->tail_len;
+    else if (has_frames(cut) && cut->tail_len >= HEADER_BYTES)
+        most += HEADER_BYTES + frame_len(cut->framing, cut->tail) - cut->tail_len;
+    return most < size ? most : size;
+}
+
+size_t stream_cut_may_read(struct stream_cut *cut, const struct intake *intake, size_t size)
+{
+    size_t any = any_len(cut, intake);
+
+    if (any <= TAIL_BYTES_FREE || (!cut->room->is_wanted && fits(cut->room, any)))
+        return size;
+    if (cut->promised == 0 && cut->tail_len >= TAIL_BYTES_FREE &&
+        (cut->room->is_wanted || !stream_cut_admit(cut, intake)))
+        return 0;
+    return read_little(cut, size);
+}
+
+/* Makes room for a tail of `len` bytes, which is not going to be longer than `most`. */
+static void reserve(struct stream_cut *cut, size_t len, size_t most)
 {
     size_t capacity = cut->tail_capacity * 2;
 
     if (len <= cut->tail_capacity)
-        return true;
+        return;
     capacity = capacity < TAIL_BYTES_MIN ? TAIL_BYTES_MIN : capacity;
+    most = len <= TAIL_BYTES_FREE && most > TAIL_BYTES_FREE ? TAIL_BYTES_FREE : most;
     capacity = capacity > most ? most : capacity;
     capacity = capacity < len ? len : capacity;
-    size_t more = capacity - cut->tail_capacity;
-    if (capacity > TAIL_BYTES_FREE && *cut->kept_bytes + more > TAILS_BYTES_MAX)
-        return false;
+    if (capacity > TAIL_BYTES_FREE)
+        promise(cut, most);
     cut->tail = memory_grow(cut->tail, capacity, 1);
     cut->tail_capacity = capacity;
-    *cut->kept_bytes += more;
-    return true;
 }
 
 /* Adds to the tail; false when it would be longer than `most`. */
@@ -67,8 +145,9 @@ static bool keep(struct stream_cut *cut, struct str bytes, size_t most)
 {
     size_t len = cut->tail_len + bytes.len;
 
-    if (len > most || !reserve(cut, len, most))
+    if (len > most)
         return false;
+    reserve(cut, len, most);
     if (bytes.len > 0)
         memcpy(cut->tail + cut->tail_len, bytes.text, bytes.len);
     cut->tail_len = len;
@@ -82,7 +161,7 @@ static bool keep(struct stream_cut *cut, struct str bytes, size_t most)
 static bool join_tail(struct stream_cut *cut, struct intake *intake, char *area)
 {
     if (cut->tail_len > intake->line_bytes_max) {
-        intake_reject(intake, REJECT_too_long, tail_of(cut));
+        intake_reject(intake, REJECT_too_long, stream_cut_tail(cut));
         return false;
     }
     memcpy(area - cut->tail_len, cut->tail, cut->tail_len);
@@ -95,7 +174,7 @@ static bool keep_line(struct stream_cut *cut, struct intake *intake, struct str 
 {
     if (tail.len == 0 || keep(cut, tail, intake->line_bytes_max))
         return true;
-    intake_reject(intake, REJECT_too_long, cut->tail_len > 0 ? tail_of(cut) : tail);
+    intake_reject(intake, REJECT_too_long, cut->tail_len > 0 ? stream_cut_tail(cut) : tail);
     return false;
 }
 
@@ -141,14 +220,6 @@ static bool take_influx(struct stream_cut *cut, struct intake *intake, char *are
 
 /* --- frames ----------------------------------------------------------------------------------- */
 
-static size_t frame_len(enum framing framing, const char *header)
-{
-    uint32_t len = 0;
-
-    memcpy(&len, header, sizeof len);
-    return framing == FRAMING_BIG_ENDIAN ? be32toh(len) : le32toh(len);
-}
-
 /* Rejects a frame that is longer than one may be; its length is told by its first bytes. */
 static bool check_frame(const struct stream_cut *cut, struct intake *intake, struct str bytes)
 {
@@ -166,7 +237,7 @@ static bool fill_frame(struct stream_cut *cut, struct intake *intake, struct str
 
     for (;;) {
         if (cut->tail_len >= HEADER_BYTES) {
-            if (!check_frame(cut, intake, tail_of(cut)))
+            if (!check_frame(cut, intake, stream_cut_tail(cut)))
                 return false;
             wanted = HEADER_BYTES + frame_len(cut->framing, cut->tail);
         }
@@ -181,10 +252,9 @@ static bool fill_frame(struct stream_cut *cut, struct intake *intake, struct str
         struct str part = {bytes->text, missing < bytes->len ? missing : bytes->len};
         if (part.len == 0)
             return true;
-        if (!keep(cut, part, wanted)) {
-            intake_reject(intake, REJECT_too_long, tail_of(cut));
-            return false;
-        }
+        bool kept = keep(cut, part, wanted);
+        assert(kept); /* it is no longer than what is missing */
+        (void)kept;
         *bytes = (struct str){bytes->text + part.len, bytes->len - part.len};
     }
 }
@@ -210,11 +280,6 @@ static bool take_frames(struct stream_cut *cut, struct intake *intake, struct st
 
 /* --- all of them ------------------------------------------------------------------------------ */
 
-static bool has_frames(const struct stream_cut *cut)
-{
-    return cut->framing == FRAMING_BIG_ENDIAN || cut->framing == FRAMING_LITTLE_ENDIAN;
-}
-
 bool stream_cut_take(struct stream_cut *cut, struct intake *intake, char *area, size_t len)
 {
     switch (cut->framing) {
@@ -234,9 +299,9 @@ void stream_cut_end(struct stream_cut *cut, struct intake *intake, bool is_cut)
     if (cut->tail_len == 0)
         return;
     if (is_cut || has_frames(cut))
-        intake_reject(intake, REJECT_truncated, tail_of(cut));
+        intake_reject(intake, REJECT_truncated, stream_cut_tail(cut));
     else
-        (void)intake_line(intake, tail_of(cut));
+        (void)intake_line(intake, stream_cut_tail(cut));
     intake_flush(intake); /* the samples point into the tail */
     stream_cut_forget(cut);
 }

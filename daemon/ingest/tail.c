@@ -193,6 +193,14 @@ static void write_value(struct json *json, enum metric_kind kind, const struct s
         json_field_number(json, "weight", (double)sample->weight / (double)WEIGHT_ONE);
 }
 
+static void write_dropped(struct json *json, const struct tail_dropped *dropped)
+{
+    if (dropped->name.len > 0)
+        json_field_str(json, "name", dropped->name);
+    json_field_text(json, "dropped", drop_reason_name(dropped->reason));
+    json_field_u64(json, "samples", dropped->count);
+}
+
 void tail_sample(struct tail *tail, const struct tail_rules *rules, const struct sample *sample)
 {
     if (!may_note(tail, rules, false, 1))
@@ -203,9 +211,31 @@ void tail_sample(struct tail *tail, const struct tail_rules *rules, const struct
         write_key(tail, &json, key);
         write_value(&json, series_key_kind(key), sample);
     } else {
-        json_field_str(&json, "name", sample->name);
-        json_field_text(&json, "dropped", drop_reason_name(DROP_unwanted));
+        write_dropped(&json, &(struct tail_dropped){DROP_unwanted, sample->name, 1});
     }
+    end(tail, rules, &json, false);
+}
+
+void tail_drop(struct tail *tail, const struct tail_rules *rules,
+               const struct tail_dropped *dropped)
+{
+    if (!may_note(tail, rules, false, dropped->count))
+        return;
+    struct json json = begin(tail, rules);
+    write_dropped(&json, dropped);
+    end(tail, rules, &json, false);
+}
+
+void tail_event(struct tail *tail, const struct tail_rules *rules,
+                const struct annotation *annotation, bool is_kept)
+{
+    if (!may_note(tail, rules, false, 1))
+        return;
+    struct json json = begin(tail, rules);
+    json_field_str(&json, "event", annotation->title);
+    json_field_text(&json, "kind", annotation_kind_name(annotation->kind));
+    if (!is_kept)
+        json_field_text(&json, "dropped", drop_reason_name(DROP_event_limit));
     end(tail, rules, &json, false);
 }
 

@@ -59,6 +59,20 @@ struct tail_rejected {
 void tail_reject(struct tail *tail, const struct tail_rules *rules,
                  const struct tail_rejected *rejected);
 
+/* Samples that were dropped when they were read, before any series. */
+struct tail_dropped {
+    enum drop_reason reason;
+    struct str name; /* of one's metric as it was sent; empty: not known */
+    uint64_t count;
+};
+void tail_drop(struct tail *tail, const struct tail_rules *rules,
+               const struct tail_dropped *dropped);
+
+/* An annotation: an event, or a service check that has changed. `is_kept`: else there were too many
+ * in its minute. */
+void tail_event(struct tail *tail, const struct tail_rules *rules,
+                const struct annotation *annotation, bool is_kept);
+
 /* What somebody wants to see. */
 struct tail_request {
     uint64_t after;      /* entries with a greater number; 0: from now on */

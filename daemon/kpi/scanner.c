@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "series/series_key.h"
+
 static bool is_letter(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
@@ -16,11 +18,6 @@ static bool is_digit(char c)
 static bool is_word_char(char c)
 {
     return is_letter(c) || is_digit(c) || c == '.';
-}
-
-static bool is_name_char(char c)
-{
-    return is_word_char(c) || c == '-' || c == ':' || (unsigned char)c >= 0x80;
 }
 
 static bool is_unit_char(char c)
@@ -106,6 +103,39 @@ struct str scanner_word(struct scanner *scanner)
     return take(scanner, word_length(scanner));
 }
 
+static int hex_digit(char c)
+{
+    if (is_digit(c))
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* What stands after a backslash in quotes: its last character is not taken. */
+static bool escaped(struct scanner *scanner, char *out, struct error *err)
+{
+    static const char letters[] = "\\\"'nrt";
+    static const char stands_for[] = "\\\"'\n\r\t";
+    size_t column = scanner->at + 1;
+
+    scanner->at++;
+    char c = look(scanner, 0);
+    const char *known = c == '\0' ? NULL : strchr(letters, c);
+    if (known != NULL) {
+        *out = stands_for[known - letters];
+        return true;
+    }
+    int high = hex_digit(look(scanner, 1));
+    int low = hex_digit(look(scanner, 2));
+    if (c != 'x' || high < 0 || low < 0)
+        return scanner_fail(
+            column, err, "in quotes '\\' stands before '\\', a quote, n, r, t or x and two digits");
+    *out = (char)(high << 4 | low);
+    scanner->at += 2;
+    return true;
+}
+
 static bool quoted_name(struct scanner *scanner, struct arena *arena, struct str *out,
                         struct error *err)
 {
@@ -121,10 +151,8 @@ static bool quoted_name(struct scanner *scanner, struct arena *arena, struct str
             *out = (struct str){bytes, len};
             return true;
         }
-        if (c == '\\' && (look(scanner, 1) == '\\' || look(scanner, 1) == quote)) {
-            scanner->at++;
-            c = look(scanner, 0);
-        }
+        if (c == '\\' && !escaped(scanner, &c, err))
+            return false;
         bytes[len++] = c;
     }
     return scanner_fail(column, err, "the quote %c is never closed", quote);
@@ -137,7 +165,7 @@ bool scanner_name(struct scanner *scanner, struct arena *arena, struct str *out,
     if (first == '"' || first == '\'')
         return quoted_name(scanner, arena, out, err);
     size_t len = 0;
-    while (is_name_char(look(scanner, len)))
+    while (series_key_is_bare(look(scanner, len)))
         len++;
     *out = arena_str(arena, take(scanner, len));
     return true;

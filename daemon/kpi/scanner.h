@@ -29,7 +29,9 @@ bool scanner_accept_word(struct scanner *scanner, const char *word);
 struct str scanner_word(struct scanner *scanner);
 
 /* A name of a metric, a label or a KPI: letters, digits, "_", ".", ":", "-" and whatever is not
- * ASCII, or any text in quotes (\ escapes a quote or itself). Empty and true if there is none. */
+ * ASCII (series_key_is_bare), or any text in quotes. There \\, \", \', \n, \r, \t and \xNN stand
+ * for what they do in C, so that what series_key_format shows can be read again; another \ is a
+ * mistake. Empty and true if there is none. */
 bool scanner_name(struct scanner *scanner, struct arena *arena, struct str *out, struct error *err);
 
 /* The text of a number with its unit (kpi/unit.h), for unit_read_number; empty if there is none.

@@ -29,6 +29,7 @@ struct batch *batch_new(const struct batch_rules *rules)
     struct batch *batch = memory_zero(1, sizeof *batch);
     batch->rules = rules;
     batch->delta = delta_new();
+    delta_set_listener(batch->delta, rules->listener);
     return batch;
 }
 
@@ -274,6 +275,14 @@ static uint32_t series_of_key(struct batch *batch, size_t limit, struct cached_s
     return place;
 }
 
+static bool is_full(const struct batch *batch, struct str metric, struct str key)
+{
+    const struct batch_rules *rules = batch->rules;
+
+    return room_is_full(rules->room, metric, key) ||
+           room_listener_is_full(rules->room, rules->listener, key);
+}
+
 /* The same of one that the cache knows; it is asked for as any other that is new to the batch. */
 static uint32_t series_of_cached(struct batch *batch, struct cached_series *series)
 {
@@ -282,7 +291,7 @@ static uint32_t series_of_cached(struct batch *batch, struct cached_series *seri
     if (series->batch == batch->number)
         return series->place;
     if (batch->delta->series_count >= batch->rules->series_max ||
-        room_is_full(batch->rules->room, cached_series_metric(series), key))
+        is_full(batch, cached_series_metric(series), key))
         return 0;
     enter(batch, series, series_new(batch, series->hash, key));
     return series->place;
@@ -299,8 +308,9 @@ static uint32_t series_of(struct batch *batch, const struct batch_sample *sample
         return memo->place;
     }
     series_key_write(&batch->key, memo->kind, sample->name, sample->labels, sample->label_count);
-    bool is_full = room_is_full(batch->rules->room, sample->name, buf_view(&batch->key));
-    memo->place = series_of_key(batch, is_full ? 0 : batch->rules->series_max, &memo->cached);
+    size_t limit =
+        is_full(batch, sample->name, buf_view(&batch->key)) ? 0 : batch->rules->series_max;
+    memo->place = series_of_key(batch, limit, &memo->cached);
     return memo->place;
 }
 
@@ -416,6 +426,7 @@ static enum reject_reason add_to_cell(struct batch *batch, struct delta_cell *de
     } else {
         aggregate_add(&cell->aggregate, sample->value + 0.0, weight, sample->at, arrival);
     }
+    delta_cell->extra_weight += weight - WEIGHT_ONE;
     batch->delta->sketch_bytes += owned_bytes(cell) - before;
     return REJECT_NONE;
 }
@@ -503,6 +514,12 @@ static bool is_value_kind(enum metric_kind kind)
     return kind == METRIC_COUNTER || kind == METRIC_GAUGE || kind == METRIC_UNTYPED;
 }
 
+/* What is no increment has no window, which has to be told exactly. */
+static uint32_t ns_of(enum delta_point_form form, uint32_t ns)
+{
+    return form == POINT_INCREMENT ? ns : 0;
+}
+
 static enum reject_reason add_as_sample(struct batch *batch, struct batch_memo *memo,
                                         const struct batch_point *point, wall_ms now,
                                         uint64_t arrival)
@@ -516,6 +533,12 @@ static enum reject_reason add_as_sample(struct batch *batch, struct batch_memo *
                                         .text = {text, str_format_double(point->value, text)},
                                         .at = point->at};
     return add_sample(batch, memo, &sample, now, arrival);
+}
+
+/* An increment without a time: there is nothing by which it could be a duplicate. */
+static bool counts_each_time(enum delta_point_form form, const struct batch_point *point)
+{
+    return form == POINT_INCREMENT && point->by_arrival;
 }
 
 /* Of the point itself; what it holds is looked at by who stores it. */
@@ -540,15 +563,17 @@ static enum reject_reason add_value_point(struct batch *batch, const struct batc
                               .value = sample->value + 0.0,
                               .by_arrival = point->by_arrival};
 
+    out.at_ns = ns_of(out.form, point->at_ns) & DELTA_NS_MASK;
+    out.start_ns = ns_of(out.form, point->start_ns) & DELTA_NS_MASK;
     if (!isfinite(out.value) || (out.form == POINT_CUMULATIVE && out.value < 0))
         return REJECT_bad_number;
     uint32_t series = series_of(batch, sample, memo);
-    if (series > 0) {
+    if (series > 0 && !counts_each_time(out.form, point)) {
         out.series = series - 1;
         delta_add_point(batch->delta, &out);
         return REJECT_NONE;
     }
-    if (out.form != POINT_CUMULATIVE)
+    if (series == 0 && out.form != POINT_CUMULATIVE)
         series = other_of(batch, sample->name, sample->kind);
     if (series == 0)
         return REJECT_series_limit;
@@ -556,34 +581,37 @@ static enum reject_reason add_value_point(struct batch *batch, const struct batc
                        arrival);
 }
 
-static void add_tally_to_cell(struct batch *batch, struct cell *cell,
+static void add_tally_to_cell(struct batch *batch, struct delta_cell *delta_cell,
                               const struct delta_point *point)
 {
+    struct cell *cell = &delta_cell->cell;
     size_t before = owned_bytes(cell);
     struct cell counted = CELL_EMPTY;
 
     tally_cell(point->tally, point->at, point->arrival, &counted);
     cell_merge(cell, &counted);
+    delta_cell->extra_weight += counted.aggregate.count - WEIGHT_ONE; /* it is one sample */
     cell_fini(&counted);
     batch->delta->sketch_bytes += owned_bytes(cell) - before;
 }
 
 /* The same of a distribution. Takes the tally over. */
-static enum reject_reason store_tally(struct batch *batch, const struct batch_sample *sample,
-                                      struct batch_memo *memo, struct delta_point *out)
+static enum reject_reason store_tally(struct batch *batch, const struct batch_point *point,
+                                      const struct batch_sample *sample, struct batch_memo *memo,
+                                      struct delta_point *out)
 {
     uint32_t series = series_of(batch, sample, memo);
 
-    if (series > 0) {
+    if (series > 0 && !counts_each_time(out->form, point)) {
         out->series = series - 1;
         delta_add_point(batch->delta, out);
         batch->delta->sketch_bytes += tally_size_bytes(out->tally);
         return REJECT_NONE;
     }
-    if (out->form != POINT_CUMULATIVE)
+    if (series == 0 && out->form != POINT_CUMULATIVE)
         series = other_of(batch, sample->name, sample->kind);
     if (series > 0)
-        add_tally_to_cell(batch, &cell_of(batch, series - 1, minute_at(out->at))->cell, out);
+        add_tally_to_cell(batch, cell_of(batch, series - 1, minute_at(out->at)), out);
     tally_free(out->tally);
     return series > 0 ? REJECT_NONE : REJECT_series_limit;
 }
@@ -597,9 +625,12 @@ static enum reject_reason add_tally_point(struct batch *batch, const struct batc
                               .at = point->at,
                               .start = point->start,
                               .arrival = arrival,
-                              .tally = tally_new(point->buckets, &ignored)};
+                              .tally = tally_new(point->buckets, &ignored),
+                              .by_arrival = point->by_arrival,
+                              .at_ns = ns_of(point->form, point->at_ns) & DELTA_NS_MASK,
+                              .start_ns = ns_of(point->form, point->start_ns) & DELTA_NS_MASK};
 
-    return out.tally == NULL ? REJECT_bad_histogram : store_tally(batch, sample, memo, &out);
+    return out.tally == NULL ? REJECT_bad_histogram : store_tally(batch, point, sample, memo, &out);
 }
 
 static enum reject_reason add_point(struct batch *batch, struct batch_memo *memo,
@@ -643,8 +674,11 @@ static bool add_known_value(struct batch *batch, struct batch_memo *memo,
                               .value = point->value + 0.0,
                               .by_arrival = point->by_arrival};
 
+    out.at_ns = ns_of(out.form, point->at_ns) & DELTA_NS_MASK;
+    out.start_ns = ns_of(out.form, point->start_ns) & DELTA_NS_MASK;
     if (memo->wrong != REJECT_NONE || !is_value_kind(memo->kind) || !isfinite(out.value) ||
-        (out.form == POINT_CUMULATIVE && out.value < 0) || !time_is_near(batch->rules, out.at, now))
+        (out.form == POINT_CUMULATIVE && out.value < 0) || counts_each_time(out.form, point) ||
+        !time_is_near(batch->rules, out.at, now))
         return false;
     if (memo->place == 0)
         memo->place = series_of_cached(batch, memo->cached);
@@ -762,11 +796,16 @@ void batch_remember(struct batch *batch, const struct spelling *spelling,
     const struct cached_meaning meaning = {
         .series = memo->cached, .metric = memo->metric, .kind = memo->kind, .note = note};
 
-    if (has_cache(batch) && memo->place != 0 && memo->cached != NULL)
+    if (has_cache(batch) && batch_may_remember(memo))
         series_cache_add(batch->cache, spelling, &meaning);
 }
 
 uint64_t batch_context(struct batch *batch, struct str bytes)
 {
     return has_cache(batch) ? series_cache_context(batch->cache, bytes) : 0;
+}
+
+uint64_t batch_find_context(struct batch *batch, struct str bytes)
+{
+    return has_cache(batch) ? series_cache_find_context(batch->cache, bytes) : 0;
 }

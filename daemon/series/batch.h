@@ -20,6 +20,7 @@ struct batch_rules {
     span_ms max_past;
     uint64_t seed;
     const struct room *room; /* where no further series are made; NULL is fine */
+    struct str listener;     /* which brings what is in the batch; empty: none */
 };
 
 struct batch_sample {
@@ -72,10 +73,11 @@ struct batch_point {
     enum metric_kind kind; /* by the protocol; a declared type beats it (FIG-8) */
     enum delta_point_form form;
     wall_ms at;
-    wall_ms start;                       /* WALL_NONE: not said */
     double value;                        /* finite */
+    wall_ms start;                       /* WALL_NONE: not said */
     const struct batch_buckets *buckets; /* of a distribution, instead of `value`; else NULL */
-    bool by_arrival;                     /* as in struct delta_point */
+    bool by_arrival;                     /* its sender says no time: `at` is when it came */
+    uint32_t at_ns, start_ns;            /* as in struct delta_point */
 };
 
 struct batch *batch_new(const struct batch_rules *rules);
@@ -110,8 +112,15 @@ void batch_recall_peeked(struct batch *batch, struct batch_memo *memo, unsigned 
 void batch_remember(struct batch *batch, const struct spelling *spelling,
                     const struct batch_memo *memo, unsigned char note);
 
-/* A number for what spellings depend on (series_cache_context); 0 without a cache. */
+/* Whether that would be: for who has yet to spell it. */
+static inline bool batch_may_remember(const struct batch_memo *memo)
+{
+    return memo->place != 0 && memo->cached != NULL;
+}
+
+/* A number for what spellings depend on or consist of (series_cache_context); 0 without a cache. */
 uint64_t batch_context(struct batch *batch, struct str bytes);
+uint64_t batch_find_context(struct batch *batch, struct str bytes);
 
 /* The kind that samples of a metric have: the declared one, else `otherwise`. */
 enum metric_kind batch_kind(const struct batch_rules *rules, struct str name,
@@ -140,6 +149,10 @@ enum reject_reason batch_add_to(struct batch *batch, struct batch_memo *memo,
  *   distribution  each value is a sample of it            by the form; a level: unsupported
  *   score, unique each value is a sample of it            unsupported
  *
+ * An increment without a time cannot be told from another one: each counts, as a sample does, as
+ * often as it comes, and whatever else is known of its series. A level or total without a time is
+ * newer than what came before.
+ *
  * A declared counter whose sender calls it a gauge is a total that is shown again and again, so
  * differences count. As a sample it is taken as often as it comes. A cumulative value is not
  * negative (REJECT_bad_number). Buckets that contradict themselves, or are to be a counter and have
@@ -159,7 +172,7 @@ enum reject_reason batch_add_point_to(struct batch *batch, struct batch_memo *me
                                       uint64_t arrival);
 
 /* How many of the samples and points that were taken a rule of mapping drops: whoever counts has
- * counted them as stored, and moves them to dropped{unwanted} (ledger_drop_unwanted). */
+ * counted them as stored, and moves them to dropped{unwanted} (ledger_drop). */
 uint64_t batch_unwanted(const struct batch *batch);
 
 /* Bytes held, for limits. */

@@ -26,6 +26,7 @@ void delta_free(struct delta *delta)
     free(delta->series);
     free(delta->cells);
     free(delta->ledgers);
+    free(delta->sources);
     free(delta->points);
     free(delta->annotations);
     arena_fini(&delta->arena);
@@ -87,6 +88,47 @@ void delta_add_ledger(struct delta *delta, struct str listener, const struct led
         (struct delta_ledger){arena_str(&delta->arena, listener), *counts};
 }
 
+/* There are few listeners, so a text is copied once. */
+static struct str own_listener(struct delta *delta, struct str listener)
+{
+    for (size_t i = delta->source_count; i-- > 0;) {
+        if (str_equal(delta->sources[i].listener, listener))
+            return delta->sources[i].listener;
+    }
+    return listener.len == 0 ? STR_EMPTY : arena_str(&delta->arena, listener);
+}
+
+void delta_set_listener(struct delta *delta, struct str listener)
+{
+    size_t count = delta->source_count;
+    struct str last = count == 0 ? STR_EMPTY : delta->sources[count - 1].listener;
+
+    if (str_equal(last, listener))
+        return;
+    if (count == delta->source_capacity) {
+        delta->source_capacity = count == 0 ? 1 : doubled(count); /* a batch has one */
+        delta->sources =
+            memory_grow(delta->sources, delta->source_capacity, sizeof *delta->sources);
+    }
+    delta->sources[delta->source_count++] =
+        (struct delta_source){(uint32_t)delta->series_count, own_listener(delta, listener)};
+}
+
+struct str delta_listener_of(const struct delta *delta, size_t series)
+{
+    size_t low = 0;
+    size_t high = delta->source_count;
+
+    while (low < high) { /* the first one that begins behind it */
+        size_t middle = (low + high) / 2;
+        if (delta->sources[middle].from <= series)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low == 0 ? STR_EMPTY : delta->sources[low - 1].listener;
+}
+
 void delta_add_point(struct delta *delta, const struct delta_point *point)
 {
     if (delta->point_count == delta->point_capacity)
@@ -112,6 +154,16 @@ struct gauge_changes *delta_cell_changes(struct delta *delta, struct delta_cell 
     return cell->changes;
 }
 
+uint64_t delta_cell_samples(const struct delta_cell *cell)
+{
+    uint64_t weight = cell->cell.aggregate.count;
+    uint64_t samples = (weight - cell->extra_weight + WEIGHT_ONE / 2) / WEIGHT_ONE;
+
+    if (weight == 0 || samples == 0) /* what was imported may weigh less than 1 */
+        samples = weight > 0;
+    return samples + (cell->changes != NULL ? cell->changes->count : 0);
+}
+
 bool delta_is_empty(const struct delta *delta)
 {
     return delta->cell_count == 0 && delta->series_count == 0 && delta->ledger_count == 0 &&
@@ -129,6 +181,7 @@ size_t delta_size_bytes(const struct delta *delta)
            delta->series_capacity * sizeof *delta->series +
            delta->cell_capacity * sizeof *delta->cells +
            delta->ledger_capacity * sizeof *delta->ledgers +
+           delta->source_capacity * sizeof *delta->sources +
            delta->point_capacity * sizeof *delta->points +
            delta->annotation_capacity * sizeof *delta->annotations + delta->sketch_bytes;
 }

@@ -42,6 +42,7 @@ struct delta_cell {
     int64_t minute;  /* minutes since 1970 (UTC) */
     struct cell cell;
     struct gauge_changes *changes; /* of a gauge, in the delta's arena; NULL: none */
+    uint64_t extra_weight; /* of its samples: what each weighs more than 1, 16 fractional bits */
 };
 
 /* How a point counts whose sender keeps its series in order (Prometheus, OTLP): only the writer
@@ -52,8 +53,12 @@ enum delta_point_form {
     POINT_LEVEL,      /* a gauge's value at `at` */
 };
 
+/* Nanoseconds, of which a millisecond has 10^6. */
+enum { DELTA_NS_BITS = 20, DELTA_NS_MASK = (1 << DELTA_NS_BITS) - 1 };
+
 /* Not newer than the series' last point it is a duplicate; at the same time with something else it
- * is a conflict, and the first one stays. */
+ * is a conflict, and the first one stays. An increment that lies wholly in what the ones before
+ * have left out counts all the same (store/tracker.h). */
 struct delta_point {
     uint32_t series; /* index into the delta's series */
     enum delta_point_form form;
@@ -62,7 +67,9 @@ struct delta_point {
     uint64_t arrival;
     double value;        /* cumulative: not negative. Without meaning when there is a tally */
     struct tally *tally; /* of a distribution: all that was counted, the delta's; else NULL */
-    bool by_arrival;     /* `at` is when it came: after what came in the same millisecond */
+    bool by_arrival : 1; /* `at` is when it came: after what came in the same millisecond */
+    uint32_t at_ns : DELTA_NS_BITS; /* of an increment: how much later than that millisecond */
+    uint32_t start_ns : DELTA_NS_BITS;
 };
 
 /* Who sent a batch, so that one that comes again is counted once (design 5). */
@@ -88,6 +95,12 @@ struct delta_ledger {
     struct ledger counts;
 };
 
+/* Which listener brought the series that stand from an index on, up to that of the next entry. */
+struct delta_source {
+    uint32_t from;
+    struct str listener; /* as in delta_ledger; empty: none */
+};
+
 struct delta;
 
 /* Called on the writer's thread when the delta is committed (`err` NULL), or when it never will be.
@@ -99,6 +112,10 @@ typedef void (*delta_done_fn)(struct delta *delta, const struct error *err);
  * what it was made of at first. */
 typedef void (*delta_counted_fn)(struct delta *delta);
 
+/* Called on the writer's thread when a part of a large one is committed that is not its last: what
+ * the ledgers say then is left to be committed. */
+typedef void (*delta_part_fn)(struct delta *delta);
+
 struct delta {
     struct message message; /* first: it travels by mailbox */
     struct arena arena;
@@ -109,6 +126,8 @@ struct delta {
     size_t cell_count, cell_capacity;
     struct delta_ledger *ledgers;
     size_t ledger_count, ledger_capacity;
+    struct delta_source *sources; /* in the order of the series */
+    size_t source_count, source_capacity;
     struct delta_point *points; /* in the order they came */
     size_t point_count, point_capacity;
     size_t tally_count;             /* points that have one */
@@ -119,21 +138,27 @@ struct delta {
     enum delta_outcome outcome; /* the writer's; means something in on_done without an error. Unless
                                  * it is DELTA_STORED nothing of the delta was stored, and all that
                                  * its ledgers say was stored is dropped: as a conflict for
-                                 * DELTA_CONFLICT, else as a duplicate */
+                                 * DELTA_CONFLICT, too old for DELTA_TOO_OLD, else a duplicate */
     size_t
         sketch_bytes; /* held by the cells' sketches and histograms, as told by who put them in */
     delta_done_fn on_done; /* NULL: nobody wants to know */
     void *on_done_arg;
     delta_counted_fn on_counted; /* NULL: the answer stays as it is */
+    delta_part_fn on_part;       /* NULL: nobody wants to know */
+    uint64_t samples; /* in the cells and points, whatever they weigh: told by a shard, else 0 */
+    uint64_t events;  /* annotations that are counted as samples */
     bool keys_once;   /* its sender gives the key of a series once (a shard), not in each delta */
     bool keep_trying; /* `on_done` is no answer to anybody: see delta_is_waited_for */
     /* the writer's own */
     size_t stored_cells; /* of a large one, which is stored in several transactions */
     size_t stored_points;
+    uint64_t counted_now; /* samples of the part that is tried; see on_part */
     size_t posted_bytes;
     uint64_t not_stored_now; /* by the transaction that is tried */
     uint64_t not_stored;     /* of what its ledgers call stored: duplicates, conflicts, too old. In
                               * on_done of a DELTA_STORED it is known */
+    struct ledger_drops drops_now; /* the same, by reason */
+    struct ledger_drops drops;
 };
 
 struct delta *delta_new(void);
@@ -148,8 +173,16 @@ void delta_add_ledger(struct delta *delta, struct str listener, const struct led
 void delta_add_point(struct delta *delta, const struct delta_point *point);
 void delta_add_annotation(struct delta *delta, const struct annotation *annotation);
 
+/* Series that are added from now on were brought by this listener (copied; empty: by none). It
+ * means something of those that come with their key. */
+void delta_set_listener(struct delta *delta, struct str listener);
+struct str delta_listener_of(const struct delta *delta, size_t series);
+
 /* The cell's changes, made when it has none. */
 struct gauge_changes *delta_cell_changes(struct delta *delta, struct delta_cell *cell);
+
+/* How many samples it was made of: exact, unless their weights were more than a count can hold. */
+uint64_t delta_cell_samples(const struct delta_cell *cell);
 
 bool delta_is_empty(const struct delta *delta);
 

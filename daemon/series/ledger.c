@@ -43,10 +43,28 @@ bool ledger_is_empty(const struct ledger *ledger)
     return ledger->received == 0 && accounted(ledger) == 0;
 }
 
-void ledger_drop_unwanted(struct ledger *ledger, uint64_t count)
+void ledger_drop(struct ledger *ledger, enum drop_reason reason, uint64_t count)
 {
     ledger->stored -= count;
-    ledger->dropped[DROP_unwanted] += count;
+    ledger->dropped[reason] += count;
+}
+
+void ledger_drops_merge(struct ledger_drops *into, const struct ledger_drops *from)
+{
+    for (int i = 0; i < DROP_REASON_COUNT; i++)
+        into->counts[i] += from->counts[i];
+    into->histograms += from->histograms;
+}
+
+struct ledger ledger_take(struct ledger *from, uint64_t most)
+{
+    struct ledger taken = *from;
+    uint64_t left = from->stored > most ? from->stored - most : 0;
+
+    taken.stored -= left;
+    taken.received -= left;
+    *from = (struct ledger){.received = left, .stored = left};
+    return taken;
 }
 
 bool ledger_balances(const struct ledger *ledger)

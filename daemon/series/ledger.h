@@ -24,24 +24,26 @@
     X(truncated, "the datagram was cut by the receive buffer")                                     \
     X(bad_time, "the time is too far in the future or the past")                                   \
     X(out_of_range, "a score outside its range or not a whole number")                             \
-    X(series_limit, "over the limit of series and of __other__")                                   \
+    X(series_limit, "dropped{series_limit} is where it is counted now")                            \
     X(bad_histogram, "the buckets, bounds or counts contradict each other")                        \
     X(bad_temporality, "neither delta nor cumulative")                                             \
     X(unsupported, "the protocol has it, kpid does not")                                           \
-    X(denied, "its sender may not speak here")
+    X(denied, "its sender may not speak here")                                                     \
+    X(too_slow, "its end did not come in time, and others waited for its room")
 
 #define DROP_REASONS(X)                                                                            \
     X(duplicate, "already stored")                                                                 \
     X(string, "a text, which has no figure")                                                       \
     X(conflict, "another value for a time, or another batch for a key, that is stored already")    \
-    X(too_old, "older than what any level keeps")                                                  \
+    X(too_old, "older than what any level keeps, or than what is remembered of its producer")      \
     X(collision, "the series has the hash of another one")                                         \
     X(unknown_series, "the series has no name")                                                    \
     X(not_finite, "NaN or infinity, which the protocol has and figures have not")                  \
     X(stale_marker, "the sender says that the series has ended")                                   \
     X(event_limit, "more events than are kept of a minute")                                        \
     X(series_limit, "beyond the limits of series and of __other__")                                \
-    X(unwanted, "a rule of mapping drops it")
+    X(unwanted, "a rule of mapping drops it")                                                      \
+    X(store_full, "kpid was stopped while its store had no room")
 
 enum reject_reason {
 #define LEDGER_REASON(name, help) REJECT_##name,
@@ -58,6 +60,12 @@ enum drop_reason {
         DROP_REASON_COUNT,
 };
 
+/* Samples that were counted as stored and that were not. */
+struct ledger_drops {
+    uint64_t counts[DROP_REASON_COUNT];
+    uint64_t histograms; /* so many of them, without duplicates, have a tally (series/delta.h) */
+};
+
 struct ledger {
     uint64_t received;
     uint64_t stored;
@@ -70,7 +78,13 @@ const char *drop_reason_name(enum drop_reason reason);
 
 void ledger_merge(struct ledger *into, const struct ledger *from);
 bool ledger_is_empty(const struct ledger *ledger);
-/* Of what was counted as stored, so many are dropped{unwanted} instead. */
-void ledger_drop_unwanted(struct ledger *ledger, uint64_t count);
+/* Of what was counted as stored, so many are dropped instead. */
+void ledger_drop(struct ledger *ledger, enum drop_reason reason, uint64_t count);
+
+void ledger_drops_merge(struct ledger_drops *into, const struct ledger_drops *from);
+
+/* Takes counts out: all that were rejected or dropped, and of what was stored up to `most`. Both
+ * balance if `from` did. */
+struct ledger ledger_take(struct ledger *from, uint64_t most);
 
 bool ledger_balances(const struct ledger *ledger);

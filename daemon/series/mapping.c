@@ -307,11 +307,13 @@ static bool expand(struct str text, const struct stars *stars, struct mapped *ou
     return true;
 }
 
-/* Keeps the labels sorted; false when there are too many. */
+/* Keeps the labels sorted; false when there are too many. One with an empty value is none. */
 static bool add_label(struct mapped *out, struct label label)
 {
     size_t at = 0;
 
+    if (label.value.len == 0)
+        return true;
     while (at < out->label_count && str_compare(out->labels[at].name, label.name) < 0)
         at++;
     if (at < out->label_count && str_equal(out->labels[at].name, label.name))

@@ -9,7 +9,8 @@
 #include "base/memory.h"
 
 enum {
-    METRIC_SLOTS = 4096, /* a power of two, of which ROOM_METRICS_MAX are used */
+    METRIC_SLOTS = 4096,   /* a power of two, of which ROOM_METRICS_MAX are used */
+    LISTENER_SLOTS = 2048, /* the same of ROOM_LISTENERS_MAX */
     SERIES_SLOTS_MIN = 1024,
     FILLED = 3, /* of 4 */
     SHOWN_WORDS = (sizeof(struct room_offender) * ROOM_OFFENDERS_MAX + 7) / 8,
@@ -26,6 +27,14 @@ struct prints {
     bool is_short; /* not all fit */
 };
 
+/* Once there it stays: the names of listeners are those of configurations. */
+struct listener {
+    _Atomic uint64_t print; /* 0: none */
+    _Atomic uint64_t series;
+    _Atomic uint64_t allowed;
+    _Atomic bool is_full;
+};
+
 struct room {
     /* set once */
     uint64_t seed;
@@ -35,6 +44,8 @@ struct room {
     _Atomic bool is_full;
     _Atomic uint32_t full_metrics; /* how many */
     _Atomic uint64_t metrics[METRIC_SLOTS];
+    _Atomic uint32_t full_listeners;
+    struct listener listeners[LISTENER_SLOTS];
     struct prints prints[2];
     _Atomic unsigned asked; /* which of them */
     _Atomic bool has_series;
@@ -48,13 +59,14 @@ struct room {
 
     /* the writer's thread only */
     size_t gone_metrics;
+    size_t listener_count;
     bool is_telling; /* between room_begin_series and room_end_series */
 };
 
 const char *room_limit_name(enum room_limit limit)
 {
-    static const char *const names[] = {"", "series", "series_per_metric", "label_values",
-                                        "max_series"};
+    static const char *const names[] = {
+        "", "series", "series_per_metric", "label_values", "max_series", "listener_max_series"};
     return names[limit];
 }
 
@@ -153,6 +165,78 @@ bool room_set_metric_full(struct room *room, struct str metric, bool is_full)
 void room_set_full(struct room *room, bool is_full)
 {
     atomic_store_explicit(&room->is_full, is_full, memory_order_release);
+}
+
+/* --- listeners --- */
+
+/* That of a listener, or the empty one for it; there always is one. */
+static size_t listener_slot(const struct room *room, uint64_t print)
+{
+    size_t at = print % LISTENER_SLOTS;
+
+    for (;; at = (at + 1) % LISTENER_SLOTS) {
+        uint64_t have = atomic_load_explicit(&room->listeners[at].print, memory_order_acquire);
+        if (have == print || have == 0)
+            return at;
+    }
+}
+
+static const struct listener *find_listener(const struct room *room, struct str name)
+{
+    const struct listener *listener =
+        &room->listeners[listener_slot(room, metric_print(room, name))];
+    return atomic_load_explicit(&listener->print, memory_order_relaxed) == 0 ? NULL : listener;
+}
+
+/* NULL: there are too many. */
+static struct listener *make_listener(struct room *room, struct str name)
+{
+    uint64_t print = metric_print(room, name);
+    struct listener *listener = &room->listeners[listener_slot(room, print)];
+
+    if (atomic_load_explicit(&listener->print, memory_order_relaxed) != 0)
+        return listener;
+    if (room->listener_count == ROOM_LISTENERS_MAX)
+        return NULL;
+    room->listener_count++;
+    atomic_store_explicit(&listener->print, print, memory_order_release);
+    return listener;
+}
+
+bool room_set_listener_full(struct room *room, struct str listener, bool is_full)
+{
+    struct listener *known = make_listener(room, listener);
+
+    if (known == NULL)
+        return false;
+    if (atomic_load_explicit(&known->is_full, memory_order_relaxed) == is_full)
+        return true;
+    uint32_t count = atomic_load_explicit(&room->full_listeners, memory_order_relaxed);
+    atomic_store_explicit(&known->is_full, is_full, memory_order_relaxed);
+    atomic_store_explicit(&room->full_listeners, is_full ? count + 1 : count - 1,
+                          memory_order_release);
+    return true;
+}
+
+void room_show_listener(struct room *room, struct str listener, struct room_listener counts)
+{
+    struct listener *known = make_listener(room, listener);
+
+    if (known == NULL)
+        return;
+    atomic_store_explicit(&known->series, counts.series, memory_order_relaxed);
+    atomic_store_explicit(&known->allowed, counts.allowed, memory_order_relaxed);
+}
+
+bool room_listener(const struct room *room, struct str listener, struct room_listener *out)
+{
+    const struct listener *known = find_listener(room, listener);
+
+    if (known == NULL)
+        return false;
+    out->series = atomic_load_explicit(&known->series, memory_order_relaxed);
+    out->allowed = atomic_load_explicit(&known->allowed, memory_order_relaxed);
+    return true;
 }
 
 /* --- series --- */
@@ -257,6 +341,16 @@ bool room_is_full(const struct room *room, struct str metric, struct str key)
         return false;
     return (atomic_load_explicit(&room->is_full, memory_order_acquire) ||
             has_metric(room, metric)) &&
+           !has_series(room, key);
+}
+
+bool room_listener_is_full(const struct room *room, struct str listener, struct str key)
+{
+    if (room == NULL || atomic_load_explicit(&room->full_listeners, memory_order_acquire) == 0 ||
+        !room_has_series(room))
+        return false;
+    const struct listener *known = find_listener(room, listener);
+    return known != NULL && atomic_load_explicit(&known->is_full, memory_order_relaxed) &&
            !has_series(room, key);
 }
 

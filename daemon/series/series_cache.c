@@ -27,7 +27,8 @@ struct cached_spelling {
     uint64_t context;
     const struct metric_definition *metric;
     uint32_t series; /* its place; 0: of a context */
-    uint32_t next;   /* the place of the spelling that came after it; 0: not known */
+    uint32_t next;   /* the place of the one that came after it, of contexts by themselves; 0: not
+                      * known */
     uint32_t version;
     uint32_t len;
     uint16_t head_len;
@@ -45,6 +46,7 @@ struct series_cache {
     struct slots spellings;
     uint64_t number; /* of the last batch, or since it forgot */
     uint32_t last;   /* the place of the spelling that was found last; 0: none */
+    uint32_t last_context;
     bool is_full;
     uint64_t misses; /* since it is full */
     size_t counted;  /* bytes that the counters know of */
@@ -82,7 +84,7 @@ void series_cache_forget(struct series_cache *cache)
     slots_fini(&cache->series);
     slots_fini(&cache->spellings);
     cache->used = UNIT;
-    cache->last = 0;
+    cache->last = cache->last_context = 0;
     cache->is_full = false;
     cache->misses = 0;
     cache->number++;
@@ -291,15 +293,46 @@ void series_cache_add(struct series_cache *cache, const struct spelling *spellin
     cache->last = place;
 }
 
-uint64_t series_cache_context(struct series_cache *cache, struct str bytes)
+/* --- contexts --- */
+
+/* Its place; 0 when it is not there, and then it has its hash. */
+static uint32_t find_context(struct series_cache *cache, struct spelling *spelling)
+{
+    uint32_t last = cache->last_context;
+    uint32_t place = last == 0 ? 0 : spelling_at(cache, last)->next;
+    const struct cached_spelling *have = place == 0 ? NULL : spelling_at(cache, place);
+
+    if (have == NULL || have->len != spelling->bytes.len || !has_bytes(have, spelling)) {
+        spelling->hash = (uint32_t)(hash_of(cache, spelling) >> 32);
+        place = look_up(cache, spelling);
+    }
+    return place;
+}
+
+/* The number of what is at a place, which comes after what came last; 0 of none. */
+static uint64_t number_of(struct series_cache *cache, uint32_t place)
+{
+    if (place == 0)
+        return 0;
+    if (cache->last_context != 0)
+        spelling_at(cache, cache->last_context)->next = place;
+    cache->last_context = place;
+    return (uint64_t)place + SERIES_CACHE_CONTEXTS;
+}
+
+uint64_t series_cache_find_context(struct series_cache *cache, struct str bytes)
 {
     struct spelling spelling = {.context = CONTEXT_OF_CONTEXTS, .bytes = bytes};
 
-    spelling.hash = (uint32_t)(hash_of(cache, &spelling) >> 32);
-    uint32_t place = look_up(cache, &spelling);
-    if (place == 0)
-        place = add_spelling(cache, &spelling);
-    return place == 0 ? 0 : (uint64_t)place + SERIES_CACHE_CONTEXTS;
+    return number_of(cache, find_context(cache, &spelling));
+}
+
+uint64_t series_cache_context(struct series_cache *cache, struct str bytes)
+{
+    struct spelling spelling = {.context = CONTEXT_OF_CONTEXTS, .bytes = bytes};
+    uint32_t place = find_context(cache, &spelling);
+
+    return number_of(cache, place == 0 ? add_spelling(cache, &spelling) : place);
 }
 
 /* --- batches --- */

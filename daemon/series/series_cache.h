@@ -1,7 +1,8 @@
 /* What was found out about the series that come in batches again and again, by their spelling: the
  * bytes with which a sender of remote write or OTLP says the labels of a series. Senders say the
  * same each time, so what is here is neither parsed nor sorted nor checked again, and no key is
- * written.
+ * written. (What differs in each request, as the references of remote write 2.0, is spelt with the
+ * cache's own numbers for the texts.)
  *
  *   spelling   the bytes as sent, and what else they depend on -> the series, and what the rules
  * say of it. Any number of spellings may stand for one series series     its key, its hash, and
@@ -64,7 +65,7 @@ struct spelling {
     uint32_t stale;
 };
 
-enum { SERIES_CACHE_CONTEXTS = 16 }; /* numbers below it are for who asks for contexts */
+enum { SERIES_CACHE_CONTEXTS = 32 }; /* numbers below it are for who asks for contexts */
 
 /* `bytes_max` includes all; memory is taken when it is needed. */
 struct series_cache *series_cache_new(uint64_t seed, size_t bytes_max);
@@ -98,9 +99,14 @@ void series_cache_take_next(struct series_cache *cache, struct cached_meaning *o
 void series_cache_add(struct series_cache *cache, const struct spelling *spelling,
                       const struct cached_meaning *meaning);
 
-/* A number for bytes on which spellings depend, for their context: the same for the same bytes
- * until the cache forgets, SERIES_CACHE_CONTEXTS at least and below 2^40. 0: it is full. */
+/* A number for bytes on which spellings depend, for their context, or for a text that comes in many
+ * spellings and is long: the same for the same bytes until the cache forgets, and of no others;
+ * SERIES_CACHE_CONTEXTS at least and below 2^40. 0: it is full. These too are looked for where they
+ * came last time. */
 uint64_t series_cache_context(struct series_cache *cache, struct str bytes);
+
+/* The same of bytes that may have none yet; 0: so it is. */
+uint64_t series_cache_find_context(struct series_cache *cache, struct str bytes);
 
 /* --- for batches --- */
 

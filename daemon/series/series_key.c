@@ -4,6 +4,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+/* Bytes of a key that are labels. */
+enum { KEY_LABELS_MAX = LABEL_BYTES_MAX + 2 * LABELS_MAX };
+
 static const char AFTER_NAME = '\x01';
 static const char AFTER_VALUE = '\x00';
 
@@ -42,10 +45,13 @@ static bool label_parse(struct str tag, enum tag_style style, struct label *out)
     struct str name = str_split(&value, separator);
     *out = (struct label){name, value};
 
-    if (style == TAGS_SEMICOLON && !is_graphite_label(*out))
+    if (!has_value && style == TAGS_COLON)
+        out->value = STR("true"); /* D7: so that it can be asked for */
+    if (name.len == 0 || !str_is_utf8(name) || !str_is_utf8(out->value) ||
+        holds(out->value, AFTER_NAME) || (style == TAGS_SEMICOLON && !is_graphite_label(*out)))
         return false;
-    /* Only DogStatsD's tags may do without a value (D7, G8, I8). */
-    return name.len > 0 && (style == TAGS_COLON || (has_value && value.len > 0));
+    /* Only DogStatsD's tags may have an empty one (D7, G8, I8). */
+    return style == TAGS_COLON || out->value.len > 0;
 }
 
 /* Puts the label where it belongs among the sorted ones; false when its name is there with another
@@ -69,6 +75,7 @@ bool labels_parse(struct str tags, enum tag_style style, struct label *out, size
 {
     char between = sign_between(style);
     bool is_key = style == TAGS_KEY; /* then these two are signs */
+    size_t bytes = 0;
 
     *count = 0;
     if (tags.len == 0)
@@ -84,8 +91,12 @@ bool labels_parse(struct str tags, enum tag_style style, struct label *out, size
         struct str tag = str_split(&rest, between);
         if (tag.len == 0 && style == TAGS_COLON)
             continue; /* "#a:1,,b:2" and a comma at the end are common and harmless */
-        if (!label_parse(tag, style, &label) || holds(label.value, AFTER_NAME) ||
-            !insert_sorted(out, count, label))
+        if (!label_parse(tag, style, &label))
+            return false;
+        if (label.value.len == 0)
+            continue; /* it is none, whatever the protocol */
+        bytes += label.name.len + label.value.len + 2;
+        if (bytes > KEY_LABELS_MAX || !insert_sorted(out, count, label))
             return false;
     }
     return true;
@@ -101,6 +112,11 @@ bool metric_name_is_valid(struct str name)
             return false;
     }
     return true;
+}
+
+bool metric_name_is_storable(struct str name)
+{
+    return metric_name_is_valid(name) && str_is_utf8(name);
 }
 
 /* The place after it. */
@@ -213,25 +229,44 @@ bool series_key_is_valid(struct str key)
         name_before = label.name;
         labels++;
     }
-    /* A key has at most one byte a label more than the tags it was made from. */
-    return labels <= LABELS_MAX && key.len - labels_at <= LABEL_BYTES_MAX + 2 * LABELS_MAX;
+    return labels <= LABELS_MAX && key.len - labels_at <= KEY_LABELS_MAX;
 }
 
-static void format_value(struct buf *out, struct str value)
+static void format_quoted(struct buf *out, struct str text)
 {
-    bool is_text = str_is_utf8(value);
+    size_t from = 0;
 
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.text[i];
-        if (c == '"' || c == '\\') {
-            buf_char(out, '\\');
-            buf_char(out, (char)c);
-        } else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !is_text)) {
-            buf_printf(out, "\\x%02x", c);
-        } else {
-            buf_char(out, (char)c);
-        }
+    buf_char(out, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.text[i] != '"' && text.text[i] != '\\')
+            continue;
+        buf_visible(out, (struct str){text.text + from, i - from});
+        buf_char(out, '\\');
+        from = i; /* the sign itself comes with what follows */
     }
+    if (from < text.len)
+        buf_visible(out, (struct str){text.text + from, text.len - from});
+    buf_char(out, '"');
+}
+
+static bool is_bare(struct str name)
+{
+    size_t shown = 0;
+
+    for (size_t i = 0; i < name.len; i += shown) {
+        shown = str_visible(name, i);
+        if (shown == 0 || !series_key_is_bare(name.text[i]))
+            return false;
+    }
+    return name.len > 0;
+}
+
+void series_key_format_name(struct buf *out, struct str name)
+{
+    if (is_bare(name))
+        buf_str(out, name);
+    else
+        format_quoted(out, name);
 }
 
 void series_key_format(struct buf *out, struct str key)
@@ -240,13 +275,13 @@ void series_key_format(struct buf *out, struct str key)
     size_t at = 0;
     const char *before = "{";
 
-    format_value(out, series_key_metric(key));
+    if (series_key_metric(key).len > 0) /* there is none where a sample without one is shown */
+        series_key_format_name(out, series_key_metric(key));
     while (series_key_next_label(key, &at, &label)) {
         buf_text(out, before);
-        format_value(out, label.name);
-        buf_text(out, "=\"");
-        format_value(out, label.value);
-        buf_char(out, '"');
+        series_key_format_name(out, label.name);
+        buf_char(out, '=');
+        format_quoted(out, label.value);
         before = ",";
     }
     if (before[0] == ',')

@@ -22,14 +22,18 @@ struct label {
     struct str value;
 };
 
-/* Reads tags of a style into `out` (at most LABELS_MAX): false when they cannot be read, hold 0x00
- * or 0x01 (but as the signs of TAGS_KEY), an empty name, or the same name with two values; the same
- * pair twice counts once. A tag without a value (DogStatsD) has the empty value. Labels come back
- * sorted. */
+/* Reads tags of a style into `out` (at most LABELS_MAX): false when they cannot be read, are not
+ * UTF-8, hold 0x00 or 0x01 (but as the signs of TAGS_KEY), an empty name, or the same name with two
+ * values; the same pair twice counts once. Of TAGS_COLON a tag without a colon has the value "true"
+ * (D7), and one whose value is empty is no label. Labels come back sorted. */
 bool labels_parse(struct str tags, enum tag_style style, struct label *out, size_t *count);
 
-/* Whether a metric's name may be stored: 1 to METRIC_NAME_MAX bytes, no control characters. */
+/* Whether a metric may be called so: 1 to METRIC_NAME_MAX bytes, no control characters. */
 bool metric_name_is_valid(struct str name);
+
+/* Whether new samples of it are taken: valid, and UTF-8, or nobody could ask for them. Stores of
+ * earlier versions have names and labels that are not. */
+bool metric_name_is_storable(struct str name);
 
 /* Writes the key over what `out` held. `labels` are sorted and unique (labels_parse). */
 void series_key_write(struct buf *out, enum metric_kind kind, struct str metric,
@@ -50,5 +54,17 @@ bool series_key_next_label(struct str key, size_t *at, struct label *out);
 /* Checks the form of a key that comes from outside or from disk. */
 bool series_key_is_valid(struct str key);
 
-/* For people: metric{name="value",...}. */
+/* Whether a name may have the byte without quotes in a selector (kpi/scanner.h). */
+static inline bool series_key_is_bare(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-' || c == ':' || (unsigned char)c >= 0x80;
+}
+
+/* For people: metric{name="value",...}, a selector of the series. Names that are not bare are in
+ * quotes; in quotes \", \\, \n, \r, \t and \xNN stand for what cannot be shown, is hidden (so that
+ * two names that differ look so) or is not UTF-8. */
 void series_key_format(struct buf *out, struct str key);
+
+/* The same of the name of a metric or label. */
+void series_key_format_name(struct buf *out, struct str name);

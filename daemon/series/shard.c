@@ -62,13 +62,6 @@ static uint32_t place_new(struct shard *shard)
     return place;
 }
 
-static void chunks_free(char **chunks, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        pages_free(chunks[i], CHUNK_BYTES);
-    free(chunks);
-}
-
 static struct raw_hash raw_hash(const struct shard *shard, const struct sample *sample)
 {
     uint64_t seed = shard->seed + (uint64_t)sample->kind * UINT64_C(0x9e3779b97f4a7c15);
@@ -92,7 +85,9 @@ static uint32_t series_of_raw(const struct shard *shard, uint32_t place, struct 
     const struct alias *alias = at_place(shard, place);
     if (!raw_key_is_of(&alias->raw, hash))
         return 0;
-    return alias->raw.kind != 0 ? place : alias->series;
+    if (alias->raw.kind != 0)
+        return place;
+    return alias_holds(shard, alias) ? alias->series : 0;
 }
 
 static uint32_t raw_key_find(const struct shard *shard, struct raw_hash hash)
@@ -145,6 +140,42 @@ static void raw_key_add(struct shard *shard, struct raw_hash hash, uint32_t seri
     raw->low = hash.low;
     raw->high = hash.high;
     slots_add(&shard->raw_keys, hash.slot, place);
+}
+
+/* The alias that says what a raw key of this listener was when it might bring no more; NULL. */
+static struct alias *refused_key_find(const struct shard *shard, struct raw_hash hash)
+{
+    uint32_t at = slots_home(&shard->raw_keys, hash.slot);
+    uint32_t place = 0;
+
+    while ((place = slots_next(&shard->raw_keys, hash.slot, &at)) != 0) {
+        struct alias *alias = at_place(shard, place);
+        if (raw_key_is_of(&alias->raw, hash) && alias->raw.kind == 0 &&
+            alias->listener == shard->listener)
+            return alias;
+    }
+    return NULL;
+}
+
+/* Remembers for this minute that a raw key of this listener is of an `__other__`: another one may
+ * bring the series, and then it is this one's as well. */
+static void refused_key_add(struct shard *shard, struct raw_hash hash, uint32_t series)
+{
+    struct alias *alias = refused_key_find(shard, hash);
+
+    if (alias == NULL && shard->raw_keys.count < shard->limits.raw_keys) {
+        uint32_t place = alias_new(shard);
+        if (place == 0)
+            return;
+        alias = at_place(shard, place);
+        alias->raw = (struct raw_key){.low = hash.low, .high = hash.high, .has_key = true};
+        alias->listener = shard->listener;
+        slots_add(&shard->raw_keys, hash.slot, place);
+    }
+    if (alias == NULL)
+        return;
+    alias->series = series;
+    alias->minute = shard->minute;
 }
 
 /* --- cells ------------------------------------------------------------------------------------*/
@@ -480,7 +511,7 @@ static uint32_t series_new(struct shard *shard, enum metric_kind kind)
     record->hash = series_key_hash(key);
     slots_add(&shard->series, key_slot_hash(shard, key), place);
     touch(shard, record, place);
-    buf_block(&shard->pending[shard->current].new_keys, key);
+    new_key_add(shard, key);
     return place;
 }
 
@@ -555,14 +586,18 @@ static enum reject_reason resolve(struct shard *shard, const struct sample *samp
 
     series_key_write(&shard->key, kind, name.name, name.labels, name.label_count);
     uint32_t place = series_find(shard);
-    if (place == 0 && series_has_room(shard, name.name))
+    bool is_refused = place == 0 && listener_is_full(shard);
+    if (place == 0 && !is_refused && series_has_room(shard, name.name))
         place = series_new(shard, kind);
     else if (place == 0 && !is_total) /* there it would be one of many under one name (FIG-23) */
         place = other_series(shard, name.name, kind);
     if (place == 0)
         return REJECT_series_limit;
     say_total(shard, place, is_total);
-    raw_key_add(shard, hash, place);
+    if (is_refused)
+        refused_key_add(shard, hash, place);
+    else
+        raw_key_add(shard, hash, place);
     *out = place;
     return REJECT_NONE;
 }
@@ -597,7 +632,7 @@ static void renew_key(struct shard *shard, const struct sample *sample, uint32_t
         other_key_write(shard, name.name, kind);
     record->raw.is_new = true;
     touch(shard, record, place);
-    buf_block(&shard->pending[shard->current].new_keys, buf_view(&shard->key));
+    new_key_add(shard, buf_view(&shard->key));
 }
 
 static bool is_long_ago(const struct record *record, int64_t now_us)
@@ -711,17 +746,23 @@ static enum reject_reason apply(struct shard *shard, const struct lookup *lookup
     if (record->touched == NOT_TOUCHED)
         touch(shard, record, lookup->place);
     struct pending *pending = pending_of(shard, record);
+    pending->samples++;
     if (record->raw.has_totals) {
         add_total(pending, record, measure, arrival);
         return REJECT_NONE;
     }
     struct side *side = cell_of_minute(shard, pending, record, measure->moment->minute);
+    if (measure->weight != WEIGHT_ONE)
+        extra_add(pending, record->touched, measure->weight);
     if (side == NULL && !measure->is_change && measure->member.text == NULL &&
         add_to_record(pending, record, measure, arrival))
         return REJECT_NONE;
     if (side == NULL)
         side = promote(pending, record);
-    return add_to_side(pending, side, measure, arrival) ? REJECT_NONE : REJECT_bad_number;
+    if (add_to_side(pending, side, measure, arrival))
+        return REJECT_NONE;
+    pending->samples--; /* a change, whose weight is 1 */
+    return REJECT_bad_number;
 }
 
 /* Each step does all of the group before the next, so that what one asks from memory is there when
@@ -775,6 +816,7 @@ void shard_add(struct shard *shard, const struct sample *samples, size_t count, 
 {
     struct lookup lookups[GROUP];
 
+    shard->minute = (uint16_t)(now_us / US_PER_MINUTE);
     for (size_t done = 0; done < count;) {
         size_t group = count - done < GROUP ? count - done : GROUP;
         add_group(shard, samples + done, group, now_us, lookups);
@@ -782,8 +824,8 @@ void shard_add(struct shard *shard, const struct sample *samples, size_t count, 
             enum reject_reason reason = lookups[i].reason;
             if (reason == REJECT_NONE)
                 ledger->stored++;
-            else if (reason == UNWANTED)
-                ledger->dropped[DROP_unwanted]++;
+            else if (reason == UNWANTED || reason == REJECT_series_limit) /* as the writer does */
+                ledger->dropped[reason == UNWANTED ? DROP_unwanted : DROP_series_limit]++;
             else
                 ledger->rejected[reason]++;
             if (why != NULL)
@@ -807,41 +849,6 @@ struct shard *shard_new(const struct shard_limits *limits, const struct metric_t
     shard->metrics = metrics;
     shard->seed = seed;
     return shard;
-}
-
-static void pending_fini(struct pending *pending)
-{
-    for (size_t i = 0; i < pending->side_count; i++) {
-        struct side *side = side_at(pending, (uint32_t)i);
-        cell_fini(&side->cell);
-        if (side->changes != NULL)
-            gauge_changes_fini(side->changes);
-        free(side->changes);
-    }
-    side_chunks_free(pending, 0);
-    spread_chunks_free(pending, 0);
-    free(pending->side_chunks);
-    free(pending->spread_chunks);
-    slots_fini(&pending->other_minutes);
-    free(pending->totals);
-    free(pending->touched);
-    buf_fini(&pending->new_keys);
-}
-
-void shard_free(struct shard *shard)
-{
-    if (shard == NULL)
-        return;
-    for (size_t i = 0; i < 2; i++)
-        pending_fini(&shard->pending[i]);
-    free(shard->other_heads);
-    free(shard->other_next);
-    chunks_free(shard->chunks, shard->chunk_count);
-    slots_fini(&shard->raw_keys);
-    slots_fini(&shard->series);
-    buf_fini(&shard->key);
-    free(shard->mapped);
-    free(shard);
 }
 
 /* Copies a record without its raw key; returns its new place. */

@@ -31,9 +31,14 @@ void shard_free(struct shard *shard);
  */
 void shard_set_metrics(struct shard *shard, const struct metric_table *metrics);
 
+/* What is taken from now on comes from this listener, which is copied; empty, as at first: from
+ * none. */
+void shard_set_listener(struct shard *shard, struct str listener);
+
 /* Takes `count` samples that arrived at `now_us` (microseconds) and counts each in `ledger` as
- * stored or rejected (the parser has counted it as received). When `why` is not NULL it gets a
- * reason for each sample, REJECT_NONE for a stored one. */
+ * stored, rejected or dropped (the parser has counted it as received). When `why` is not NULL it
+ * gets a reason for each sample, REJECT_NONE for a stored one; REJECT_series_limit is counted as
+ * dropped{series_limit}, as the writer does. */
 void shard_add(struct shard *shard, const struct sample *samples, size_t count, int64_t now_us,
                struct ledger *ledger, enum reject_reason *why);
 

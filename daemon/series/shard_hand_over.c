@@ -1,11 +1,13 @@
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "series/shard_private.h"
 
 enum {
     TOUCHED_KEPT = 16 * 1024,
+    EXTRA_MIN = 64,
     OTHERS_MIN = 64,
     KEYS_KEPT_BYTES = 64 * 1024, /* of the buffer of new keys, between deltas */
     KEPT_WHILE_NEEDED = 4,       /* a quarter of it */
@@ -50,6 +52,74 @@ static int compare_minutes(const void *a, const void *b)
     const struct other_minute *one = a;
     const struct other_minute *other = b;
     return (one->minute > other->minute) - (one->minute < other->minute);
+}
+
+/* --- samples that weigh more than 1 --- */
+
+void extra_add(struct pending *pending, uint32_t touched, uint64_t weight)
+{
+    if (touched >= pending->extra_count) {
+        size_t count = (size_t)touched + touched / 4 + EXTRA_MIN;
+        pending->extra = memory_grow(pending->extra, count, sizeof *pending->extra);
+        memset(pending->extra + pending->extra_count, 0,
+               (count - pending->extra_count) * sizeof *pending->extra);
+        pending->extra_count = count;
+    }
+    uint64_t *extra = &pending->extra[touched];
+    if (__builtin_add_overflow(*extra, weight - WEIGHT_ONE, extra))
+        *extra = UINT64_MAX;
+}
+
+void extra_forget(struct pending *pending)
+{
+    free(pending->extra);
+    pending->extra = NULL;
+    pending->extra_count = 0;
+}
+
+/* One sample for each cell, and of the others as many as its weight has a share in what is left of
+ * all weights. Of more than a count can hold nothing is known. */
+static void share_extra(uint64_t extra, struct delta_cell *cells, size_t count)
+{
+    uint64_t all = 0;
+    uint64_t upto = 0;
+    uint64_t given = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (__builtin_add_overflow(all, cells[i].cell.aggregate.count - WEIGHT_ONE, &all))
+            return;
+    }
+    if (all == 0 || all < extra)
+        return;
+    uint64_t others = (all - extra) / WEIGHT_ONE;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t weight = cells[i].cell.aggregate.count;
+        upto += weight - WEIGHT_ONE;
+        uint64_t due = (uint64_t)((double)others * ((double)upto / (double)all));
+        due = i + 1 == count ? others : due;
+        cells[i].extra_weight = weight - (1 + due - given) * WEIGHT_ONE;
+        given = due;
+    }
+}
+
+/* Counts what the delta has got of one that was touched: these cells, and so many points. */
+static void count_samples(struct pending *pending, size_t touched, struct delta *delta,
+                          size_t cells_from, size_t points)
+{
+    size_t count = delta->cell_count - cells_from;
+    struct delta_cell *cells = count == 0 ? NULL : delta->cells + cells_from;
+    uint64_t samples = points;
+    uint64_t extra = touched < pending->extra_count ? pending->extra[touched] : 0;
+
+    if (extra > 0 && count == 1)
+        cells[0].extra_weight = extra;
+    else if (extra > 0)
+        share_extra(extra, cells, count);
+    for (size_t i = 0; i < count; i++)
+        samples += delta_cell_samples(&cells[i]);
+    samples = samples < pending->samples ? samples : pending->samples;
+    pending->samples -= samples;
+    delta->samples += samples;
 }
 
 /* --- parts --- */
@@ -141,13 +211,15 @@ void spread_chunks_free(struct pending *pending, size_t keep)
                    sizeof(struct spread_chunk));
 }
 
-/* The key of a series that no delta has had yet; they are in the order of touching. */
-static struct str next_key(struct shard *shard, const struct pending *pending)
+/* The key of a series that no delta has had yet; they are in the order of touching. The delta is
+ * told who brought it. */
+static struct str next_key(struct shard *shard, const struct pending *pending, struct delta *delta)
 {
     struct reader rest = reader_of(buf_view(&pending->new_keys));
 
     rest.at += shard->keys_at;
     rest.left -= shard->keys_at;
+    delta_set_listener(delta, listener_name(shard, read_varint(&rest)));
     struct str key = read_block(&rest);
     shard->keys_at = pending->new_keys.len - rest.left;
     return key;
@@ -199,6 +271,7 @@ static void end_hand_over(struct shard *shard)
     pending->touched_count = 0;
     keep_some(pending);
     totals_forget(pending);
+    extra_forget(pending);
     slots_fini(&pending->other_minutes);
     buf_clear(&pending->new_keys);
     if (pending->new_keys.capacity > KEYS_KEPT_BYTES)
@@ -239,13 +312,18 @@ bool shard_hand_over(struct shard *shard, size_t cells_max, struct delta *out)
         if (i + PREFETCH_AHEAD < pending->touched_count)
             __builtin_prefetch(at_place(shard, pending->touched[i + PREFETCH_AHEAD]), 1);
         struct record *record = at_place(shard, pending->touched[i]);
-        struct str key = record->raw.is_new ? next_key(shard, pending) : STR_EMPTY;
+        struct str key = record->raw.is_new ? next_key(shard, pending, out) : STR_EMPTY;
         uint32_t series = delta_add_series(out, record->hash, key);
+        size_t cells_before = out->cell_count;
+        size_t points_before = out->point_count;
         hand_over_others(shard, pending, out, series, i);
         hand_over_current(pending, out, series, record);
+        count_samples(pending, i, out, cells_before, out->point_count - points_before);
     }
     if (shard->handed_over < pending->touched_count)
         return false;
+    out->samples += pending->samples; /* of weights beyond what a count can hold */
+    pending->samples = 0;
     end_hand_over(shard);
     return true;
 }

@@ -14,7 +14,7 @@ enum reject_reason series_name_of(struct shard *shard, const struct sample *samp
                                   struct series_name *out)
 {
     *out = (struct series_name){.name = sample->name, .labels = out->sent};
-    if (!metric_name_is_valid(sample->name))
+    if (!metric_name_is_storable(sample->name))
         return REJECT_bad_name;
     if (!labels_parse(sample->tags, sample->tag_style, out->sent, &out->label_count))
         return REJECT_bad_tags;

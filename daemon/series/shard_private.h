@@ -63,7 +63,9 @@ struct record {
 /* A further raw key of a series. */
 struct alias {
     struct raw_key raw;
-    uint32_t series; /* the place of its record */
+    uint32_t series;   /* the place of its record */
+    uint16_t listener; /* the series is `__other__`, for what this listener sends in this */
+    uint16_t minute;   /* minute (the low bits): it may bring no more. 0: for all and ever */
 };
 
 /* What a counter's or a gauge's current cell needs when its values differ, but for the first value:
@@ -118,8 +120,11 @@ struct pending {
     struct total *totals;
     size_t total_count;
     size_t total_capacity;
-    size_t owned_bytes;  /* by sketches, histograms and changes */
-    struct buf new_keys; /* blocks, in the order of touching */
+    size_t owned_bytes; /* by sketches, histograms and changes */
+    uint64_t samples;   /* that came, and are not handed over */
+    uint64_t *extra;    /* of the touched ones, see extra_add; NULL: of none */
+    size_t extra_count;
+    struct buf new_keys; /* in the order of touching: varint number of a listener, block */
 };
 
 struct shard {
@@ -151,6 +156,11 @@ struct shard {
     size_t handed_over; /* of its touched ones */
     size_t keys_at;     /* of its new keys */
 
+    struct str *listeners; /* their names, owned; a number is an index + 1, 0 is none */
+    size_t listener_count;
+    uint16_t listener; /* of the samples that are taken */
+    uint16_t minute;   /* it is now: the low bits */
+
     struct mapped *mapped; /* of the name that is looked at; NULL until there are rules */
     uint32_t unwanted;     /* the place that stands for all that rules drop; 0: none was */
     struct buf key;        /* the key that is being looked for */
@@ -168,6 +178,16 @@ struct series_name {
 enum reject_reason series_name_of(struct shard *shard, const struct sample *sample,
                                   struct series_name *out);
 
+/* The name of a number; empty for none. */
+static inline struct str listener_name(const struct shard *shard, uint64_t number)
+{
+    return number == 0 ? STR_EMPTY : shard->listeners[number - 1];
+}
+void listeners_fini(struct shard *shard);
+
+/* Whether the series that shard->key names is one that the listener may not bring. */
+bool listener_is_full(const struct shard *shard);
+
 /* By the name that the series is called; NULL: it is not declared. */
 const struct metric_definition *definition_of(struct shard *shard, const struct sample *sample);
 
@@ -179,6 +199,22 @@ static inline void *place_in(char *const *chunks, uint32_t place)
 static inline void *at_place(const struct shard *shard, uint32_t place)
 {
     return place_in(shard->chunks, place);
+}
+
+/* Whether an alias is for what is taken now. */
+static inline bool alias_holds(const struct shard *shard, const struct alias *alias)
+{
+    return alias->listener == 0 ||
+           (alias->listener == shard->listener && alias->minute == shard->minute);
+}
+
+/* The key of the series that is touched next, for the delta. */
+static inline void new_key_add(struct shard *shard, struct str key)
+{
+    struct buf *keys = &shard->pending[shard->current].new_keys;
+
+    buf_varint(keys, shard->listener);
+    buf_block(keys, key);
 }
 
 static inline struct pending *pending_of(struct shard *shard, const struct record *record)
@@ -242,6 +278,13 @@ void totals_hand_over(const struct pending *pending, const struct record *record
 
 /* None of them is needed any more. */
 void totals_forget(struct pending *pending);
+
+/* A sample of a touched one weighs more than 1: a cell's weight does not say any more how many
+ * there were. What they weigh more is remembered for all minutes together. */
+void extra_add(struct pending *pending, uint32_t touched, uint64_t weight);
+void extra_forget(struct pending *pending);
+
+void chunks_free(char **chunks, size_t count);
 
 /* Frees the memory of side cells and of spreads beyond the first `keep` chunks of each. */
 void side_chunks_free(struct pending *pending, size_t keep);

@@ -20,6 +20,8 @@ enum {
     REFUSED_KEPT_MS = 25 * 60 * 60 * 1000
 };
 
+#define NO_OTHER UINT32_MAX
+
 struct catalog {
     struct series_table table;
     struct series_order order; /* the same series by their ids: keep, drop */
@@ -27,8 +29,8 @@ struct catalog {
     struct room *room; /* NULL: nobody is told */
 
     /* Series beyond a limit of senders that give a key once: their metric's number and, as the
-     * note, its generation and the kind. What was not asked for in REFUSED_KEPT_MS goes: then its
-     * sender gives the key again. */
+     * note, its generation and the kind; or NO_OTHER, when there is no `__other__` of it either.
+     * What was not asked for in REFUSED_KEPT_MS goes: then its sender gives the key again. */
     struct series_table refused[2]; /* newer, older */
     wall_ms refused_since;
     uint64_t check_seed; /* random: see note_of */
@@ -418,8 +420,32 @@ static bool refuse(struct catalog *catalog, struct write_txn *txn, const struct 
 struct asked {
     size_t i;
     struct str key;
+    uint16_t owner;
     bool has_room;
 };
+
+/* Who brought series `i` of a batch. Without its key that was given before; then who did so is, by
+ * its `id`, as it was (0: it has none). So it is of one that may be active, as far as is known. */
+static bool find_owner(struct catalog *catalog, const struct write_txn *txn,
+                       const struct resolving *all, size_t i, uint16_t *owner, struct error *err)
+{
+    const struct catalog_batch *batch = all->batch;
+    uint32_t id = all->out[i].id;
+
+    *owner = 0;
+    if (batch->delta == NULL)
+        return true;
+    if (id != 0 && census_is_loading(catalog->census)) {
+        if (!census_owner_before(catalog->census, &txn->reader, id, owner, err))
+            return false;
+        if (*owner != 0)
+            return true;
+    }
+    if (batch->series[i].key.len > 0)
+        return census_owner(catalog->census, &txn->reader,
+                            delta_listener_of(batch->delta, batch->first + i), owner, err);
+    return id == 0 || census_owner_before(catalog->census, &txn->reader, id, owner, err);
+}
 
 /* Whether there is room for it; else its `__other__` takes its place. */
 static bool ask(struct catalog *catalog, struct write_txn *txn, const struct resolving *all,
@@ -427,7 +453,11 @@ static bool ask(struct catalog *catalog, struct write_txn *txn, const struct res
 {
     struct census_refusal refusal = {.metric = series_key_metric(asked->key)};
 
-    refusal.limit = census_ask(catalog->census, &txn->reader, asked->key, &refusal.label);
+    if (!find_owner(catalog, txn, all, asked->i, &asked->owner, err))
+        return false;
+    refusal.owner = asked->owner;
+    refusal.limit =
+        census_ask(catalog->census, &txn->reader, asked->key, asked->owner, &refusal.label);
     asked->has_room = refusal.limit == ROOM_LIMIT_NONE;
     if (asked->has_room)
         return true;
@@ -435,12 +465,12 @@ static bool ask(struct catalog *catalog, struct write_txn *txn, const struct res
     return refuse(catalog, txn, all, &refusal, asked->i, err);
 }
 
-static void enter(struct catalog *catalog, uint32_t id, struct series_hash hash, struct str key,
-                  uint16_t hour, struct census_place *place)
+static void enter(struct catalog *catalog, const struct resolving *all, const struct asked *asked,
+                  uint32_t id)
 {
-    census_add(catalog->census, id, key, hour, place);
+    census_add(catalog->census, id, asked->key, all->hour, asked->owner, &all->out[asked->i].place);
     if (catalog->room != NULL)
-        room_add_series(catalog->room, hash);
+        room_add_series(catalog->room, all->batch->series[asked->i].hash);
 }
 
 static bool is_other(struct catalog *catalog, struct str key)
@@ -451,13 +481,41 @@ static bool is_other(struct catalog *catalog, struct str key)
     return str_equal(buf_view(&catalog->other), key);
 }
 
-/* Counts an `__other__` as active, or refuses it. */
-static void enter_other(struct catalog *catalog, struct str key, uint16_t hour,
-                        struct catalog_series *out)
+/* Counts an `__other__` that takes series `i` as active, or refuses it. */
+static bool enter_other(struct catalog *catalog, const struct write_txn *txn,
+                        const struct resolving *all, size_t i, struct str key, struct error *err)
 {
-    if (!census_touch(catalog->census, out->id, hour, &out->place) &&
-        !census_add_other(catalog->census, out->id, key, hour, &out->place))
+    struct catalog_series *out = &all->out[i];
+    uint16_t owner = 0;
+
+    if (census_touch(catalog->census, out->id, all->hour, &out->place))
+        return true;
+    if (!find_owner(catalog, txn, all, i, &owner, err))
+        return false;
+    if (!census_add_other(catalog->census, out->id, key, all->hour, owner, &out->place))
         out->refusal = CATALOG_FULL;
+    return true;
+}
+
+/* Whether series `i`, whose key is one of an `__other__` or which is to join one that is not there,
+ * has room; else it is refused, and nothing is made. */
+static bool other_has_room(struct catalog *catalog, const struct write_txn *txn,
+                           const struct resolving *all, size_t i, bool *has_room, struct error *err)
+{
+    struct catalog_series *out = &all->out[i];
+    uint16_t owner = 0;
+
+    if (!find_owner(catalog, txn, all, i, &owner, err))
+        return false;
+    out->id = 0;
+    *has_room = census_other_has_room(catalog->census, owner);
+    if (*has_room)
+        return true;
+    out->refusal = CATALOG_FULL;
+    if (all->keys_once)
+        series_table_put(&catalog->refused[0], all->batch->series[i].hash, NO_OTHER,
+                         (uint32_t)out->kind);
+    return true;
 }
 
 /* A series that is there has a sample: it is active, if there is room. */
@@ -473,16 +531,14 @@ static bool admit_known(struct catalog *catalog, struct write_txn *txn, const st
         return true;
     if (key.len == 0 && !catalog_key(&txn->reader, out->id, &key))
         return true;
-    if (is_other(catalog, key)) {
-        enter_other(catalog, key, all->hour, out);
-        return true;
-    }
+    if (is_other(catalog, key))
+        return enter_other(catalog, txn, all, i, key, err);
     uint32_t id = out->id;
-    struct asked asked = {i, key, false};
+    struct asked asked = {.i = i, .key = key};
     if (!ask(catalog, txn, all, &asked, err))
         return false;
     if (asked.has_room)
-        enter(catalog, id, series->hash, key, all->hour, &out->place);
+        enter(catalog, all, &asked, id);
     return true;
 }
 
@@ -492,28 +548,30 @@ static bool make(struct catalog *catalog, struct write_txn *txn, const struct re
 {
     const struct delta_series *series = &all->batch->series[i];
     struct catalog_series *out = &all->out[i];
-    struct asked asked = {i, series->key, true};
+    struct asked asked = {.i = i, .key = series->key, .has_room = true};
 
     if (!series_key_is_valid(series->key)) {
         *out = (struct catalog_series){.refusal = CATALOG_UNKNOWN};
         return true;
     }
     bool is_limited = all->has_limits && !is_other(catalog, series->key);
+    *out = (struct catalog_series){.kind = series_key_kind(series->key)};
     if (is_limited && !ask(catalog, txn, all, &asked, err))
+        return false;
+    if (all->has_limits && !is_limited &&
+        !other_has_room(catalog, txn, all, i, &asked.has_room, err))
         return false;
     if (!asked.has_room)
         return true;
     if (!create(catalog, txn, all->batch->now, series, out, err))
         return false;
-    if (is_limited)
-        enter(catalog, out->id, series->hash, series->key, all->hour, &out->place);
-    else if (all->has_limits)
-        enter_other(catalog, series->key, all->hour, out);
     if (all->keys_once) {
         series_table_remove(&catalog->refused[0], series->hash);
         series_table_remove(&catalog->refused[1], series->hash);
     }
-    return true;
+    if (is_limited)
+        enter(catalog, all, &asked, out->id);
+    return is_limited || !all->has_limits || enter_other(catalog, txn, all, i, series->key, err);
 }
 
 /* One that was not in memory when the batch began: found in the store meanwhile, or made. */
@@ -551,17 +609,19 @@ static bool take_other(struct catalog *catalog, struct write_txn *txn, const str
     struct buf key = catalog->other; /* what follows writes keys as well */
     catalog->other = (struct buf)BUF_EMPTY;
     const struct delta_series other = {series_key_hash(buf_view(&key)), buf_view(&key)};
-    const struct catalog_batch batch = {&other, 1, all->batch->now};
+    const struct catalog_batch batch = {.series = &other, .count = 1, .now = all->batch->now};
     const struct series_slot *slot = series_table_find(&catalog->table, other.hash);
     bool ok = slot != NULL || search_store(catalog, txn, &batch, &unknown, 1, err);
     if (ok && slot == NULL)
         slot = series_table_find(&catalog->table, other.hash);
+    bool has_room = true;
     if (ok && slot != NULL)
         take_slot(catalog, slot, other.key, out);
     else
-        ok = ok && create(catalog, txn, batch.now, &other, out, err);
+        ok = ok && other_has_room(catalog, txn, all, i, &has_room, err) &&
+             (!has_room || create(catalog, txn, batch.now, &other, out, err));
     if (ok && out->refusal == CATALOG_TAKEN)
-        enter_other(catalog, other.key, all->hour, out);
+        ok = enter_other(catalog, txn, all, i, other.key, err);
     out->is_refused = true;
     buf_fini(&catalog->other);
     catalog->other = key;
@@ -578,11 +638,13 @@ static bool refuse(struct catalog *catalog, struct write_txn *txn, const struct 
     all->out[i] = (struct catalog_series){.kind = kind};
     if (!take_other(catalog, txn, all, i, refusal->metric, err))
         return false;
-    if (all->out[i].refusal != CATALOG_TAKEN)
+    bool is_taken = all->out[i].refusal == CATALOG_TAKEN;
+    if (!is_taken)
         census_leave(catalog->census, metric);
-    else if (all->keys_once)
-        series_table_put(&catalog->refused[0], all->batch->series[i].hash, metric,
-                         generation << KIND_SHIFT | (uint32_t)kind);
+    if (all->keys_once)
+        series_table_put(&catalog->refused[0], all->batch->series[i].hash,
+                         is_taken ? metric : NO_OTHER,
+                         (is_taken ? generation << KIND_SHIFT : 0) | (uint32_t)kind);
     return true;
 }
 
@@ -598,6 +660,12 @@ static bool was_refused(struct catalog *catalog, struct write_txn *txn, const st
     if (slot == NULL && (slot = series_table_find(&catalog->refused[1], hash)) != NULL) {
         series_table_put(&catalog->refused[0], hash, slot->id, slot->note);
         slot = series_table_find(&catalog->refused[0], hash);
+    }
+    if (slot != NULL && slot->id == NO_OTHER) {
+        *was = true;
+        all->out[i] =
+            (struct catalog_series){.kind = (enum metric_kind)slot->note, .refusal = CATALOG_FULL};
+        return true;
     }
     if (slot == NULL ||
         !census_metric(catalog->census, slot->id, slot->note >> KIND_SHIFT, &metric))

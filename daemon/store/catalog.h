@@ -46,6 +46,8 @@ struct catalog_batch {
     const struct delta_series *series;
     size_t count;
     wall_ms now;
+    const struct delta *delta; /* says who brought them; NULL: nobody */
+    size_t first;              /* that one's place in it */
 };
 
 /* Finds the series of a delta, or makes them: `out` takes one for each, in their order. What is in

@@ -67,6 +67,7 @@ void census_free(struct census *census)
     for (size_t i = 0; i < NAME_PARTS; i++)
         free(census->by_name[i].slots);
     free(census->offenders);
+    census_free_owners(census);
     free(census->group_ids);
     free(census->group_metrics);
     free(census);
@@ -77,7 +78,8 @@ size_t census_size_bytes(const struct census *census)
     size_t bytes = sizeof *census + census->chunk_count * sizeof(struct chunk *) +
                    census->metric_capacity * sizeof(struct metric) +
                    census->offender_capacity * sizeof *census->offenders +
-                   census->group_capacity * sizeof *census->group_ids;
+                   census->group_capacity * sizeof *census->group_ids +
+                   census->owner_count * sizeof(struct owner);
 
     for (size_t i = 0; i < census->chunk_count; i++)
         bytes += census->chunks[i] == NULL ? 0 : sizeof(struct chunk);
@@ -419,7 +421,7 @@ static struct chunk *chunk_of(struct census *census, uint32_t id)
     return census->chunks[number];
 }
 
-static struct chunk *chunk_find(const struct census *census, uint32_t id)
+struct chunk *census_chunk_find(const struct census *census, uint32_t id)
 {
     size_t number = id / CENSUS_IDS_A_ROW;
     return number < census->chunk_count ? census->chunks[number] : NULL;
@@ -427,13 +429,13 @@ static struct chunk *chunk_find(const struct census *census, uint32_t id)
 
 bool census_is_active(const struct census *census, uint32_t id)
 {
-    const struct chunk *chunk = chunk_find(census, id);
+    const struct chunk *chunk = census_chunk_find(census, id);
     return chunk != NULL && chunk->seen[id % CENSUS_IDS_A_ROW] != 0;
 }
 
 bool census_touch(struct census *census, uint32_t id, uint16_t hour, struct census_place *place)
 {
-    struct chunk *chunk = chunk_find(census, id);
+    struct chunk *chunk = census_chunk_find(census, id);
     uint32_t at = id % CENSUS_IDS_A_ROW;
 
     *place = (struct census_place){0};
@@ -448,13 +450,27 @@ bool census_touch(struct census *census, uint32_t id, uint16_t hour, struct cens
     return true;
 }
 
-void census_enter(struct census *census, uint32_t id, uint32_t metric, uint16_t hour)
+/* One more that an owner has brought, or one less. */
+static void count_owner(const struct census *census, uint16_t number, bool is_other, bool is_more)
+{
+    struct owner *owner = census_owner_at(census, number);
+
+    if (owner == NULL)
+        return;
+    uint64_t *count = is_other ? &owner->others : &owner->active;
+    *count = is_more ? *count + 1 : *count - 1;
+}
+
+void census_enter(struct census *census, uint32_t id, uint32_t metric, uint16_t hour,
+                  uint16_t owner)
 {
     struct chunk *chunk = chunk_of(census, id);
     uint32_t at = id % CENSUS_IDS_A_ROW;
 
     chunk->seen[at] = hour;
     chunk->metric[at] = metric;
+    chunk->owner[at] = owner;
+    count_owner(census, owner, (metric & IS_OTHER) != 0, true);
     chunk->active++;
     chunk->is_changed = true;
     if ((metric & IS_OTHER) != 0) {
@@ -471,8 +487,10 @@ void census_leave_series(struct census *census, struct chunk *chunk, uint32_t at
 {
     uint32_t metric = chunk->metric[at];
 
+    count_owner(census, chunk->owner[at], (metric & IS_OTHER) != 0, false);
     chunk->seen[at] = 0;
     chunk->metric[at] = 0;
+    chunk->owner[at] = 0;
     chunk->active--;
     chunk->is_changed = true;
     census->has_changed = true;
@@ -520,15 +538,18 @@ static bool counts_labels(const struct census *census, uint32_t active)
 }
 
 enum room_limit census_ask(struct census *census, const struct read_txn *txn, struct str key,
-                           struct str *label)
+                           uint16_t owner, struct str *label)
 {
     struct str name = series_key_metric(key);
     uint32_t number = find_metric(census, name);
+    const struct owner *brought_by = census_owner_at(census, owner);
     enum room_limit which = ROOM_LIMIT_NONE;
 
     *label = STR_EMPTY;
     if (census->active >= limit_or_all(census->limits.series))
         return ROOM_LIMIT_SERIES;
+    if (brought_by != NULL && brought_by->active >= limit_or_all(brought_by->limit))
+        return ROOM_LIMIT_LISTENER;
     if (number == 0)
         return ROOM_LIMIT_NONE;
     struct metric *metric = census_metric_at(census, number);
@@ -542,37 +563,52 @@ enum room_limit census_ask(struct census *census, const struct read_txn *txn, st
                                                                      : ROOM_LIMIT_LABEL;
 }
 
-void census_add(struct census *census, uint32_t id, struct str key, uint16_t hour,
+void census_add(struct census *census, uint32_t id, struct str key, uint16_t hour, uint16_t owner,
                 struct census_place *place)
 {
     uint32_t number = census_metric_of(census, series_key_metric(key));
     struct metric *metric = census_metric_at(census, number);
 
     *place = (struct census_place){.metric = number};
-    census_enter(census, id, number, hour);
+    census_enter(census, id, number, hour, owner);
     note_group(census, id);
     if (census_labels(metric) != NULL)
         count_labels(census, census_labels(metric), key, true);
 }
 
+bool census_other_has_room(struct census *census, uint16_t owner)
+{
+    struct owner *brought_by = census_owner_at(census, owner);
+
+    if (census->others >= limit_or_all(census->limits.series)) {
+        census->has_refused_others = true;
+        return false;
+    }
+    if (brought_by != NULL && brought_by->others >= limit_or_all(brought_by->limit)) {
+        brought_by->has_refused_others = true;
+        return false;
+    }
+    return true;
+}
+
 bool census_add_other(struct census *census, uint32_t id, struct str key, uint16_t hour,
-                      struct census_place *place)
+                      uint16_t owner, struct census_place *place)
 {
     struct str name = series_key_metric(key);
 
-    if (census->others >= limit_or_all(census->limits.series))
+    if (!census_other_has_room(census, owner))
         return false;
     uint32_t metric = census_metric_of(census, name);
     *place = (struct census_place){.metric = metric, .is_other = true};
     (void)census_offender(census, metric, name);
-    census_enter(census, id, metric | IS_OTHER, hour);
+    census_enter(census, id, metric | IS_OTHER, hour, owner);
     note_group(census, id);
     return true;
 }
 
 void census_remove(struct census *census, uint32_t id, struct str key)
 {
-    struct chunk *chunk = chunk_find(census, id);
+    struct chunk *chunk = census_chunk_find(census, id);
     uint32_t at = id % CENSUS_IDS_A_ROW;
 
     if (chunk == NULL || chunk->seen[at] == 0)
@@ -615,10 +651,14 @@ uint32_t census_refuse(struct census *census, const struct census_refusal *refus
     struct offender *offender = census_offender(census, number, refusal->metric);
 
     *generation = census_metric_at(census, number)->generation;
+    struct owner *owner = census_owner_at(census, refusal->owner);
     offender->limit = refusal->limit;
+    offender->owner = refusal->owner;
     offender->refusals++;
     if (refusal->limit == ROOM_LIMIT_SERIES)
         census->is_full = true;
+    else if (refusal->limit == ROOM_LIMIT_LISTENER && owner != NULL)
+        owner->is_full = true;
     else
         offender->is_full = true;
     if (refusal->label.len > 0) {
@@ -630,6 +670,8 @@ uint32_t census_refuse(struct census *census, const struct census_refusal *refus
     }
     census->group.refused++;
     census_tell_full(census, offender);
+    if (owner != NULL)
+        census_tell_owner(census, owner);
     return number;
 }
 
@@ -650,6 +692,9 @@ void census_count_other(struct census *census, uint32_t metric, uint64_t samples
         return; /* one of them is enough to say */
     (void)str_quoted((struct str){offender->name, offender->name_len}, census->group.metric);
     census->group.limit = offender->limit;
+    const struct owner *owner = census_owner_at(census, offender->owner);
+    if (offender->limit == ROOM_LIMIT_LISTENER && owner != NULL)
+        (void)str_quoted((struct str){owner->name, owner->name_len}, census->group.listener);
 }
 
 void census_count(struct census *census, uint32_t metric, uint64_t samples, wall_ms last_at)
@@ -698,7 +743,7 @@ void census_forget(struct census *census)
     census->is_forgetting = true;
     for (size_t i = 0; i < census->group_count; i++) {
         uint32_t id = census->group_ids[i];
-        struct chunk *chunk = chunk_find(census, id);
+        struct chunk *chunk = census_chunk_find(census, id);
         uint32_t at = id % CENSUS_IDS_A_ROW;
         if (chunk == NULL || chunk->seen[at] == 0)
             continue;
@@ -708,6 +753,7 @@ void census_forget(struct census *census)
     }
     census->is_forgetting = false;
     census->group_count = 0;
+    census->owners_stored = 0; /* the last ones may not be */
 }
 
 /* --- limits --- */
@@ -748,7 +794,7 @@ void census_set_limits(struct census *census, const struct series_limits *limits
                    same_own_limits(census->limits.metrics, limits->metrics);
 
     census->limits = *limits;
-    if (is_same)
+    if (!census_limit_owners(census) && is_same)
         return;
     for (size_t i = 0; i < census->offender_count; i++)
         census_forget_labels(census_metric_at(census, census->offenders[i]));
@@ -758,5 +804,5 @@ void census_set_limits(struct census *census, const struct series_limits *limits
 bool census_has_limits(const struct census *census)
 {
     return census->limits.series + census->limits.per_metric + census->limits.label_values > 0 ||
-           own_limits(census->limits.metrics) > 0;
+           own_limits(census->limits.metrics) + census->limits.listener_count > 0;
 }

@@ -1,8 +1,9 @@
 /* What a census is made of: census.c counts series and says whether there is room,
- * census_turn.c lets time pass, tells the room and people, loads and saves. Nobody else includes
- * this. */
+ * census_owner.c knows the listeners that brought them, census_turn.c lets time pass, tells the
+ * room and people, loads and saves. Nobody else includes this. */
 #pragma once
 
+#include "base/table.h"
 #include "store/census.h"
 #include "store/series_table.h"
 
@@ -26,6 +27,7 @@ enum {
 struct chunk {
     uint16_t seen[CENSUS_IDS_A_ROW];   /* hour; 0: not active */
     uint32_t metric[CENSUS_IDS_A_ROW]; /* number, of active ones */
+    uint16_t owner[CENSUS_IDS_A_ROW];  /* the same; 0: nobody */
     uint32_t active;
     bool is_changed; /* since it was saved */
     uint16_t saved;  /* hour; 0: never */
@@ -37,12 +39,27 @@ struct label_counts {
     struct series_table labels; /* note: its values */
 };
 
+/* A listener that brought series. */
+struct owner {
+    char *name;
+    size_t name_len;
+    uint16_t number;
+    bool is_full;            /* since the last review */
+    bool is_told;            /* the room says so */
+    bool is_shown;           /* the room knows it */
+    bool has_refused_others; /* since the last review */
+    uint64_t limit;          /* 0: none */
+    uint64_t active;
+    uint64_t others; /* active `__other__` */
+};
+
 struct offender {
     size_t place; /* in census.offenders */
     char *name;
     size_t name_len;
     char label[ROOM_NAME_SIZE];
     enum room_limit limit;  /* the last one that was met */
+    uint16_t owner;         /* of ROOM_LIMIT_LISTENER */
     bool is_full;           /* since the last review */
     bool is_told;           /* the room says so */
     uint32_t refusals;      /* since the last review */
@@ -108,7 +125,15 @@ struct census {
     uint32_t *offenders; /* numbers */
     size_t offender_count, offender_capacity;
 
+    struct owner **owners; /* by number - 1 */
+    size_t owner_count, owner_capacity;
+    size_t owners_stored; /* names of the first ones */
+    struct table owners_by_name;
+    struct owner *last_owner; /* that was asked for; NULL: none yet */
+    bool has_read_owners;
+
     bool is_full;
+    bool has_refused_others;
     bool has_to_tell;
     bool has_changed; /* there may be room again */
     bool wants_epoch; /* there is */
@@ -143,6 +168,12 @@ static inline struct offender *census_offender_of(const struct metric *metric)
     return metric->more == NULL ? NULL : metric->more->offender;
 }
 
+/* NULL for nobody. */
+static inline struct owner *census_owner_at(const struct census *census, uint16_t number)
+{
+    return number == 0 ? NULL : census->owners[number - 1];
+}
+
 /* In hours; what is in the future has not been long ago. */
 static inline unsigned census_age(uint16_t seen, uint16_t hour)
 {
@@ -156,7 +187,8 @@ bool census_has_metric(const struct census *census, uint32_t number); /* it is n
 uint64_t census_name_hash(uint64_t seed, struct str name);
 struct offender *census_offender(struct census *census, uint32_t number, struct str name);
 void census_forget_labels(struct metric *metric);
-void census_enter(struct census *census, uint32_t id, uint32_t metric, uint16_t hour);
+void census_enter(struct census *census, uint32_t id, uint32_t metric, uint16_t hour,
+                  uint16_t owner);
 
 /* How many series a metric may have, UINT64_MAX without a limit; `which` says whose limit it is. */
 uint64_t census_metric_limit(const struct census *census, struct str name, enum room_limit *which);
@@ -164,3 +196,24 @@ uint64_t census_metric_limit(const struct census *census, struct str name, enum 
 /* Its metric may be gone afterwards. */
 void census_leave_series(struct census *census, struct chunk *chunk, uint32_t at);
 void census_tell_full(struct census *census, struct offender *offender);
+
+/* Whether there is room again under a limit that was met. */
+bool census_is_free(uint64_t active, uint64_t limit);
+
+/* --- owners --- */
+
+struct chunk *census_chunk_find(const struct census *census, uint32_t id); /* NULL: none of it is */
+bool census_read_owners(struct census *census, const struct read_txn *txn, struct error *err);
+void census_free_owners(struct census *census);
+
+/* The row that has the owner of an id, as it is stored: empty when there is none. */
+struct str census_owner_row(const struct read_txn *txn, uint32_t id);
+uint16_t census_owner_in(const struct census *census, struct str row, uint32_t id);
+bool census_save_owners(struct census *census, struct write_txn *txn, struct error *err);
+
+/* Whether a limit has changed. */
+bool census_limit_owners(struct census *census);
+
+void census_tell_owner(struct census *census, struct owner *owner);
+bool census_review_owners(struct census *census); /* whether there is room where there was none */
+void census_show_owners(struct census *census);

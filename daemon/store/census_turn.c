@@ -40,8 +40,7 @@ static void sweep(struct census *census, uint16_t hour)
         census->has_to_tell = true;
 }
 
-/* Whether there is room again under a limit that was met. */
-static bool is_free(uint64_t active, uint64_t limit)
+bool census_is_free(uint64_t active, uint64_t limit)
 {
     uint64_t part = limit / ROOM_PART;
     return limit == 0 || active + (part == 0 ? 1 : part) <= limit;
@@ -53,7 +52,7 @@ static bool metric_is_free(const struct census *census, const struct metric *met
     enum room_limit which = ROOM_LIMIT_NONE;
 
     if (offender->limit != ROOM_LIMIT_LABEL)
-        return is_free(
+        return census_is_free(
             metric->active,
             census_metric_limit(census, (struct str){offender->name, offender->name_len}, &which));
     return census_labels(metric) == NULL ||
@@ -66,11 +65,15 @@ static void review(struct census *census)
     bool has_room = false;
 
     census->has_changed = false;
-    if (census->is_full && is_free(census->active, census->limits.series)) {
+    if (census->is_full && census_is_free(census->active, census->limits.series)) {
         census->is_full = false;
         has_room = true;
         if (census->room != NULL)
             room_set_full(census->room, false);
+    }
+    if (census->has_refused_others && census_is_free(census->others, census->limits.series)) {
+        census->has_refused_others = false;
+        has_room = true;
     }
     for (size_t i = 0; i < census->offender_count; i++) {
         struct metric *metric = census_metric_at(census, census->offenders[i]);
@@ -85,7 +88,17 @@ static void review(struct census *census)
                                        (struct str){offender->name, offender->name_len}, false);
         offender->is_told = false;
     }
+    has_room = census_review_owners(census) || has_room;
     census->wants_epoch = census->wants_epoch || has_room;
+}
+
+static void show_owner(const struct owner *owner, struct room_offender *out)
+{
+    size_t len = owner->name_len < ROOM_NAME_SIZE ? owner->name_len : ROOM_NAME_SIZE - 1;
+
+    out->allowed = owner->limit;
+    out->series = owner->active;
+    memcpy(out->listener, owner->name, len);
 }
 
 /* The limit that holds now, of the kind that was met last. */
@@ -94,8 +107,12 @@ static void show_limit(const struct census *census, const struct offender *offen
 {
     const struct str name = {offender->name, offender->name_len};
 
+    const struct owner *owner = census_owner_at(census, offender->owner);
+
     out->limit = offender->limit;
-    if (offender->limit == ROOM_LIMIT_SERIES)
+    if (offender->limit == ROOM_LIMIT_LISTENER && owner != NULL)
+        show_owner(owner, out);
+    else if (offender->limit == ROOM_LIMIT_SERIES)
         out->allowed = census->limits.series;
     else if (offender->limit == ROOM_LIMIT_LABEL)
         out->allowed = census->limits.label_values;
@@ -198,6 +215,7 @@ void census_tick(struct census *census, wall_ms now, mono_ms mono)
     if (mono - census->shown_at >= between) {
         census->shown_at = mono;
         show(census);
+        census_show_owners(census);
     }
 }
 
@@ -230,7 +248,7 @@ static bool is_other_key(struct str key, struct buf *scratch)
 }
 
 static void load_one(struct census *census, const struct series_cursor *series, uint16_t seen,
-                     struct buf *scratch)
+                     uint16_t owner, struct buf *scratch)
 {
     struct str name = series_key_metric(series->key);
     uint32_t metric = census_metric_of(census, name);
@@ -240,7 +258,7 @@ static void load_one(struct census *census, const struct series_cursor *series, 
         metric |= IS_OTHER;
     }
     census_forget_labels(census_metric_at(census, metric & ~IS_OTHER));
-    census_enter(census, series->id, metric, seen);
+    census_enter(census, series->id, metric, seen, owner);
 }
 
 /* False when it is done. */
@@ -251,11 +269,13 @@ static bool load(struct census *census, const struct read_txn *txn, wall_ms now)
     struct error err;
     struct buf scratch = BUF_EMPTY;
     struct str row = STR_EMPTY;
+    struct str owners = STR_EMPTY;
     uint32_t row_number = UINT32_MAX;
+    uint32_t owners_number = UINT32_MAX;
 
     if (census->load_next == 0)
         return false;
-    bool ok = series_cursor_init(&series, txn, &err) &&
+    bool ok = census_read_owners(census, txn, &err) && series_cursor_init(&series, txn, &err) &&
               series_cursor_seek(&series, census->load_next, &err);
     for (size_t i = 0; ok && series.has && i < LOAD_SERIES; i++) {
         if (series.id / CENSUS_IDS_A_ROW != row_number) {
@@ -265,9 +285,13 @@ static bool load(struct census *census, const struct read_txn *txn, wall_ms now)
             if (!store_get(txn, DATABASE_SEEN, name, &row))
                 row = STR_EMPTY;
         }
+        if (series.id / CENSUS_OWNER_IDS_A_ROW != owners_number) {
+            owners_number = series.id / CENSUS_OWNER_IDS_A_ROW;
+            owners = census_owner_row(txn, series.id);
+        }
         uint16_t seen = seen_before(&series, &row, hour);
         if (series.key.len > 0 && seen != 0 && !census_is_active(census, series.id))
-            load_one(census, &series, seen, &scratch);
+            load_one(census, &series, seen, census_owner_in(census, owners, series.id), &scratch);
         census->load_next = series.id + 1;
         ok = series_cursor_next(&series, &err);
     }
@@ -309,7 +333,14 @@ static bool tell(struct census *census, const struct read_txn *txn)
     for (size_t i = 0; ok && i < census->offender_count; i++)
         census_tell_full(census,
                          census_offender_of(census_metric_at(census, census->offenders[i])));
+    for (size_t i = 0; ok && i < census->owner_count; i++)
+        census_tell_owner(census, census->owners[i]);
     return false;
+}
+
+bool census_is_loading(const struct census *census)
+{
+    return census->load_next != 0;
 }
 
 bool census_work(struct census *census, struct store *store, wall_ms now)
@@ -350,6 +381,8 @@ bool census_save(struct census *census, struct write_txn *txn, wall_ms now, bool
     uint16_t hour = census_hour(now);
     size_t rows = 0;
 
+    if (!census_save_owners(census, txn, err))
+        return false;
     for (size_t i = 0; i < census->chunk_count && (is_end || rows < SAVE_ROWS); i++) {
         size_t number = census->save_next++ % census->chunk_count;
         struct chunk *chunk = census->chunks[number];

@@ -160,7 +160,8 @@ static bool resolve(const struct day_import_into *into, const struct day_import 
 
     for (size_t i = 0; i < import->key_count; i++)
         series[i] = (struct delta_series){series_key_hash(import->keys[i]), import->keys[i]};
-    const struct catalog_batch batch = {series, import->key_count, into->now};
+    const struct catalog_batch batch = {
+        .series = series, .count = import->key_count, .now = into->now};
     if (*into->has_group)
         catalog_reopen_group(into->catalog);
     *into->has_group = true;

@@ -14,6 +14,7 @@ struct group {
     bool is_waited_for; /* one of the deltas */
     bool saves_clock;   /* also when there is nothing else to write */
     bool is_last;       /* the writer stops */
+    bool gives_up;      /* the same: of what waits only the counts are written, as dropped */
 };
 
 /* Of `deltas`, the first of a list in their order (NULL: none), as many as may be in one

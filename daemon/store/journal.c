@@ -141,15 +141,6 @@ static bool refuse(const struct catalog_series *series, uint64_t samples, struct
     }
 }
 
-static uint64_t samples_of(const struct delta_cell *cell)
-{
-    uint64_t weight = cell->cell.aggregate.count;
-    uint64_t samples = weight / WEIGHT_ONE + (weight % WEIGHT_ONE >= WEIGHT_ONE / 2);
-
-    samples = samples == 0 && weight > 0 ? 1 : samples;
-    return samples + (has_changes(cell) ? cell->changes->count : 0);
-}
-
 static bool is_before(const struct entry *a, const struct entry *b)
 {
     return a->quarter != b->quarter ? a->quarter < b->quarter : a->place < b->place;
@@ -244,17 +235,21 @@ static void collect_cell(const struct journal_group *group, const struct delta_c
                          struct journal_part *part, const struct catalog_series *series,
                          struct collection *all, struct journal_report *report)
 {
-    if ((holds_nothing(&cell->cell) && !has_changes(cell)) ||
-        refuse(series, samples_of(cell), part, report))
+    uint64_t samples = delta_cell_samples(cell);
+
+    if (holds_nothing(&cell->cell) && !has_changes(cell))
+        return;
+    part->samples += samples;
+    if (refuse(series, samples, part, report))
         return;
     if (is_too_old(group, &all->ages, series->id, cell->minute)) {
-        part->drops.counts[DROP_too_old] += samples_of(cell);
+        part->drops.counts[DROP_too_old] += samples;
         return;
     }
     if (has_changes(cell))
         gauges_expect(group->gauges, series->id);
-    count_samples(group, series, samples_of(cell), last_of(cell));
-    note_late(group, cell->minute, samples_of(cell), report);
+    count_samples(group, series, samples, last_of(cell));
+    note_late(group, cell->minute, samples, report);
     note_times(cell, report);
     add_entry(all, series->id, cell);
 }
@@ -267,14 +262,14 @@ static void collect_refused_point(const struct journal_group *group, const struc
                                   struct collection *all, struct journal_report *report)
 {
     if (sent->form == POINT_CUMULATIVE) {
-        part->drops.counts[DROP_series_limit]++;
+        drop_point(&part->drops, DROP_series_limit, sent->tally != NULL);
         if (series->place.metric != 0)
             census_count_other(catalog_census(group->catalog), series->place.metric, 0, 1);
         return;
     }
     int64_t minute = minute_of(sent->at);
     if (is_too_old(group, &all->ages, series->id, minute)) {
-        part->drops.counts[DROP_too_old]++;
+        drop_point(&part->drops, DROP_too_old, sent->tally != NULL);
         return;
     }
     struct other *other = arena_alloc(group->scratch, sizeof *other);
@@ -296,8 +291,10 @@ static void collect_point(const struct journal_group *group, const struct delta_
                           struct journal_part *part, const struct catalog_series *series,
                           struct collection *all, struct journal_report *report)
 {
-    if (refuse(series, 1, part, report))
+    if (refuse(series, 1, part, report)) {
+        part->drops.histograms += sent->tally != NULL;
         return;
+    }
     if (series->is_refused) {
         collect_refused_point(group, sent, part, series, all, report);
         return;
@@ -321,8 +318,11 @@ static bool collect_part(const struct journal_group *group, struct journal_part 
     size_t end = 0;
 
     find_series(part, &first, &end);
-    const struct catalog_batch batch = {
-        .series = delta->series + first, .count = end - first, .now = group->now};
+    const struct catalog_batch batch = {.series = delta->series + first,
+                                        .count = end - first,
+                                        .now = group->now,
+                                        .delta = delta,
+                                        .first = first};
     struct catalog_series *series = arena_array(group->scratch, batch.count + 1, sizeof *series);
     if (batch.count > 0 &&
         !catalog_admit_all(group->catalog, group->txn, &batch, delta->keys_once, series, err))
@@ -344,7 +344,7 @@ static void collect_sample(const struct journal_group *group, const struct point
     if (cell != NULL && holds_nothing(&cell->cell))
         return;
     if (is_too_old(group, &all->ages, sample->id, sample->minute)) {
-        sample->drops->counts[DROP_too_old]++;
+        drop_point(sample->drops, DROP_too_old, cell != NULL);
         return;
     }
     if (cell == NULL && !gauges_has(group->gauges, sample->id)) {
@@ -386,6 +386,7 @@ static bool collect(const struct journal_group *group, struct collection *all,
         return false;
     for (size_t i = 0; i < group->count; i++) {
         struct journal_part *part = &group->parts[i];
+        part->samples = part->points_to - part->points_from;
         part->drops = (struct ledger_drops){0};
         total += part->to - part->from;
         points += part->points_to - part->points_from;

@@ -27,8 +27,8 @@ struct journal_part {
     struct delta *delta;
     size_t from, to;               /* cells, half open */
     size_t points_from, points_to; /* the same */
-    struct ledger_drops drops;     /* samples of it that were not stored; of a cell as many as it
-                                      counts, so sampled ones with their weight */
+    uint64_t samples;              /* in these */
+    struct ledger_drops drops;     /* of these samples, those that were not stored */
 };
 
 /* What is applied, and with what. All borrowed. */
@@ -46,7 +46,7 @@ struct journal_group {
 
 /* Appends the merged cells of all parts as one run and lists it; changes of one gauge from several
  * senders apply in the order of time (S7). What no level keeps any more, and what has no series, is
- * not written (design 4.5). Changes nothing in the deltas but sets the parts' drops:
+ * not written (design 4.5). Changes nothing in the deltas but sets the parts' counts:
  * after a failure it is called again, and points_forget and catalog_forget before that. */
 bool journal_apply(const struct journal_group *group, struct journal_report *report,
                    struct error *err);

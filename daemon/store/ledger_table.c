@@ -40,26 +40,8 @@ static void drop(struct ledger *counts, enum drop_reason reason, uint64_t *most)
     *most -= samples;
 }
 
-/* What a delta of this outcome counts: of one that is not stored nothing is. `left` is what other
- * listeners' counts have to give back. */
-static struct ledger counts_of(const struct delta_ledger *entry, enum delta_outcome outcome,
-                               struct ledger_drops *left)
-{
-    struct ledger counts = entry->counts;
-    uint64_t all = UINT64_MAX;
-
-    if (outcome == DELTA_CONFLICT)
-        drop(&counts, DROP_conflict, &all);
-    else if (outcome != DELTA_STORED)
-        drop(&counts, DROP_duplicate, &all);
-    for (int i = 0; i < DROP_REASON_COUNT; i++)
-        drop(&counts, (enum drop_reason)i, &left->counts[i]);
-    return counts;
-}
-
-/* Adds counts, and takes drops from what is called stored then. */
 static bool add_entry(struct write_txn *txn, struct str name, const struct ledger *counts,
-                      struct ledger_drops *drops, uint64_t *unreadable, struct error *err)
+                      uint64_t *unreadable, struct error *err)
 {
     struct schema_key key = schema_name_key(name);
     struct ledger sum = {0};
@@ -76,8 +58,6 @@ static bool add_entry(struct write_txn *txn, struct str name, const struct ledge
         sum = (struct ledger){0};
     }
     ledger_merge(&sum, counts);
-    for (int i = 0; drops != NULL && i < DROP_REASON_COUNT; i++)
-        drop(&sum, (enum drop_reason)i, &drops->counts[i]);
     buf_block(&encoded, name);
     buf_u64(&encoded, sum.received);
     buf_u64(&encoded, sum.stored);
@@ -88,33 +68,26 @@ static bool add_entry(struct write_txn *txn, struct str name, const struct ledge
     return ok;
 }
 
-bool ledger_table_add(struct write_txn *txn, const struct delta *delta,
+bool ledger_table_add(struct write_txn *txn, const struct delta_ledger *ledgers, size_t count,
                       const struct ledger_drops *drops, uint64_t *unreadable, struct error *err)
 {
     struct ledger_drops left = *drops;
 
-    for (size_t i = 0; i < delta->ledger_count; i++) {
-        struct ledger counts = counts_of(&delta->ledgers[i], delta->outcome, &left);
-        if (ledger_is_empty(&counts))
-            continue;
-        if (!add_entry(txn, delta->ledgers[i].listener, &counts, NULL, unreadable, err))
+    for (size_t i = 0; i < count; i++) {
+        struct ledger counts = ledgers[i].counts;
+        for (int j = 0; j < DROP_REASON_COUNT; j++)
+            drop(&counts, (enum drop_reason)j, &left.counts[j]);
+        if (!ledger_is_empty(&counts) &&
+            !add_entry(txn, ledgers[i].listener, &counts, unreadable, err))
             return false;
     }
     return true;
 }
 
-bool ledger_table_drop(struct write_txn *txn, const struct delta *delta,
-                       const struct ledger_drops *drops, uint64_t *unreadable, struct error *err)
+struct ledger_drops ledger_drops_all(enum drop_reason reason)
 {
-    static const struct ledger nothing;
-    struct ledger_drops left = *drops;
-    uint64_t count = 0;
+    struct ledger_drops drops = {0};
 
-    for (int i = 0; i < DROP_REASON_COUNT; i++)
-        count += left.counts[i];
-    for (size_t i = 0; count > 0 && i < delta->ledger_count; i++) {
-        if (!add_entry(txn, delta->ledgers[i].listener, &nothing, &left, unreadable, err))
-            return false;
-    }
-    return true;
+    drops.counts[reason] = UINT64_MAX;
+    return drops;
 }

@@ -191,6 +191,8 @@ static int compare_places(const void *a, const void *b, void *arg)
         return places[0]->id < places[1]->id ? -1 : 1;
     if (one->at != other->at)
         return one->at < other->at ? -1 : 1;
+    if (one->at_ns != other->at_ns)
+        return one->at_ns < other->at_ns ? -1 : 1;
     if (one->arrival != other->arrival)
         return one->arrival < other->arrival ? -1 : 1;
     return 0;
@@ -301,6 +303,8 @@ static bool resolve(struct points *set, struct write_txn *txn, const struct poin
                                   .form = point->sent->form,
                                   .at = point->sent->at,
                                   .start = point->sent->start,
+                                  .at_ns = point->sent->at_ns,
+                                  .start_ns = point->sent->start_ns,
                                   .value = point->sent->value,
                                   .tally = point->sent->tally,
                                   .by_arrival = point->sent->by_arrival};
@@ -312,9 +316,9 @@ static bool resolve(struct points *set, struct write_txn *txn, const struct poin
     if (answer.verdict == TRACKER_COUNTED)
         store_counted(point, &answer, scratch, list);
     else if (answer.verdict == TRACKER_CONFLICT)
-        point->drops->counts[DROP_conflict]++;
+        drop_point(point->drops, DROP_conflict, point->sent->tally != NULL);
     else
-        point->drops->counts[DROP_duplicate]++;
+        drop_point(point->drops, DROP_duplicate, point->sent->tally != NULL);
     return !answer.mixed || note_mixed(set, txn, point, &answer, list, err);
 }
 

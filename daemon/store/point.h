@@ -17,6 +17,12 @@ struct point {
     struct ledger_drops *drops; /* of its delta: what was not counted */
 };
 
+static inline void drop_point(struct ledger_drops *drops, enum drop_reason reason, bool has_tally)
+{
+    drops->counts[reason]++;
+    drops->histograms += has_tally && reason != DROP_duplicate;
+}
+
 struct points;
 
 struct points *points_new(void);

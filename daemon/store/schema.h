@@ -78,6 +78,11 @@
  * seen        u32 id / 8192                           -> 8192 times u16, in the order of the ids:
  *             the hour of the last sample, 1 + hours since 1970 modulo 65,535; 0: over a day ago
  *             (store/census.h). It may lack the last hour, and all of it may be absent
+ * owners      u8 0, u16 number                        -> name of the listener that has it, from 1
+ *             on; 0 is nobody, and one after 65,534 gets none
+ *             u8 1, u32 id / 512                      -> 512 times u16, in the order of the ids:
+ *             number of the listener that brought the series when it was not active
+ *             (store/census.h). Rows may be absent
  * unwanted    u32 id                                  -> i64 wall_ms when somebody wanted the
  * series to be gone (store/upkeep.h) index_runs  u64 number                              -> u64
  * entries, u64 bytes index       u64 number, 16 bytes hash, text, u8 0, u32 id
@@ -91,10 +96,12 @@
  * trackers    u64 number                              -> u8 1, then entries by id: the last points
  *             of series that their senders keep in order, as a log. Each: varint id less the one
  *             before; u8 bits 0-1 form, 2 a start follows, 3 a whole value, 4 it began anew a short
- *             time ago, 5 a tally follows; zigzag varint time less the one before; zigzag varint
+ *             time ago, 5 a tally follows, of increments 6 the time is exact, 7 there is a gap;
+ *             zigzag varint time less the one before; zigzag varint
  *             start less the last one; zigzag varint of a whole value, else u64; then, if bit 4,
- *             varints of how long before, and, if bit 5, varint length and a tally
- *             (store/tracker.h)
+ *             varints of how long before, and, if bit 5, varint length and a tally; if bit 6,
+ *             varint ns of the time; if bit 7, varints: time less the gap's end, its ns, 0 or 1 +
+ *             its length and then the ns of its beginning (store/tracker.h)
  * mixed       NAME of the metric                      -> block name, u32 n, n times i64 from, i64
  *             to: when it had two senders, the oldest first, disjoint
  * identities  16 bytes, of a key with the first bit set
@@ -157,6 +164,7 @@ enum { STORE_SCHEMA_VERSION = 5 };
     X(GARBAGE, "garbage")                                                                          \
     X(REMOVED, "removed")                                                                          \
     X(SEEN, "seen")                                                                                \
+    X(OWNERS, "owners")                                                                            \
     X(UNWANTED, "unwanted")                                                                        \
     X(INDEX_RUNS, "index_runs")                                                                    \
     X(INDEX, "index")                                                                              \

@@ -26,8 +26,10 @@ enum {
     FILLS_MAX = 1 << 20,
 };
 
-/* Of the numbers of rows. */
-#define ROW_MASK ((UINT64_C(1) << 48) - 1)
+/* Of the numbers of rows; what a tracker has of them; and how far apart they are at most. */
+#define ROW_NUMBER_MAX (UINT64_C(1) << 48)
+#define ROW_MASK       ((UINT64_C(1) << TRACKER_ROW_BITS) - 1)
+#define ROWS_MAX       (UINT64_C(1) << (TRACKER_ROW_BITS - 1))
 
 struct page {
     uint32_t count; /* of those there are */
@@ -217,6 +219,12 @@ static struct fill *fill_of(const struct tracker_set *set, uint64_t row)
     return &set->fills[row - set->fills_from];
 }
 
+static struct fill *fill_of_tracker(const struct tracker_set *set, const struct tracker *tracker)
+{
+    uint64_t place = (tracker->row - set->fills_from) & ROW_MASK;
+    return tracker->form == 0 || place >= set->fill_count ? NULL : &set->fills[place];
+}
+
 /* A row comes to the end of the log, with nothing in it yet. */
 static void add_fill(struct tracker_set *set, uint64_t row)
 {
@@ -248,7 +256,7 @@ static void trim_fills(struct tracker_set *set)
 /* The tracker's row has it no more, or again. */
 static void leave_row(const struct tracker_set *set, const struct tracker *tracker)
 {
-    struct fill *fill = tracker->form == 0 ? NULL : fill_of(set, tracker->row);
+    struct fill *fill = fill_of_tracker(set, tracker);
     if (fill == NULL)
         return;
     assert(fill->newest > 0);
@@ -257,7 +265,7 @@ static void leave_row(const struct tracker_set *set, const struct tracker *track
 
 static void join_row(const struct tracker_set *set, const struct tracker *tracker)
 {
-    struct fill *fill = tracker->form == 0 ? NULL : fill_of(set, tracker->row);
+    struct fill *fill = fill_of_tracker(set, tracker);
     if (fill != NULL)
         fill->newest++;
 }
@@ -285,8 +293,10 @@ static void free_old(struct tracker_set *set)
     for (size_t i = 0; i < set->old_count; i++) {
         const struct old *old = &set->old[i];
         struct tracker *tracker = place_of(set, old->id);
-        if (i + PREFETCH_AHEAD < set->old_count)
+        if (i + PREFETCH_AHEAD < set->old_count) {
             tracker_prefetch(set, set->old[i + PREFETCH_AHEAD].id);
+            __builtin_prefetch(set->old[i + PREFETCH_AHEAD].tracker.more);
+        }
         if (tracker->more != old->tracker.more)
             free_more(set, old->tracker.more);
         tracker->is_taken = 0;
@@ -373,7 +383,7 @@ static void read_row(struct tracker_set *set, const struct log_read *log, uint64
         if (tracker->form == 0)
             count_in(set, reader.id);
         free_more(set, tracker->more);
-        if (tracker->row != number) /* when a try to read all of it failed */
+        if (tracker->row != (number & ROW_MASK)) /* when a try to read all of it failed */
             leave_row(set, tracker);
         *tracker = read;
         tracker->row = number & ROW_MASK;
@@ -385,7 +395,7 @@ static bool number_of(const struct walk *walk, uint64_t *out)
 {
     struct schema_reader reader = schema_reader_of(store_bytes(&walk->key));
     *out = schema_get_u64(&reader);
-    return reader.ok && reader.left == 0 && *out < ROW_MASK;
+    return reader.ok && reader.left == 0 && *out < ROW_NUMBER_MAX;
 }
 
 static bool read_log(struct tracker_set *set, const struct read_txn *txn, struct error *err)
@@ -400,7 +410,8 @@ static bool read_log(struct tracker_set *set, const struct read_txn *txn, struct
     bool ok = removed_init(&log.removed, txn, err) && series_newest(txn, &log.newest, err) &&
               walk_begin(&walk, txn, DATABASE_TRACKERS, &from, err);
     while (ok && walk.found) {
-        bool is_row = number_of(&walk, &number);
+        bool is_row = number_of(&walk, &number) &&
+                      (set->log.next_row == 1 || number - set->log.first_row < ROWS_MAX);
         set->has_strangers = set->has_strangers || !is_row;
         if (is_row) {
             if (set->log.next_row == 1)
@@ -499,7 +510,8 @@ static uint64_t rescue_row(struct tracker_set *set, const struct removed *remove
     for (; tracker_row_next(&reader, &read); entries++) {
         struct tracker *tracker = place_of(set, reader.id);
         free(read.more);
-        if (tracker == NULL || tracker->form == 0 || tracker->row != number || tracker->is_taken)
+        if (tracker == NULL || tracker->form == 0 || tracker->row != (number & ROW_MASK) ||
+            tracker->is_taken)
             continue;
         keep_old(set, reader.id, tracker);
         if (!removed_has(removed, reader.id))
@@ -678,38 +690,6 @@ static void count_whole(const struct tracker_set *set, const struct tracker_poin
         out->counted = tally_of((const unsigned char *)set->tally.bytes, set->tally.len);
 }
 
-static void take_note_of_reset(struct tracker *tracker, wall_ms at, wall_ms resets[TRACKER_RESETS],
-                               struct tracker_answer *out)
-{
-    wall_ms oldest = WALL_NONE;
-
-    for (int i = TRACKER_RESETS - 1; i >= 0; i--) {
-        wall_ms before = tracker->more == NULL ? WALL_NONE : tracker->more->reset_at[i];
-        if (i == TRACKER_RESETS - 1)
-            oldest = before;
-        else
-            resets[i + 1] = before;
-    }
-    resets[0] = at;
-    out->reset = true;
-    if (oldest == WALL_NONE || (uint64_t)at - (uint64_t)oldest > TRACKER_MIXED_MS)
-        return;
-    out->mixed = true;
-    out->mixed_from = oldest;
-}
-
-/* Resets are forgotten when they do not matter any more. */
-static void keep_resets(const struct tracker *tracker, wall_ms at, wall_ms resets[TRACKER_RESETS])
-{
-    const struct tracker_more *more = tracker->more;
-
-    for (int i = 0; i < TRACKER_RESETS; i++) {
-        bool matters = more != NULL && more->reset_at[0] != WALL_NONE &&
-                       (uint64_t)at - (uint64_t)more->reset_at[0] <= TRACKER_MIXED_MS;
-        resets[i] = matters ? more->reset_at[i] : WALL_NONE;
-    }
-}
-
 static void renew_more(struct tracker_set *set, struct tracker *tracker,
                        const struct tracker_point *point, const wall_ms resets[TRACKER_RESETS])
 {
@@ -741,10 +721,10 @@ static void take_cumulative(struct tracker_set *set, struct tracker *tracker,
             count_whole(set, point, out);
     } else if (count_since(set, tracker, point, out)) {
         out->since = tracker->at;
-        keep_resets(tracker, point->at, resets);
+        tracker_keep_resets(tracker, point->at, resets);
     } else {
         out->value = 0;
-        take_note_of_reset(tracker, point->at, resets, out);
+        tracker_note_reset(tracker, point->at, resets, out);
         if (counts_whole(point))
             count_whole(set, point, out);
     }
@@ -759,6 +739,32 @@ static uint64_t hash_of_tally(const struct tracker_set *set)
     return XXH3_64bits(set->tally.bytes, set->tally.len);
 }
 
+static void set_gap(struct tracker_set *set, struct tracker *tracker, const struct tracker_gap *gap)
+{
+    if (tracker->more != NULL && tracker->more_is_new && tracker->more->len == 0) {
+        tracker->more->gap = *gap;
+        return;
+    }
+    struct tracker_more *more = memory_zero(1, sizeof *more);
+    more->gap = *gap;
+    set_more(set, tracker, more);
+}
+
+static void renew_gap(struct tracker_set *set, struct tracker *tracker,
+                      const struct tracker_point *point)
+{
+    struct tracker_gap gap;
+
+    if (!tracker_gap_after(tracker, point, &gap)) {
+        if (tracker->more != NULL)
+            set_more(set, tracker, NULL);
+        return;
+    }
+    bool is_new = gap.to == point->start && gap.to_ns == point->start_ns;
+    if (is_new || memcmp(&tracker->more->gap, &gap, sizeof gap) != 0)
+        set_gap(set, tracker, &gap);
+}
+
 /* Windows of one sender do not overlap (O11). */
 static void take_increment(struct tracker_set *set, struct tracker *tracker,
                            const struct tracker_point *point, struct tracker_answer *out)
@@ -770,13 +776,31 @@ static void take_increment(struct tracker_set *set, struct tracker *tracker,
     }
     count_whole(set, point, out);
     out->since = point->start;
-    if (tracker->more != NULL)
-        set_more(set, tracker, NULL);
+    renew_gap(set, tracker, point);
     if (point->tally == NULL)
         tracker->last.value = point->value + 0.0;
     else
         tracker->last.bits = hash_of_tally(set);
     tracker->start = point->start;
+}
+
+/* One that comes late, into the gap. */
+static bool take_late(struct tracker_set *set, struct tracker *tracker,
+                      const struct tracker_point *point, struct tracker_answer *out)
+{
+    struct tracker_gap left;
+
+    if (point->form != POINT_INCREMENT || !is_same_kind(tracker, point) || tracker->more == NULL ||
+        !tracker_gap_takes(&tracker->more->gap, point, &left))
+        return false;
+    keep_old(set, point->id, tracker);
+    if (tracker_gap_is_open(&left))
+        set_gap(set, tracker, &left);
+    else
+        set_more(set, tracker, NULL);
+    count_whole(set, point, out);
+    out->since = point->start;
+    return true;
 }
 
 static void take_level(struct tracker_set *set, struct tracker *tracker,
@@ -805,6 +829,15 @@ static bool is_repeated(const struct tracker_set *set, const struct tracker *tra
            memcmp(tracker->more->tally, set->tally.bytes, set->tally.len) == 0;
 }
 
+/* As old as the last point, and not the same. */
+static bool differs(const struct tracker_set *set, const struct tracker *tracker,
+                    const struct tracker_point *point)
+{
+    bool is_as_old = point->at == tracker->at &&
+                     (point->at_ns == tracker->at_ns || tracker->at_ns == TRACKER_NS_UNKNOWN);
+    return is_as_old && !is_repeated(set, tracker, point);
+}
+
 void tracker_prefetch(const struct tracker_set *set, uint32_t id)
 {
     const struct tracker *tracker = place_of(set, id);
@@ -828,10 +861,13 @@ void tracker_take(struct tracker_set *set, const struct tracker_point *point,
     buf_clear(&set->tally);
     if (point->tally != NULL)
         tally_encode(point->tally, &set->tally);
-    bool follows = point->at > tracker->at || (point->by_arrival && point->at == tracker->at);
+    bool follows =
+        point->at > tracker->at ||
+        (point->at == tracker->at && (point->by_arrival || point->at_ns > tracker->at_ns));
     if (tracker->form != 0 && !follows) {
-        bool differs = point->at == tracker->at && !is_repeated(set, tracker, point);
-        out->verdict = differs ? TRACKER_CONFLICT : TRACKER_DUPLICATE;
+        if (take_late(set, tracker, point, out))
+            return;
+        out->verdict = differs(set, tracker, point) ? TRACKER_CONFLICT : TRACKER_DUPLICATE;
         return;
     }
     keep_old(set, point->id, tracker);
@@ -844,6 +880,7 @@ void tracker_take(struct tracker_set *set, const struct tracker_point *point,
     else
         take_level(set, tracker, point, out);
     tracker->at = point->at;
+    tracker->at_ns = point->form == POINT_INCREMENT ? point->at_ns & DELTA_NS_MASK : 0;
     tracker->form = (1U + (unsigned)point->form) & 3;
     tracker->has_tally = point->tally != NULL;
 }

@@ -11,16 +11,27 @@
  * What is appended is in the transaction that stores what it counted, so both hold or neither does.
  * Of the writer's thread.
  *
+ * A window of increments that comes late, after one that began later than the last one ended,
+ * counts when it lies wholly in the gap between these (O18: there is no guarantee of an order).
+ * Each tracker knows one gap, the newest: so windows that swap their places are counted exactly,
+ * and one that comes again is in no gap any more. Before the first window all is a gap. A gap is
+ * forgotten after a while.
+ *
  * trackers: u64 number, growing -> u8 1, then entries, by id:
  *           varint   id, less the one before
  *           u8       bits 0-1: 1 + enum delta_point_form; bit 2: the start is said; bit 3: a whole
- *                    value; bit 4: it began anew a short time ago; bit 5: it has a tally
+ *                    value; bit 4: it began anew a short time ago; bit 5: it has a tally; of
+ *                    increments: bit 6: the time is exact; bit 7: there is a gap
  *           varint   time, less the one before (the first: itself), zigzag
  *           varint   start, if said: less the last one that was, zigzag
  *           the value: varint, zigzag, of a whole one; else u64 (a double; of an increment with
  *                    tally the hash of that)
  *           varints  how long before (ms) it began anew, + 1, the newest first; 0: no more than
- * that varint   length, and a tally (series/tally.h), of a cumulative one */
+ * that varint   length, and a tally (series/tally.h), of a cumulative one
+ *           varint   ns, below 10^6, that the time is later than its millisecond, if it is exact
+ *                    (else all of that has counted)
+ *           varints  of a gap: how long before the time (ms) it ended, ns as above, 1 + how long it
+ *                    was (ms), and the ns of its beginning; 0 instead of these two: since ever */
 #pragma once
 
 #include "series/delta.h"
@@ -29,6 +40,11 @@
 /* FIG-24: more resets than this within TRACKER_MIXED_MS are two senders under one series. */
 enum { TRACKER_RESETS = 3 };
 #define TRACKER_MIXED_MS (INT64_C(10) * MS_PER_MINUTE)
+
+/* A gap of increments is kept until one comes that ended so much later than the gap; what was
+ * before a series' first window for so many windows. */
+#define TRACKER_GAP_MS (INT64_C(60) * MS_PER_MINUTE)
+enum { TRACKER_GAP_FIRST = 8 };
 
 struct tracker_set;
 
@@ -50,6 +66,7 @@ struct tracker_point {
     enum delta_point_form form;
     wall_ms at;
     wall_ms start;             /* WALL_NONE: not said */
+    uint32_t at_ns, start_ns;  /* of an increment: how much later than these milliseconds */
     double value;              /* finite */
     const struct tally *tally; /* of a distribution, instead of the value; else NULL */
     bool by_arrival;           /* as in struct delta_point */
@@ -59,7 +76,7 @@ struct tracker_point {
 
 enum tracker_verdict {
     TRACKER_COUNTED,
-    TRACKER_DUPLICATE, /* not newer than the last point: it counts nothing */
+    TRACKER_DUPLICATE, /* not newer than the last point, nor in a gap: it counts nothing */
     TRACKER_CONFLICT,  /* as old as the last point and not the same: the first one stays */
 };
 

@@ -13,9 +13,12 @@ enum {
     FLAG_WHOLE = 1 << 3,
     FLAG_RESETS = 1 << 4,
     FLAG_TALLY = 1 << 5,
-    FLAGS_ALL = (1 << 6) - 1,
+    FLAG_NS = 1 << 6,
+    FLAG_GAP = 1 << 7,
     VARINT_BYTES = 10,
-    FIXED_BYTES = 5 + 1 + 3 * VARINT_BYTES,
+    NS_BYTES = 3,
+    FIXED_BYTES = 5 + 1 + 3 * VARINT_BYTES + NS_BYTES,
+    GAP_BYTES = 2 * VARINT_BYTES + 2 * NS_BYTES,
 };
 
 /* --- writing --- */
@@ -52,9 +55,25 @@ static bool is_whole(const struct tracker *tracker)
            !(value == 0 && signbit(value) != 0);
 }
 
+static bool is_increment(const struct tracker *tracker)
+{
+    return tracker->form == 1 + POINT_INCREMENT;
+}
+
 static bool has_resets(const struct tracker *tracker)
 {
-    return tracker->more != NULL && tracker->more->reset_at[0] != WALL_NONE;
+    return tracker->more != NULL && !is_increment(tracker) &&
+           tracker->more->reset_at[0] != WALL_NONE;
+}
+
+static bool has_gap(const struct tracker *tracker)
+{
+    return tracker->more != NULL && is_increment(tracker);
+}
+
+static bool has_ns(const struct tracker *tracker)
+{
+    return is_increment(tracker) && tracker->at_ns != TRACKER_NS_UNKNOWN;
 }
 
 static bool has_bytes(const struct tracker *tracker)
@@ -79,6 +98,8 @@ size_t tracker_row_room(const struct tracker *tracker)
         room += (size_t)TRACKER_RESETS * VARINT_BYTES;
     if (has_bytes(tracker))
         room += VARINT_BYTES + tracker->more->len;
+    if (has_gap(tracker))
+        room += GAP_BYTES;
     return room;
 }
 
@@ -92,6 +113,18 @@ static unsigned char *put_resets(unsigned char *at, const struct tracker *tracke
     return at;
 }
 
+static unsigned char *put_gap(unsigned char *at, const struct tracker *tracker)
+{
+    const struct tracker_gap *gap = &tracker->more->gap;
+
+    at = put_varint(at, (uint64_t)tracker->at - (uint64_t)gap->to);
+    at = put_varint(at, gap->to_ns);
+    if (gap->from == WALL_NONE)
+        return put_varint(at, 0);
+    at = put_varint(at, (uint64_t)gap->to - (uint64_t)gap->from + 1);
+    return put_varint(at, gap->from_ns);
+}
+
 void tracker_row_add(struct tracker_row_writer *writer, uint32_t id, const struct tracker *tracker)
 {
     unsigned char *bytes = (unsigned char *)buf_room(&writer->bytes, tracker_row_room(tracker));
@@ -99,7 +132,8 @@ void tracker_row_add(struct tracker_row_writer *writer, uint32_t id, const struc
     bool whole = is_whole(tracker);
     unsigned flags = (unsigned)tracker->form | (has_start ? FLAG_START : 0) |
                      (whole ? FLAG_WHOLE : 0) | (has_resets(tracker) ? FLAG_RESETS : 0) |
-                     (tracker->has_tally ? FLAG_TALLY : 0);
+                     (tracker->has_tally ? FLAG_TALLY : 0) | (has_ns(tracker) ? FLAG_NS : 0) |
+                     (has_gap(tracker) ? FLAG_GAP : 0);
     unsigned char *at = put_varint(bytes, id - writer->id);
 
     *at++ = (unsigned char)flags;
@@ -110,6 +144,10 @@ void tracker_row_add(struct tracker_row_writer *writer, uint32_t id, const struc
                : put_u64(at, tracker->last.bits);
     if (has_resets(tracker))
         at = put_resets(at, tracker);
+    if (has_ns(tracker))
+        at = put_varint(at, tracker->at_ns);
+    if (has_gap(tracker))
+        at = put_gap(at, tracker);
     if (has_bytes(tracker))
         at = put_varint(at, tracker->more->len);
     writer->bytes.len += (size_t)(at - bytes);
@@ -165,6 +203,52 @@ static struct tracker_more *read_more(struct tracker_row_reader *row, unsigned f
     return more;
 }
 
+static uint32_t read_ns(struct reader *reader)
+{
+    uint64_t ns = read_varint(reader);
+
+    reader->ok = reader->ok && ns < TRACKER_NS_PER_MS;
+    return (uint32_t)ns;
+}
+
+static struct tracker_more *read_gap(struct tracker_row_reader *row)
+{
+    struct reader *reader = &row->reader;
+    struct tracker_gap gap = {.from = WALL_NONE};
+
+    gap.to = (wall_ms)((uint64_t)row->at - read_varint(reader));
+    gap.to_ns = read_ns(reader);
+    uint64_t length = read_varint(reader);
+    if (length > 0) {
+        gap.from = (wall_ms)((uint64_t)gap.to - (length - 1));
+        gap.from_ns = read_ns(reader);
+    }
+    reader->ok = reader->ok && gap.to <= row->at && tracker_gap_is_open(&gap);
+    if (!reader->ok)
+        return NULL;
+    struct tracker_more *more = memory_zero(1, sizeof *more);
+    more->gap = gap;
+    return more;
+}
+
+/* What only increments have, at the end of the entry. */
+static void read_window(struct tracker_row_reader *row, unsigned flags, struct tracker *out)
+{
+    out->at_ns = TRACKER_NS_UNKNOWN;
+    if ((flags & FLAG_NS) != 0)
+        out->at_ns = read_ns(&row->reader) & DELTA_NS_MASK;
+    if ((flags & FLAG_GAP) != 0)
+        out->more = read_gap(row);
+}
+
+static bool flags_are_sound(unsigned flags)
+{
+    unsigned form = flags & FORM_BITS;
+    unsigned others = form == 1 + POINT_INCREMENT ? FLAG_RESETS : FLAG_NS | FLAG_GAP;
+
+    return form != 0 && (flags & others) == 0;
+}
+
 static bool value_is_sound(const struct tracker *tracker)
 {
     if (tracker->has_tally)
@@ -179,7 +263,7 @@ static bool read_entry(struct tracker_row_reader *row, struct tracker *out)
     uint64_t step = read_varint(reader);
     unsigned flags = read_u8(reader);
 
-    if (step == 0 || step > UINT32_MAX - row->id || flags > FLAGS_ALL || (flags & FORM_BITS) == 0)
+    if (step == 0 || step > UINT32_MAX - row->id || !flags_are_sound(flags))
         return false;
     row->id += (uint32_t)step;
     row->at = read_difference(reader, row->at);
@@ -193,7 +277,9 @@ static bool read_entry(struct tracker_row_reader *row, struct tracker *out)
         out->last.bits = read_u64(reader);
     if (!reader->ok || out->at == WALL_NONE || !value_is_sound(out))
         return false;
-    if ((flags & FLAG_RESETS) != 0 || keeps_tally(flags))
+    if (is_increment(out))
+        read_window(row, flags, out);
+    else if ((flags & FLAG_RESETS) != 0 || keeps_tally(flags))
         out->more = read_more(row, flags);
     return reader->ok;
 }

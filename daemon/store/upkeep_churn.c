@@ -453,7 +453,8 @@ static bool find_targets(struct upkeep_step *step, size_t *found, struct error *
     *found = count;
     if (count == 0)
         return true;
-    const struct catalog_batch batch = {series, count, step->clock->keep_mark};
+    const struct catalog_batch batch = {
+        .series = series, .count = count, .now = step->clock->keep_mark};
     step->used_catalog = true;
     if (!catalog_resolve_all(step->upkeep->catalog, step->txn, &batch, answers, err))
         return false;

@@ -512,6 +512,46 @@ static bool check_seen(struct verify *verify, struct verify_rows_state *state,
     return true;
 }
 
+/* Numbers of listeners are given one after the other, so whoever has the last one has all. */
+static bool check_owned(struct verify *verify, struct str row, struct error *err)
+{
+    uint16_t greatest = 0;
+
+    for (size_t i = 0; i < CENSUS_OWNER_IDS_A_ROW; i++) {
+        uint16_t number = census_owner_number(row, (uint32_t)i);
+        greatest = number > greatest ? number : greatest;
+    }
+    const struct schema_key name = census_owner_key(greatest);
+    struct str ignored;
+    bool found = greatest == 0;
+    if (!found &&
+        !store_find(verify->txn, DATABASE_OWNERS, store_key(&name), &ignored, &found, err))
+        return false;
+    if (!found)
+        verify_report(verify, "series", "the name of listener %u is not there", greatest);
+    return true;
+}
+
+/* Who brought series. */
+static bool check_owner(struct verify *verify, struct verify_rows_state *state,
+                        const struct walk *row, struct error *err)
+{
+    struct schema_reader key = schema_reader_of(store_bytes(&row->key));
+    const struct str value = store_bytes(&row->value);
+    const bool is_name = schema_get_u8(&key) == CENSUS_OWNER_NAME;
+    const uint32_t number = is_name ? schema_get_u16(&key) : schema_get_u32(&key);
+    (void)state;
+
+    verify_at(verify, is_name ? "listener %u" : "row %u of who brought series", number);
+    if (!key.ok || key.left > 0 || (is_name && (number == 0 || value.len == 0)) ||
+        (!is_name && (((const unsigned char *)row->key.mv_data)[0] != CENSUS_OWNER_ROW ||
+                      value.len != CENSUS_OWNER_ROW_BYTES))) {
+        verify_report(verify, "series", "its row is damaged");
+        return true;
+    }
+    return is_name || check_owned(verify, value, err);
+}
+
 /* Names are shown by their first bytes. */
 static void at_identity(struct verify *verify, struct str name)
 {
@@ -608,21 +648,14 @@ struct row_table {
 };
 
 static const struct row_table TABLES[] = {
-    {DATABASE_CALENDARS, check_calendar},
-    {DATABASE_DAY_BOUNDS, check_day},
-    {DATABASE_LEDGER, check_ledger},
-    {DATABASE_GAUGES, check_gauge},
-    {DATABASE_TRACKERS, check_tracker},
-    {DATABASE_MIXED, check_mixed},
-    {DATABASE_IDENTITIES, check_identity},
-    {DATABASE_IDENTITY_AGES, check_age},
-    {DATABASE_KEPT, check_kept},
-    {DATABASE_ANNOTATIONS, check_annotation},
-    {DATABASE_SEEN, check_seen},
-    {DATABASE_REMOVED, check_removed},
-    {DATABASE_UNWANTED, check_unwanted},
-    {DATABASE_META, check_mark},
-    {DATABASE_INDEX_RUNS, check_index_run},
+    {DATABASE_CALENDARS, check_calendar},  {DATABASE_DAY_BOUNDS, check_day},
+    {DATABASE_LEDGER, check_ledger},       {DATABASE_GAUGES, check_gauge},
+    {DATABASE_TRACKERS, check_tracker},    {DATABASE_MIXED, check_mixed},
+    {DATABASE_IDENTITIES, check_identity}, {DATABASE_IDENTITY_AGES, check_age},
+    {DATABASE_KEPT, check_kept},           {DATABASE_ANNOTATIONS, check_annotation},
+    {DATABASE_SEEN, check_seen},           {DATABASE_OWNERS, check_owner},
+    {DATABASE_REMOVED, check_removed},     {DATABASE_UNWANTED, check_unwanted},
+    {DATABASE_META, check_mark},           {DATABASE_INDEX_RUNS, check_index_run},
 };
 
 bool verify_rows(struct verify *verify, union verify_state *all, bool *done, struct error *err)

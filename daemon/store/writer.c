@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <event2/event.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -10,13 +11,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/thread.h"
-#include "store/annotation.h"
+#include "store/account.h"
 #include "store/day_import_private.h"
 #include "store/flush_pace.h"
 #include "store/group.h"
-#include "store/identity.h"
 #include "store/journal.h"
-#include "store/ledger_table.h"
 #include "store/queue.h"
 #include "store/upkeep.h"
 #include "store/writer_log.h"
@@ -31,6 +30,7 @@ enum {
     SCRATCH_KEPT_BYTES = 1 << 20,
     GUARD_SAVE_MS = 60 * 1000,
     UPKEEP_EVERY = 8, /* commits, while there is always more to commit */
+    COMPANY_COMMITS = 8,
 };
 
 struct writer {
@@ -67,6 +67,8 @@ struct writer {
     struct guard guard;
     bool has_clock;   /* `guard` is open */
     unsigned commits; /* since the last step of upkeep */
+    unsigned company; /* commits for which others are still waited for: gather() */
+    bool is_gathering;
     mono_ms guard_saved_at;
     struct flush_pace pace;
 
@@ -98,6 +100,7 @@ static void finish_delta(struct writer *writer, struct delta *delta, const struc
 {
     forget_waiting(writer, delta);
     delta->not_stored += delta->not_stored_now;
+    ledger_drops_merge(&delta->drops, &delta->drops_now);
     if (delta->on_done != NULL)
         delta->on_done(delta, err);
     delta_free(delta);
@@ -128,6 +131,10 @@ static void finish_group(struct writer *writer, const struct group *group)
         delta->stored_cells = group->part_to;
         delta->stored_points = group->part_points_to;
         delta->not_stored += delta->not_stored_now;
+        ledger_drops_merge(&delta->drops, &delta->drops_now);
+        account_forget_part(delta);
+        if (delta->on_part != NULL)
+            delta->on_part(delta);
     }
 }
 
@@ -193,69 +200,6 @@ static bool run_jobs(struct writer *writer, struct write_txn *txn, struct error 
     return true;
 }
 
-/* Decides which deltas are new, and makes parts of those. */
-static bool choose_parts(struct writer *writer, struct write_txn *txn, const struct group *group,
-                         struct journal_part *parts, size_t *count, struct error *err)
-{
-    struct message *message = writer->deltas.first;
-    wall_ms now = clock_wall();
-
-    *count = 0;
-    for (size_t i = 0; i < group->deltas; i++, message = message->next) {
-        struct delta *delta = (struct delta *)message;
-        if (!identity_decide(txn, delta, now, err))
-            return false;
-        if (delta->outcome == DELTA_STORED)
-            parts[(*count)++] = (struct journal_part){.delta = delta,
-                                                      .from = delta->stored_cells,
-                                                      .to = delta->cell_count,
-                                                      .points_from = delta->stored_points,
-                                                      .points_to = delta->point_count};
-    }
-    if (group->has_part) {
-        struct delta *delta = (struct delta *)message;
-        parts[(*count)++] = (struct journal_part){.delta = delta,
-                                                  .from = delta->stored_cells,
-                                                  .to = group->part_to,
-                                                  .points_from = delta->stored_points,
-                                                  .points_to = group->part_points_to};
-    }
-    return true;
-}
-
-/* The counts of a delta go with its first part, so that they never say less than what is stored,
- * and so do its annotations. */
-static bool count_delta(struct writer *writer, struct write_txn *txn, struct delta *delta,
-                        const struct ledger_drops *drops, struct error *err)
-{
-    delta->not_stored_now = 0;
-    for (int i = 0; i < DROP_REASON_COUNT; i++)
-        delta->not_stored_now += drops->counts[i];
-    if (delta->stored_cells + delta->stored_points > 0)
-        return ledger_table_drop(txn, delta, drops, &writer->unreadable, err);
-    if (delta->outcome == DELTA_STORED &&
-        !annotations_add(txn, delta->annotations, delta->annotation_count, err))
-        return false;
-    return ledger_table_add(txn, delta, drops, &writer->unreadable, err);
-}
-
-/* What is kept of an answer says what became of the batch, also to a copy of it in this group. */
-static bool settle_answer(struct write_txn *txn, struct delta *delta, bool *has_changed,
-                          struct error *err)
-{
-    struct str answer = delta->answer;
-
-    if (delta->outcome == DELTA_REPEATED && *has_changed)
-        return identity_settle_answer(txn, delta, err);
-    if (delta->outcome != DELTA_STORED || delta->on_counted == NULL)
-        return true;
-    delta->on_counted(delta);
-    if (str_equal(answer, delta->answer))
-        return true;
-    *has_changed = true;
-    return identity_settle_answer(txn, delta, err);
-}
-
 static bool apply_deltas(struct writer *writer, struct write_txn *txn, const struct group *group,
                          uint64_t number, struct error *err)
 {
@@ -270,23 +214,11 @@ static bool apply_deltas(struct writer *writer, struct write_txn *txn, const str
                                     .number = number,
                                     .now = clock_wall(),
                                     .scratch = &writer->scratch};
+    const struct account account = {txn, &writer->scratch, &writer->unreadable};
 
-    if (!choose_parts(writer, txn, group, parts, &journal.count, err) ||
-        !journal_apply(&journal, report, err))
-        return false;
-    struct message *message = writer->deltas.first;
-    const struct journal_part *part = parts;
-    bool has_changed = false;
-    for (size_t i = 0; i < group->deltas; i++, message = message->next) {
-        static const struct ledger_drops nothing;
-        struct delta *delta = (struct delta *)message;
-        const struct ledger_drops *drops =
-            delta->outcome == DELTA_STORED ? &part++->drops : &nothing;
-        if (!count_delta(writer, txn, delta, drops, err) ||
-            !settle_answer(txn, delta, &has_changed, err))
-            return false;
-    }
-    if (group->has_part && !count_delta(writer, txn, part->delta, &part->drops, err))
+    if (!account_choose(txn, writer->deltas.first, group, parts, &journal.count, err) ||
+        !journal_apply(&journal, report, err) ||
+        !account_settle(&account, writer->deltas.first, group, parts, err))
         return false;
     wall_ms newest = (wall_ms)meta_get(&txn->reader, "newest", (uint64_t)WALL_NONE);
     return report->newest <= newest || meta_put(txn, "newest", (uint64_t)report->newest, err);
@@ -311,12 +243,16 @@ static bool save_guard(struct writer *writer, struct write_txn *txn, const struc
 static bool fill(struct writer *writer, struct write_txn *txn, const struct group *group,
                  uint64_t *number, struct error *err)
 {
+    const struct account account = {txn, &writer->scratch, &writer->unreadable};
+
     *number = store_commit_number(&txn->reader) + 1;
     writer->has_group = group->deltas > 0 || group->has_part;
     if (group->deltas > 0 || group->has_part) {
         if (!apply_deltas(writer, txn, group, *number, err))
             return false;
     }
+    if (group->gives_up && !account_lost(&account, &writer->deltas, err))
+        return false;
     if (!run_jobs(writer, txn, err) || !save_guard(writer, txn, group, err))
         return false;
     struct census *census = catalog_census(writer->catalog);
@@ -473,6 +409,15 @@ static void refuse_who_waits(struct writer *writer, const struct error *err)
     refuse_jobs(writer, in_doubt ? writer->doubt.group.jobs : 0, err);
 }
 
+/* Whether senders come together: not once they did not in some commits. */
+static void note_company(struct writer *writer, const struct group *group)
+{
+    if (group->is_waited_for && group->deltas > 1)
+        writer->company = COMPANY_COMMITS;
+    else if (group->is_waited_for && writer->company > 0)
+        writer->company--;
+}
+
 /* Commits what waits, as much as may be in one transaction. Input is left out while the store is
  * full: then jobs still have the reserve. */
 static void commit_waiting(struct writer *writer)
@@ -501,6 +446,7 @@ static void commit_waiting(struct writer *writer)
         retry_later(writer, true, &err);
         return;
     }
+    note_company(writer, &group);
     finish_group(writer, &group);
     work_soon(writer); /* for the rest, and for upkeep */
     if (full.kind == ERROR_NONE) {
@@ -545,15 +491,20 @@ static void turn_clock(struct writer *writer)
     show_clock(writer);
 }
 
+static void work_on_census(struct writer *writer)
+{
+    if (writer->doubt.number == 0 &&
+        census_work(catalog_census(writer->catalog), writer->store, clock_wall()))
+        work_soon(writer);
+}
+
 /* One step, so that nobody who sends something waits for more. */
 static void turn_upkeep(struct writer *writer)
 {
     struct error err = ERROR_EMPTY;
     bool more = false;
 
-    if (writer->doubt.number == 0 &&
-        census_work(catalog_census(writer->catalog), writer->store, clock_wall()))
-        work_soon(writer);
+    work_on_census(writer);
     if (writer->upkeep == NULL || !writer->has_clock || writer->doubt.number != 0)
         return;
     writer->commits = 0;
@@ -570,6 +521,8 @@ static void turn_upkeep(struct writer *writer)
 /* Who sends without a pause must not keep the runs from being merged and folded. */
 static void commit_and_keep_up(struct writer *writer)
 {
+    if (census_is_loading(catalog_census(writer->catalog)))
+        work_on_census(writer); /* the sooner it is known who was active the better */
     commit_waiting(writer);
     if (!writer->stuck && ++writer->commits >= UPKEEP_EVERY)
         turn_upkeep(writer);
@@ -610,10 +563,26 @@ static void on_job(struct message *message, void *receiver)
     queue_push(&writer->jobs, message);
 }
 
+/* Where several wait for their answers, the threads that share this core are let finish the batches
+ * that they have in hand: one commit answers more of them, and clients that were answered together
+ * come together again. */
+static void gather(struct writer *writer)
+{
+    if (writer->company == 0)
+        return;
+    writer->is_gathering = true;
+    (void)sched_yield();
+    (void)mailbox_drain(thread_mailbox(writer->thread));
+    writer->is_gathering = false;
+}
+
 static void on_drained(void *receiver)
 {
     struct writer *writer = receiver;
 
+    if (writer->is_gathering)
+        return;
+    gather(writer);
     if (!writer->stuck)
         commit_and_keep_up(writer);
     else
@@ -724,25 +693,40 @@ static uint64_t samples_of(const struct delta *delta)
     return samples;
 }
 
-/* What could not be committed in time is said, and answered. */
+/* There may be room for a few counts where there is none for samples: at storage.max_size there is
+ * the reserve. */
+static bool count_lost(struct writer *writer)
+{
+    const struct group group = {.gives_up = true};
+    struct error ignored;
+
+    return writer->doubt.number == 0 && writer->deltas.count > 0 &&
+           try_group(writer, &group, &ignored);
+}
+
+/* What could not be committed in time is said, and answered, and counted if that can be. */
 static void give_up(struct writer *writer)
 {
     struct error err = writer->last_error;
+    struct error ignored;
     uint64_t samples = 0;
+
+    (void)settle_earlier(writer, &ignored);
     size_t deltas = writer->deltas.count;
     size_t jobs = writer->jobs.count;
-
     if (deltas + jobs == 0)
         return;
+    while (writer->jobs.count > 0)
+        finish_job((struct writer_job *)queue_take(&writer->jobs), &err);
+    bool is_counted = count_lost(writer);
     while (writer->deltas.count > 0) {
         struct delta *delta = (struct delta *)queue_take(&writer->deltas);
         samples += samples_of(delta);
         finish_delta(writer, delta, &err);
     }
-    while (writer->jobs.count > 0)
-        finish_job((struct writer_job *)queue_take(&writer->jobs), &err);
-    log_error("samples_lost", "samples=%llu deltas=%zu jobs=%zu reason=\"%s\"",
-              (unsigned long long)samples, deltas, jobs, err.text);
+    log_error("samples_lost", "samples=%llu deltas=%zu jobs=%zu reason=\"%s\"%s",
+              (unsigned long long)samples, deltas, jobs, err.text,
+              is_counted && samples > 0 ? " dropped=store_full" : "");
 }
 
 /* Whether only input is left, and trying again makes no room for it. */

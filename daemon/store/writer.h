@@ -3,12 +3,12 @@
  * What waits in its mailbox goes into one transaction (group commit) as soon as the last one is
  * done: first the deltas, then the jobs, each in the order they were posted. A transaction takes
  * about 20 ms of CPU at most: what is more goes into the next ones, a large delta that nobody waits
- * for in parts, its ledger with the first, so that the counts never say less than what is stored:
- * after a crash in between they say more, of input that nobody was told is stored. A batch that is
- * waited for is one transaction whatever its size, which the limit of a body bounds. A commit that
- * fails (disk full, map full, I/O error) is tried again whole, with the shards merging on
- * meanwhile; who waits for an answer is told as soon as it is certain and taken out of the retry,
- * and so is who comes before the next try.
+ * for in parts, each with the counts of its own samples (store/account.h), so that in every
+ * snapshot the ledger says what is stored, also after a crash in between. A batch that is waited
+ * for is one transaction whatever its size, which the limit of a body bounds. A commit that fails
+ * (disk full, map full, I/O error) is tried again whole, with the shards merging on meanwhile; who
+ * waits for an answer is told as soon as it is certain and taken out of the retry, and so is who
+ * comes before the next try.
  *
  * When nothing waits, and after some commits when there is always more, the store's background work
  * is done (store/upkeep.h) in steps of as much, and after each who has come meanwhile is served.
@@ -39,7 +39,8 @@ struct writer *writer_new(struct store *store, const struct writer_options *opti
 bool writer_start(struct writer *writer, struct error *err);
 
 /* Commits all that was posted, then ends the thread. A commit that fails is tried again for 3 s;
- * what could not be committed by then is answered with the error, and said in the log as lost.
+ * what could not be committed by then is answered with the error, said in the log as lost, and what
+ * nobody waited for is counted as dropped (store_full), if the store has room for that.
  * Callbacks may run on the calling thread when the writer's has ended. */
 void writer_stop(struct writer *writer);
 void writer_free(struct writer *writer); /* stops it; NULL is fine */

@@ -12,9 +12,10 @@ static void say_over_limit(struct writer_log *log, const struct census_group *ov
         return; /* what they sent does not count: too old */
     log_repeated(&log->over_limit, clock_mono(), "over_series_limit",
                  over->samples + over->refused_samples,
-                 "metric=\"%s\" limit=%s joined_other=%llu refused=%llu", over->metric,
-                 room_limit_name(over->limit), (unsigned long long)over->samples,
-                 (unsigned long long)over->refused_samples);
+                 "metric=\"%s\" limit=%s%s%s%s joined_other=%llu refused=%llu", over->metric,
+                 room_limit_name(over->limit), over->listener[0] == '\0' ? "" : " listener=\"",
+                 over->listener, over->listener[0] == '\0' ? "" : "\"",
+                 (unsigned long long)over->samples, (unsigned long long)over->refused_samples);
 }
 
 void writer_log_commit(struct writer_log *log, const struct journal_report *report,

@@ -135,7 +135,19 @@ static void write_examples(struct json *json, const struct reject_examples *exam
     json_close(json, ']');
 }
 
-static void write_line(struct json *json, const struct listener_line *line)
+/* What it has brought, once it has brought something. */
+static void write_series(const struct web *web, struct json *json, const struct listener_line *line)
+{
+    struct room_listener brought;
+
+    if (web->options.room == NULL || !room_listener(web->options.room, line->name, &brought))
+        return;
+    json_field_u64(json, "series", brought.series);
+    if (brought.allowed > 0)
+        json_field_u64(json, "max_series", brought.allowed);
+}
+
+static void write_line(const struct web *web, struct json *json, const struct listener_line *line)
 {
     const struct ledger *counts = &line->counts;
 
@@ -160,6 +172,7 @@ static void write_line(struct json *json, const struct listener_line *line)
     json_field_u64(json, "pending", line->pending);
     json_field_u64(json, "kernel_drops", line->kernel_drops);
     json_field_u64(json, "connections_denied", line->connections_denied);
+    write_series(web, json, line);
     write_clients(json, line);
     write_examples(json, line->examples);
     json_close(json, '}');
@@ -196,6 +209,8 @@ static void write_offenders(const struct web *web, struct json *json)
         json_field_text(json, "limit", room_limit_name(offender->limit));
         if (offender->label[0] != '\0')
             json_field_text(json, "label", offender->label);
+        if (offender->listener[0] != '\0')
+            json_field_text(json, "listener", offender->listener);
         json_field_u64(json, "allowed", offender->allowed);
         json_field_u64(json, "series", offender->series);
         json_field_u64(json, "samples", offender->samples);
@@ -224,7 +239,7 @@ bool api_ingest(struct web *web, struct http_request *request, struct error *err
     json_key(&answer.json, "listeners");
     json_open(&answer.json, '[');
     for (size_t i = 0; i < count; i++)
-        write_line(&answer.json, &lines[i]);
+        write_line(web, &answer.json, &lines[i]);
     json_close(&answer.json, ']');
     json_field_u64(&answer.json, "active_series", COUNTER_GET(series_active));
     write_offenders(web, &answer.json);
@@ -357,7 +372,7 @@ void push_count_refused(struct web *web, enum reject_reason reason)
 
 void push_flush_refused(struct web *web)
 {
-    if (ledger_is_empty(&web->refused) || !writer_has_room(web->options.writer))
+    if (ledger_is_empty(&web->refused) || (!web->stopping && !writer_has_room(web->options.writer)))
         return;
     struct delta *delta = delta_new();
     delta_add_ledger(delta, PUSH_LISTENER, &web->refused);
@@ -389,7 +404,8 @@ void push_terms_read(struct web *web, struct read_txn *txn, struct push_terms *o
                                       .series_max = PUSH_SAMPLES_MAX,
                                       .max_future = web->config.max_future,
                                       .max_past = web->config.max_past,
-                                      .seed = arrival};
+                                      .seed = arrival,
+                                      .listener = PUSH_LISTENER};
     out->rules = (struct push_rules){.batch = &out->batch,
                                      .kind_of = known_kind,
                                      .kind_arg = txn,
@@ -425,7 +441,8 @@ bool api_push(struct web *web, struct http_request *request, struct error *err)
     if (!ok)
         return false;
     struct ledger counts = {.received = push.samples, .stored = push.samples};
-    ledger_drop_unwanted(&counts, push.unwanted);
+    ledger_drop(&counts, DROP_unwanted, push.unwanted);
+    ledger_drop(&counts, DROP_series_limit, push.limited);
     delta_add_ledger(push.delta, PUSH_LISTENER, &counts);
 
     struct waiting_push *waiting = memory_zero(1, sizeof *waiting);

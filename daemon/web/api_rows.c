@@ -129,8 +129,10 @@ static bool post(struct rows *rows, struct push *push)
     struct ledger counts = {.received = 1, .stored = 1};
     struct row *row = &rows->under_way[rows->under_way_count];
 
-    *row = (struct row){.rows = rows, .number = rows->taken + 1, .is_unwanted = push->unwanted > 0};
-    ledger_drop_unwanted(&counts, push->unwanted);
+    *row = (struct row){
+        .rows = rows, .number = rows->taken + 1, .is_unwanted = push->unwanted + push->limited > 0};
+    ledger_drop(&counts, DROP_unwanted, push->unwanted);
+    ledger_drop(&counts, DROP_series_limit, push->limited);
     delta_add_ledger(push->delta, PUSH_LISTENER, &counts);
     push->delta->answer = answer_of(push->delta, !row->is_unwanted);
     push->delta->on_counted = on_counted;

@@ -187,7 +187,7 @@ static void shuffle(struct bench *bench, uint32_t *at, size_t count)
 static void print_known(struct bench *bench, const char *what, uint32_t count, bool in_order)
 {
     uint32_t *at = memory_zero(count, sizeof *at);
-    const struct catalog_batch batch = {bench->series, count, 1000};
+    const struct catalog_batch batch = {.series = bench->series, .count = count, .now = 1000};
     double best = 1e9;
 
     make_series(bench, 0, count);
@@ -222,7 +222,8 @@ static struct times resolve(struct bench *bench, uint32_t first, uint32_t total,
 
     for (uint32_t from = first; from < first + total; from += a_batch) {
         uint32_t left = first + total - from;
-        const struct catalog_batch batch = {bench->series, left < a_batch ? left : a_batch, 1000};
+        const struct catalog_batch batch = {
+            .series = bench->series, .count = left < a_batch ? left : a_batch, .now = 1000};
         struct write_txn txn;
         make_series(bench, from, (uint32_t)batch.count);
         for (size_t i = 0; i < batch.count && !with_keys; i++)

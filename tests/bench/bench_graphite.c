@@ -135,7 +135,7 @@ static void measure(const struct mix *mix, unsigned series)
                                         .raw_keys = 4000 * 1000,
                                         .max_future = MS_PER_HOUR,
                                         .max_past = MS_PER_DAY};
-    size_t kept = 0;
+    struct tail_room kept = {.bytes_max = 64 << 20};
     struct buf text = BUF_EMPTY;
     unsigned lines = LINES / mix->values;
 
@@ -145,7 +145,7 @@ static void measure(const struct mix *mix, unsigned series)
     struct str all = buf_view(&text);
     intake.shard = shard_new(&limits, NULL, 42);
     intake.line_bytes_max = LINE_BYTES_MAX;
-    cut.kept_bytes = &kept;
+    cut.room = &kept;
     size_t values = (size_t)lines * mix->values;
     double scan_ns = best_ns(scan, all, mix->protocol, lines) / mix->values;
     double parse_ns = best_ns(parse, all, mix->protocol, values);

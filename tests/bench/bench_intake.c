@@ -50,9 +50,9 @@ static double take_all(struct intake *intake, struct ledger *ledger, struct str 
 {
     static char buffer[LINE_BYTES + READ_BYTES];
     char *area = buffer + LINE_BYTES;
-    size_t kept = 0;
+    struct tail_room kept = {.bytes_max = 64 << 20};
     double spent = 0;
-    struct stream_cut cut = {.framing = FRAMING_LINES, .kept_bytes = &kept};
+    struct stream_cut cut = {.framing = FRAMING_LINES, .room = &kept};
     const struct intake_dialect dialect = {.protocol = PROTOCOL_STATSD};
 
     while (lines.len > 0) {

@@ -26,23 +26,28 @@ static inline const struct batch_rules *batch_rules_of_requests(void)
     return &rules;
 }
 
-/* Of a sample. `what` returns how many of a request's it has dealt with. */
+/* Of a sample, in one round. `what` returns how many of a request's it has dealt with. */
+static inline double round_ns(size_t (*what)(const struct request *request))
+{
+    double began = seconds_now();
+    for (size_t r = 0; r < request_count; r++) {
+        size_t got = what(&requests[r]);
+        if (got != REQUEST) {
+            (void)fprintf(stderr, "%zu samples were dealt with, not %d\n", got, REQUEST);
+            exit(1);
+        }
+    }
+    return (seconds_now() - began) * 1e9 / (double)(request_count * REQUEST);
+}
+
 static inline double best_ns(size_t (*what)(const struct request *request))
 {
     double best = 1e9;
     for (int i = 0; i < ROUNDS; i++) {
-        double began = seconds_now();
-        for (size_t r = 0; r < request_count; r++) {
-            size_t got = what(&requests[r]);
-            if (got != REQUEST) {
-                (void)fprintf(stderr, "%zu samples were dealt with, not %d\n", got, REQUEST);
-                exit(1);
-            }
-        }
-        double took = seconds_now() - began;
+        double took = round_ns(what);
         best = took < best ? took : best;
     }
-    return best * 1e9 / (double)(request_count * REQUEST);
+    return best;
 }
 
 static inline void forget_requests(void)

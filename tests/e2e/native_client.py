@@ -81,7 +81,7 @@ class Batch:
         self.columns = []
 
     def symbol(self, text):
-        return self.symbols.setdefault(text.encode(), len(self.symbols))
+        return self.symbols.setdefault(text.encode(errors="surrogateescape"), len(self.symbols))
 
     def add(self, name, value=0.0, labels=None, kind=COUNTER, form=PLAIN, at=None, weight=1, member="", start=0):
         """`at` and `start` in milliseconds since 1970."""

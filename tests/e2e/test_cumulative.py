@@ -51,15 +51,17 @@ def test_influx_lines_over_http_count_differences(kpid):
     daemon = kpid(INFLUX)
     start = int(time.time()) - 600
 
-    def point(value, second, query="db=x&precision=s"):
-        assert write(daemon, f"disk,host=a reads={value}i {start + second}\n", query=query)[0] == 204
+    def point(value, second, query="db=x&precision=s", status=204):
+        answer = write(daemon, f"disk,host=a reads={value}i {start + second}\n", query=query)
+        assert answer[0] == status
+        return answer[2]
 
     for value, second in ((100, 0), (160, 10), (20, 20), (50, 30)):  # 0 + 60 + 20 + 30
         point(value, second)
     assert daemon.value("sum(disk_reads)") == 110
     point(50, 30)  # again: a duplicate
     point(45, 25)  # older
-    point(51, 30)  # the same time with something else
+    assert "(conflict 1)" in point(51, 30, status=400)  # the same time with something else
     assert daemon.value("sum(disk_reads)") == 110
     assert settled(daemon, 7)["dropped"] == {"duplicate": 2, "conflict": 1}
     daemon.kill()

@@ -82,6 +82,27 @@ def test_lines_events_and_checks_come_by_every_transport(kpid, tmp_path):
     assert "deploy1" in table and "line..." in table and "env:prod" in table
 
 
+def test_a_tag_without_a_value_can_be_asked_for_and_an_empty_one_is_none(kpid, tmp_path):  # D7
+    daemon = start(kpid, tmp_path)
+    send_udp(daemon, "calls:1|c|#urgent\ncalls:2|c|#urgent:\ncalls:4|c\ncalls:8|c|#urgent:no,more:\n"
+                     "calls:16|c|#urgent:true,")
+    wait_until(lambda: daemon.listeners()["udp"]["stored"] == 5, "all lines")
+    assert daemon.value('sum(calls{urgent="true"})') == 17
+    assert daemon.value('sum(calls{urgent=""})') == 6
+    shown = [one["series"] for one in daemon.ask("metrics", "series", "calls")["series"]]
+    assert sorted(shown) == ["calls", 'calls{urgent="no"}', 'calls{urgent="true"}']
+
+
+def test_what_is_not_utf8_in_an_event_is_shown_replaced(kpid, tmp_path):  # D8, D10
+    daemon = start(kpid, tmp_path)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"_e{2,1}:a\xff|b\n_sc|up\xff|2|m:down\n_sc|up|2|m:gone\xfe",
+                      ("127.0.0.1", daemon.port("udp")))
+    wait_until(lambda: len(annotations(daemon)) == 2, "the event and the change of one check")
+    assert sorted(titles(daemon)) == ["a\ufffd", "up is critical"]
+    assert daemon.listeners()["udp"]["rejected"] == {"bad_name": 1}
+
+
 def test_what_was_flushed_outlives_a_kill_and_a_stop_loses_nothing(kpid, tmp_path):
     daemon = start(kpid, tmp_path)
     send_udp(daemon, "_e{6,4}:before|text")

@@ -55,6 +55,17 @@ def test_a_file_counts_once_and_what_is_appended_counts_too(kpid, tmp_path):
         "5 rows, 0 stored, 5 were stored before\n"
 
 
+def test_rows_may_come_on_the_standard_input(kpid):
+    daemon = kpid(BODY)
+    rows = "time,value,plan\n" + "".join(f"{minutes_ago(5)},{i},pro\n" for i in range(5000))
+    for stored in (5000, 0):
+        done = daemon.kpictl("import", "--metric", "orders", "--csv", "-", "--json", text=rows)
+        assert json.loads(done.stdout)["stored"] == stored
+    assert daemon.value("sum(orders)") == sum(range(5000))
+    bad = daemon.kpictl("import", "--metric", "orders", "--csv", "-", text="time,value\nnow,1\n", check=False)
+    assert bad.returncode == 1 and "-:2: not a time: 'now'" in bad.stderr  # looked through first
+
+
 def test_an_id_names_the_row(kpid, tmp_path):
     daemon = kpid(BODY)
     at = minutes_ago(5)

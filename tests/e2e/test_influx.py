@@ -91,6 +91,30 @@ def test_good_lines_are_kept_and_bad_ones_named(kpid):
     assert (status, json.loads(text)["code"]) == (400, "invalid")
 
 
+@pytest.mark.parametrize("limit", ["label_values", "series_per_metric"])  # which the writer finds, and the listener
+def test_what_a_limit_drops_is_a_partial_write(kpid, limit):
+    daemon = with_limits(kpid(BODY + "  served_total: { type: counter, reset: cumulative }\n", start=False),
+                         f"{limit}: 3")
+    now = int(time.time())
+    lines = "".join(f"served,user={i} total=5i {now}\n" for i in range(10))
+    for arguments in ([], [], ["-H", "Idempotency-Key: one"], ["-H", "Idempotency-Key: one"]):
+        status, headers, text = write(daemon, lines, *arguments, query="precision=s")
+        assert (status, json.loads(text)) == (400, {
+            "error": "partial write: 7 samples not stored (series_limit 7) dropped=7"})
+        assert headers["x-influxdb-error"].startswith("partial write: ")
+    ledger = daemon.listeners()["http"]
+    assert ledger["stored"] == 3 and not ledger["rejected"]
+    # Of the batch that came again all are duplicates, but for those that did not come as far as that.
+    again = 7 if limit == "series_per_metric" else 0
+    assert ledger["dropped"] == {"series_limit": 3 * 7 + again, "duplicate": 2 * 3 + 10 - again}
+    status, _, text = write(daemon, 'say="hi\\\n' + lines, query="precision=s")
+    answer = json.loads(text)
+    assert status == 400 and len(answer["lines"]) == 1 and answer["lines"][0]["example"] == 'say="hi\\'
+    assert answer["error"].startswith("partial write: unable to parse 'say=\"hi\\': ")
+    assert answer["error"].endswith("dropped=1; 7 samples not stored (series_limit 7) dropped=7")
+    assert write(daemon, f"served,user=1 total=5i {now}\n", query="precision=s")[0] == 204  # a resend
+
+
 def test_a_body_over_the_limit_stores_nothing(kpid):
     daemon = with_limits(kpid(BODY, start=False), "body: 64K")
     lines = b"m f=1\n" * 20000

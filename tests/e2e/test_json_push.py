@@ -89,6 +89,26 @@ def test_what_is_sent_again_counts_once(kpid):
     assert ledger["stored"] == 3 and ledger["dropped"] == {"duplicate": 3, "conflict": 2}
 
 
+@pytest.mark.parametrize("limit", ["label_values", "series_per_metric"])  # which the writer finds, and the listener
+def test_what_a_limit_drops_is_said_and_the_others_are_stored(kpid, limit):
+    daemon = with_limits(kpid(BODY + "  served: { type: counter, reset: cumulative }\n", start=False),
+                         f"{limit}: 3")
+    at = iso(time.time() - 60)
+    body = of(*[{"name": "served", "value": 5, "labels": {"user": str(i)}, "at": at} for i in range(10)])
+    for stored in (3, 0):  # what comes again is a duplicate here
+        assert push(daemon, body) == (200, {"stored": stored, "dropped": 10 - stored})
+    ledger = daemon.listeners()["http"]
+    assert ledger["stored"] == 3 and not ledger["rejected"]
+    assert ledger["dropped"] == {"series_limit": 2 * 7, "duplicate": 3}
+
+
+def test_what_is_wrong_is_said_in_our_words_and_escaped_once(kpid):
+    daemon = kpid(BODY)
+    assert push(daemon, b'{"samples":[{"name":"a\\u0000","value":1}]}') == (
+        400, {"error": "samples[0]: not JSON: byte 17: a text has a NUL (\\u0000)"})
+    assert push(daemon, of({'say "hi\\': 1})) == (400, {"error": 'samples[0].say "hi\\: unknown key'})
+
+
 def test_beside_a_key_an_id_is_not_remembered(kpid):
     daemon = kpid(BODY)
     key = ["-H", "Idempotency-Key: batch-1"]

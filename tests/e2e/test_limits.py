@@ -1,9 +1,14 @@
 """What clients can make grow has a limit, and what is beyond it is accounted for."""
 
+import json
 import socket
+import time
+import urllib.error
 import urllib.request
 
+import native_client
 import pytest
+import test_otlp
 
 from conftest import wait_until
 
@@ -106,19 +111,93 @@ def test_a_label_with_too_many_values_refuses_only_new_ones(kpid):
     assert made.ask("ingest")["offenders"][0]["label"] == "user"
 
 
-def test_beyond_the_limit_of_all_series_every_protocol_stays_exact(kpid):
-    made = limited(kpid(LISTENERS, start=False), series=20)
-    total = 0
+def send_lines(kpid, _, names):
+    send(kpid, [f"orders:1|c|#n:{name}" for name in names])
+
+
+def send_graphite(kpid, _, names):
+    send(kpid, [f"orders;n={name} 1 {int(time.time())}" for name in names])
+
+
+def post(kpid, path, content_type, body):
+    """The answer, which is of the 200s."""
+    request = urllib.request.Request(f"http://127.0.0.1:{kpid.port('http')}{path}", body,
+                                     {"Content-Type": content_type})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.read()
+
+
+def send_influx(kpid, _, names):
+    body = "".join(f"orders,n={name} value=1i\n" for name in names)
+    assert post(kpid, "/write?db=x", "text/plain", body.encode()) == b""
+
+
+def send_otlp(kpid, turn, names):
+    at = time.time_ns() - (10 - turn) * test_otlp.SECOND
+    points = [test_otlp.point(at, 1, at - test_otlp.SECOND // 2, n=name) for name in names]
+    metric = test_otlp.total("orders", test_otlp.DELTA, *points)
+    assert post(kpid, "/v1/metrics", test_otlp.PROTOBUF, test_otlp.request(metric)) == b""  # nothing is rejected
+
+
+def send_json(kpid, _, names):
+    samples = [{"name": "orders", "value": 1, "labels": {"n": name}} for name in names]
+    answer = post(kpid, "/push", "application/json", json.dumps({"samples": samples}).encode())
+    assert json.loads(answer) == {"stored": len(names)}
+
+
+def send_native(kpid, turn, names):
+    at = int(time.time() * 1000) - (10 - turn) * 1000
+    batch = native_client.Batch(turn + 1)
+    for name in names:
+        batch.add("orders", 1, {"n": name}, form=native_client.INCREMENT, at=at, start=at - 500)
+    connection = native_client.Connection(kpid.port("tcp"), b"0123456789abcdef", 1)
+    answer = connection.ask(batch)
+    connection.close()
+    assert (answer.stored, answer.rejected, answer.dropped) == (len(names), 0, 0)
+
+
+@pytest.mark.parametrize(("protocol", "listen", "send_names", "skip"), [
+    ("statsd", "tcp", send_lines, ""),
+    ("dogstatsd", "tcp", send_lines, ""),
+    ("graphite", "tcp", send_graphite, ""),
+    ("influx", "http", send_influx, ", skip_single_field: true"),
+    ("otlp", "http", send_otlp, ""),
+    ("json", "http", send_json, ""),
+    ("native", "tcp", send_native, ""),
+])
+def test_beyond_the_limit_of_all_series_every_protocol_stays_exact(kpid, protocol, listen, send_names, skip):
+    body = f"ingest: [ {{ protocol: {protocol}, listen: {listen}:127.0.0.1:0{skip} }} ]\n" \
+        "metrics: { orders: { type: counter } }\n"
+    made = limited(kpid(body, start=False), series=20)
     for turn in range(3):
-        send(made, [f"orders:1|c|#n:{turn}_{i}" for i in range(30)])
-        body = "".join(f"visits,n={turn}_{i} count=1i\n" for i in range(30)).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{made.port('http')}/write?db=x", body)
-        assert urllib.request.urlopen(request, timeout=30).status == 204
-        total += 60
-        settled(made, total)
+        send_names(made, turn, [f"{turn}_{i}" for i in range(30)])
+        settled(made, 30 * (turn + 1))
+    one = made.listeners()[listen]
+    assert (one["stored"], one["rejected"], one["dropped"]) == (90, {}, {})
     assert made.value("sum(orders)") == 90
-    assert made.value("count(visits_count)") == 90
-    assert made.ask("ingest")["active_series"] <= 20 + 2
+    assert made.value('sum(orders{__other__="true"})') == 70
+    assert made.ask("ingest")["active_series"] <= 20 + 1
+
+
+@pytest.mark.parametrize("protocol", ["statsd", "influx"])
+def test_beyond_the_room_for_other_all_is_dropped_by_one_name_whoever_finds_out(kpid, protocol):
+    listen = {"statsd": "tcp", "influx": "http"}[protocol]
+    made = limited(kpid(f"ingest: [ {{ protocol: {protocol}, listen: {listen}:127.0.0.1:0 }} ]\n",
+                        start=False), series=3)
+    for turn in range(3):
+        for i in range(20):
+            if protocol == "statsd":
+                send(made, [f"metric{i}:1|c"])
+                continue
+            try:
+                post(made, "/write", "text/plain", f"metric{i} f=1\n".encode())
+            except urllib.error.HTTPError as error:
+                with error:
+                    assert error.code == 400 and b"1 sample not stored (series_limit 1)" in error.read()
+        settled(made, 20 * (turn + 1))
+    one = made.listeners()[listen]
+    assert one["rejected"] == {} and set(one["dropped"]) == {"series_limit"}
+    assert one["stored"] + one["dropped"]["series_limit"] == 60 and 0 < one["stored"] <= 3 * 2 * 3
 
 
 def test_a_higher_limit_makes_room_without_a_restart(kpid):

@@ -1,5 +1,6 @@
 """Graphite (lines and pickles) and InfluxDB lines over plain sockets, as people's clients send them."""
 
+import contextlib
 import pickle
 import random
 import signal
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+import native_client
 from conftest import BUILD, wait_until
 
 BODY = """
@@ -140,6 +142,36 @@ def test_pickles_of_python_itself(daemon, protocol):  # G9
     assert daemon.value("sum(after)") == 1
 
 
+def test_names_and_labels_that_are_not_utf8_are_rejected_everywhere(kpid, tmp_path):  # S13, D7, D8, G7, G8, G9
+    more = """
+  - { protocol: dogstatsd, listen: "tcp:127.0.0.1:0" }
+  - { protocol: native, listen: "unix:FOLDER/native.sock" }
+metrics:"""
+    daemon = kpid(BODY.replace("\nmetrics:", more).replace("FOLDER", str(tmp_path)))
+    tag = {"statsd": b"m:1|c|#k:%s\n", "dogstatsd": b"m:1|c|#k:%s\n", "graphite": b"m;k=%s 1 -1\n",
+           "influx": b"m,k=%s f=1\n"}
+    name = {"statsd": b"%s:1|c\n", "dogstatsd": b"%s:1|c\n", "graphite": b"%s 1 -1\n", "influx": b"%s f=1\n"}
+    for _ in range(2):  # as a new one, and again
+        for protocol in tag:
+            for text in (b"v\xff", b"\xc3", "\u00e4".encode()):
+                say(daemon, protocol, tag[protocol] % text + name[protocol] % (b"n" + text))
+        say(daemon, "graphite_pickle", frame(b"(l(S'n\\xff'\n(I-1\nI1\ntta(S'm;k=\\xff'\n(I-1\nI1\ntta."))
+    with contextlib.closing(native_client.Connection(tmp_path / "native.sock")) as client:
+        batch = native_client.Batch(1).add("n\udcff", 1).add("m", 1, {"k": "v\udcff"}).add("n\u00e4", 1)
+        assert client.ask(batch).stored == 1
+    for protocol in tag:
+        wait_stored(daemon, protocol, 4)
+        wanted = {"malformed": 8} if protocol == "influx" else {"bad_name": 4, "bad_tags": 4}
+        assert listener(daemon, protocol, "tcp")["rejected"] == wanted, protocol
+    wait_until(lambda: listener(daemon, "graphite_pickle", "tcp")["received"] == 4, "the pickles")
+    assert listener(daemon, "graphite_pickle", "tcp")["rejected"] == {"bad_name": 2, "bad_tags": 2}
+    assert listener(daemon, "native", "unix")["rejected"] == {"bad_name": 1, "bad_tags": 1}
+    series = daemon.kpictl("metrics", "list").stdout
+    assert "\ufffd" not in series and "\\x" not in series
+    shown = [one["series"] for one in daemon.ask("metrics", "series", 'm{k="\u00e4"}')["series"]]
+    assert shown == ['m{k="\u00e4"}'] * 2  # a counter, and untyped
+
+
 def carbon_loads(data):
     """What carbon makes of a pickle: its points, one for each tuple that is good."""
     points = []
@@ -194,6 +226,58 @@ def test_a_frame_that_is_too_long_ends_its_connection_and_no_other(kpid, tmp_pat
     with dial(daemon, "graphite_pickle") as lines:  # a client that speaks plaintext to the wrong port
         lines.sendall(b"put some.path 1 -1\n")
         assert is_closed(lines)
+
+
+def large_frame(metric):
+    """A pickle of 2 MB with 70 samples: blanks around a number that is a text are none of it."""
+    return frame(pickle.dumps([(metric, (-1, " " * 30000 + str(number))) for number in range(70)]))
+
+
+def say_some(left):
+    """Says what is left of each connection's bytes, as far as it is taken now; how much that was."""
+    said = 0
+    for connection, rest in left.items():
+        with contextlib.suppress(BlockingIOError):
+            sent = connection.send(rest[:100000])
+            left[connection] = rest[sent:]
+            said += sent
+    return said
+
+
+def test_large_frames_of_many_connections_wait_for_each_other(daemon):  # G9, G12
+    data = large_frame("large")
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(dial(daemon, "graphite_pickle")) for _ in range(80)]
+        for connection in connections:
+            connection.setblocking(False)
+        left = dict.fromkeys(connections, memoryview(data)[:-1])
+        while say_some(left) > 0 or "kpid_connections_waiting 0\n" in daemon.get("/metrics")[1]:
+            pass
+        left = {connection: memoryview(data)[-1 - len(rest):] for connection, rest in left.items()}
+        while any(left.values()):
+            say_some(left)
+        ledger = wait_stored(daemon, "graphite_pickle", 80 * 70)
+    assert ledger["rejected"] == {}
+    assert daemon.value("sum(large)") == 80 * sum(range(70))
+
+
+def test_frames_that_never_end_do_not_keep_others_out(kpid, tmp_path):  # G12
+    daemon = kpid(BODY.replace("FOLDER", str(tmp_path)), start=False)
+    text = daemon.config_path.read_text()
+    daemon.config_path.write_text(text.replace("threads:", "limits: { request: 1s }, threads:"))
+    daemon.start()
+    with contextlib.ExitStack() as stack:
+        for _ in range(64):
+            hostile = stack.enter_context(dial(daemon, "graphite_pickle"))
+            hostile.sendall(struct.pack("!I", 4 << 20) + b"x" * 100000)
+        for _ in range(4):
+            good = stack.enter_context(dial(daemon, "graphite_pickle"))
+            good.sendall(large_frame("good"))
+        ledger = wait_stored(daemon, "graphite_pickle", 4 * 70)
+        assert set(ledger["rejected"]) == {"too_slow"}
+        say(daemon, "statsd", b"short:1|c\n")
+        wait_stored(daemon, "statsd", 1)
+    assert daemon.value("sum(good)") == 4 * sum(range(70))
 
 
 # --- InfluxDB -------------------------------------------------------------------------------------

@@ -90,6 +90,31 @@ def test_pipelined_batches_may_come_in_any_order(kpid):
         assert daemon.value("sum(orders)") == sum(sequences)
 
 
+def test_increments_without_a_time_count_each_time_and_their_batch_once(kpid):
+    daemon = kpid(BODY)
+    client = Connection(daemon.port("tcp"), PRODUCER, 1)
+    for sequence in (1, 2, 2):
+        batch = Batch(sequence)
+        for _ in range(10):
+            batch.add("orders", 1, form=INCREMENT)
+        answer = client.ask(batch)
+        assert answer.is_ack
+    assert answer.repeated
+    assert daemon.value("sum(orders)") == 20
+    assert daemon.listeners()["tcp"]["dropped"] == {"duplicate": 10}
+
+
+def test_increments_in_another_order_count_once(kpid):
+    daemon = kpid(BODY)
+    client = Connection(daemon.port("tcp"), PRODUCER, 1)
+    now = int(time.time() * 1000) - 60000
+    for sequence, begin in enumerate((20, 10, 0, 10, 50, 30, 40, 30), 1):
+        answer = client.ask(Batch(sequence).add("orders", 1, form=INCREMENT, start=now + begin, at=now + begin + 10))
+        assert answer.is_ack
+    assert daemon.value("sum(orders)") == 6
+    assert daemon.listeners()["tcp"]["dropped"] == {"duplicate": 2}
+
+
 def test_a_new_epoch_begins_again_and_an_older_one_is_too_old(kpid):
     daemon = kpid(BODY)
     old = Connection(daemon.port("tcp"), PRODUCER, 1)
@@ -114,6 +139,8 @@ def test_a_resend_older_than_the_window_is_too_old_and_never_acknowledged(kpid):
     answer = client.ask(order(1))
     assert (answer.is_ack, answer.code) == (False, TOO_OLD)
     assert daemon.value("sum(orders)") == 3
+    ledger = daemon.listeners()["tcp"]
+    assert (ledger["stored"], ledger["dropped"]) == (3, {"duplicate": 1, "too_old": 1})
 
 
 def test_what_was_acknowledged_survives_kill_9_and_its_resend(kpid):

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from remote_write import double, number, text, varint
+from test_influx import with_limits
 
 BODY = """
 ingest: [ { protocol: otlp, listen: "http:127.0.0.1:0" } ]
@@ -104,7 +105,7 @@ def in_json(*metrics, resource=()):
                                  "scopeMetrics": [{"metrics": list(metrics)}]}]}
 
 
-def test_json_and_gzip(kpid):
+def test_json_and_gzip(kpid):  # O2
     daemon = kpid(BODY)
     now = now_ns()
     points = [{"timeUnixNano": now - SECOND, "startTimeUnixNano": str(now - 2 * SECOND), "asInt": "5"},
@@ -185,6 +186,34 @@ def test_partial_success_says_what_was_rejected(kpid):
     assert ledger["rejected"] == {"bad_temporality": 1, "bad_histogram": 1} and ledger["stored"] == 1
 
 
+@pytest.mark.parametrize("limit", ["label_values", "series_per_metric"])  # which the writer finds, and the listener
+def test_what_a_limit_drops_is_rejected_and_a_resend_is_not(kpid, limit):
+    daemon = with_limits(kpid(BODY, start=False), f"{limit}: 3")
+    now = now_ns()
+    body = request(total("hits", CUMULATIVE, *[point(now, 5, now - SECOND, user=str(i)) for i in range(10)]))
+    words = b"7 samples not stored (series_limit 7)"
+    for headers in ({}, {}, {"Idempotency_Key": "one"}, {"Idempotency_Key": "one"}):
+        status, _, answer = post(daemon, body, **headers)
+        assert status == 200 and answer == text(1, number(1, 7) + text(2, words))  # O4; duplicates are fine
+    ledger = daemon.listeners()["http"]
+    assert ledger["stored"] == 3 and not ledger["rejected"]
+    # Of the batch that came again all are duplicates, but for those that did not come as far as that.
+    again = 7 if limit == "series_per_metric" else 0
+    assert ledger["dropped"] == {"series_limit": 3 * 7 + again, "duplicate": 2 * 3 + 10 - again}
+    both = request(total("hits", CUMULATIVE, *[point(now, 5, now - SECOND, user=str(i)) for i in range(10)]),
+                   total("bad", 0, point(now, 1)))
+    status, _, answer = post(daemon, both)
+    assert number(1, 8) in answer
+    assert b"1 of 11 data points rejected (bad_temporality 1), the others are taken; point 11" in answer
+    assert b"; " + words in answer
+    answer = post(daemon, json.dumps(in_json({"name": "hits", "sum": {
+        "aggregationTemporality": 2, "isMonotonic": True, "dataPoints": [
+            {"timeUnixNano": str(now), "asInt": 5, "attributes": [{"key": "user", "value": {"stringValue": "9"}}]},
+        ]}})), JSON)[2]
+    assert json.loads(answer)["partialSuccess"] == {
+        "rejectedDataPoints": "1", "errorMessage": "1 sample not stored (series_limit 1)"}
+
+
 def test_what_is_no_request_is_refused(kpid):
     daemon = kpid(BODY)
     good = request(gauge("up", point(now_ns(), 1)))
@@ -208,7 +237,7 @@ def test_what_is_no_request_is_refused(kpid):
     assert daemon.stored() == 0
 
 
-def test_a_bomb_is_refused(kpid):
+def test_a_bomb_is_refused(kpid):  # O2
     daemon = kpid(BODY, start=False)
     daemon.config_path.write_text(daemon.config_path.read_text().replace("threads:", "limits: { body: 64K }, threads:"))
     daemon.start()
@@ -229,3 +258,68 @@ def test_what_was_acknowledged_outlives_a_kill(kpid):
     stored(daemon, request(total("sold", DELTA, point(now + 20 * SECOND, 2, now + 19 * SECOND),
                                  point(now + 21 * SECOND, 5, now + 20 * SECOND))))
     assert daemon.value("sum(sold)") == 45
+
+
+def test_windows_in_another_order_count_once_and_outlive_a_kill(kpid):
+    daemon = kpid(BODY)
+    now = now_ns() - 60 * SECOND
+
+    def window(metric, value, begin, end):
+        return request(total(metric, DELTA, point(now + end, value, now + begin)))
+
+    def histogram(begin, end):
+        figures = fixed(4, 3) + varint(5 << 3 | 1) + struct.pack("<d", 12)
+        return request(text(2, text(1, "spans") + text(9, text(1, fixed(2, now + begin) + fixed(3, now + end) + figures)
+                                                       + number(2, DELTA))))
+
+    stored(daemon, window("sold", 5, 20 * SECOND, 30 * SECOND))  # the first ones of a series
+    stored(daemon, histogram(20 * SECOND, 30 * SECOND))
+    daemon.kill()
+    daemon.start()
+    stored(daemon, window("sold", 7, 10 * SECOND, 20 * SECOND))
+    stored(daemon, histogram(10 * SECOND, 20 * SECOND))
+    assert daemon.value("sum(sold)") == 12 and daemon.value("count(spans)") == 6
+    stored(daemon, window("sold", 2, 40 * SECOND, 50 * SECOND))  # and later ones
+    daemon.kill()
+    daemon.start()
+    stored(daemon, window("sold", 1, 30 * SECOND, 40 * SECOND))
+    assert daemon.value("sum(sold)") == 15
+    assert daemon.listeners()["http"]["dropped"] == {}
+    for _ in range(2):  # again, before and after a kill
+        for value, begin in ((5, 20), (7, 10), (1, 30), (2, 40)):
+            stored(daemon, window("sold", value, begin * SECOND, (begin + 10) * SECOND))
+        stored(daemon, histogram(10 * SECOND, 20 * SECOND))
+        daemon.kill()
+        daemon.start()
+    stored(daemon, window("sold", 9, 25 * SECOND, 35 * SECOND))  # overlaps what was counted
+    assert daemon.value("sum(sold)") == 15 and daemon.value("count(spans)") == 6
+    assert daemon.listeners()["http"]["dropped"] == {"duplicate": 11}
+
+
+def test_windows_within_a_millisecond_count_each(kpid):
+    daemon = kpid(BODY)
+    now = now_ns() // MS * MS - 10 * SECOND
+    points = [point(now + (i + 1) * 200000, 1, now + i * 200000) for i in range(10)]
+    for _ in range(2):
+        stored(daemon, request(total("at_once", DELTA, *points)))
+        for single in points:
+            stored(daemon, request(total("one_by_one", DELTA, single)))
+        assert daemon.value("sum(at_once)") == daemon.value("sum(one_by_one)") == 10
+    assert daemon.listeners()["http"]["dropped"] == {"duplicate": 20}
+
+
+def test_deltas_without_a_time_count_each_time(kpid):
+    daemon = kpid(BODY)
+    body = request(total("sold", DELTA, point(0, 5)), total("twice", DELTA, point(0, 1), point(0, 2)),
+                   gauge("level", point(0, 3), point(0, 4)))
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port("http"), timeout=60)
+    for _ in range(20):
+        connection.request("POST", "/v1/metrics", body, {"Content-Type": PROTOBUF})
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+    connection.close()
+    assert daemon.value("sum(sold)") == 100 and daemon.value("sum(twice)") == 60
+    assert daemon.value("last(level)") == 4
+    stored(daemon, body, Idempotency_Key="a")
+    stored(daemon, body, Idempotency_Key="a")  # the batch is known, if nothing else is
+    assert daemon.value("sum(sold)") == 105

@@ -4,9 +4,12 @@ import http.client
 import json
 import time
 
+import pytest
+
 from conftest import wait_until
 from remote_write import (STALE, V1, V2, double, metadata_1, number, request_2, series_1, snappy, text,
                           varint)
+from test_influx import with_limits
 
 BODY = """
 ingest: [ { protocol: prometheus, listen: "http:127.0.0.1:0" } ]
@@ -14,11 +17,13 @@ ingest: [ { protocol: prometheus, listen: "http:127.0.0.1:0" } ]
 GAUGE, COUNTER, HISTOGRAM = 2, 1, 3
 
 
-def post(daemon, body, content_type=V1, encoding="snappy", path="/api/v1/write"):
+def post(daemon, body, content_type=V1, encoding="snappy", path="/api/v1/write", **headers):
     """(status, headers in lower case, text)"""
     connection = http.client.HTTPConnection("127.0.0.1", daemon.port("http"), timeout=60)
     try:
-        connection.request("POST", path, body, {"Content-Type": content_type, "Content-Encoding": encoding})
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("POST", path, body,
+                           {"Content-Type": content_type, "Content-Encoding": encoding, **headers})
         answer = connection.getresponse()
         return (answer.status, {name.lower(): value for name, value in answer.getheaders()},
                 answer.read().decode())
@@ -97,6 +102,43 @@ def test_version_2_says_what_was_written(kpid):
     status, headers, words = post(daemon, snappy(request_2((good, COUNTER, (9, now + 1, now - 1000)))), V2)
     assert (status, words) == (204, "") and written(headers) == (1, 0, 0)
     assert daemon.listeners()["http"]["rejected"] == {"bad_name": 1}
+
+
+@pytest.mark.parametrize("limit", ["label_values", "series_per_metric"])  # which the writer finds, and the listener
+def test_what_a_limit_drops_was_not_written_and_a_resend_was(kpid, limit):
+    daemon = with_limits(kpid(BODY, start=False), f"{limit}: 3")
+    now = now_ms()
+    users = [({"__name__": "hits_total", "user": str(i)}, COUNTER, (5, now, now - 1000)) for i in range(10)]
+    times = [({"__name__": "latency", "user": str(i)}, HISTOGRAM, histogram(now, now - 1000, [9, 1]))
+             for i in range(8)]
+    for turn in range(3):  # the writer drops what the first one has too many, and says so to the listener
+        for one, expected in ((users, (3, 0, 0)), (times, (0, 3, 0))):
+            status, headers, words = post(daemon, snappy(request_2(*one)), V2)
+            assert (status, words) == (204, "") and written(headers) == expected, turn
+    ledger = daemon.listeners()["http"]
+    assert ledger["stored"] == 6 and not ledger["rejected"]
+    assert ledger["dropped"] == {"series_limit": 3 * (7 + 5), "duplicate": 2 * 6}
+    # What contradicts what is stored was not written either, and is no reason to send it again.
+    body = request_2(({"__name__": "hits_total", "user": "0"}, COUNTER, (6, now, now - 1000)))
+    status, headers, _ = post(daemon, snappy(body), V2)
+    assert status == 204 and written(headers) == (0, 0, 0)
+    # P8: beside a sample that is wrong it is said in words.
+    status, headers, words = post(daemon, snappy(request_2(*users, ({"job": "nameless"}, GAUGE, (1, now)))), V2)
+    assert status == 400 and written(headers) == (3, 0, 0)
+    assert "the series has no __name__; 7 samples not stored (series_limit 7)" in words
+    assert 'sample 11, \'{job="nameless"}\'' in words
+
+
+def test_a_kept_answer_says_what_was_written(kpid):
+    daemon = with_limits(kpid(BODY, start=False), "label_values: 3")
+    body = snappy(request_2(*[({"__name__": "hits_total", "user": str(i)}, COUNTER, (5, now_ms(), 0))
+                              for i in range(10)]))
+    for _ in range(2):
+        status, headers, _ = post(daemon, body, V2, Idempotency_Key="one")
+        assert status == 204 and written(headers) == (3, 0, 0)
+        daemon.kill()
+        daemon.start()
+    assert daemon.listeners()["http"]["dropped"] == {"series_limit": 7, "duplicate": 10}
 
 
 def test_markers_are_taken_and_dropped(kpid):

@@ -1,13 +1,16 @@
 """What comes to the listeners, as people see it: `kpictl ingest tail` and `ingest --reasons`."""
 
 import json
+import socket
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 
 import native_client
 from conftest import BUILD, PATIENCE, TICK, wait_until
+from remote_write import STALE, V2, request_2, snappy
 from test_limits import LISTENERS, limited, send
 
 def tail(made, *arguments, send_it):
@@ -59,6 +62,54 @@ def test_tail_says_what_went_to_other(kpid):
     send(made, ["orders:1|c|#n:1"])
     shown = samples(made, "-n", "4", send_it=lambda: send(made, ["orders:1|c|#n:1", "orders:1|c|#n:2"]))
     assert {one["series"] for one in shown} == {'orders{n="1"}', 'orders{__other__="true"}'}
+
+
+EVERYTHING = """ingest:
+  - { protocol: dogstatsd, listen: udp:127.0.0.1:0 }
+  - { protocol: graphite, listen: tcp:127.0.0.1:0 }
+  - { protocol: influx, listen: udp:127.0.0.2:0 }
+  - { protocol: influx, listen: http:127.0.0.1:0 }
+  - { protocol: prometheus, listen: http:127.0.0.2:0 }
+  - { protocol: json, listen: http:127.0.0.3:0 }
+metrics: { served: { type: counter, reset: cumulative } }
+"""
+
+
+def test_tail_shows_what_is_dropped_while_it_is_read_and_events(kpid):
+    made = limited(kpid(EVERYTHING, start=False), series_per_metric=1)
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def post(host, path, body, **headers):
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        address = f"http://{host}:{made.port('http', host)}{path}"
+        try:
+            urllib.request.urlopen(urllib.request.Request(address, body, headers), timeout=PATIENCE).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+
+    def all_of_them():
+        now = int(time.time() * 1000)
+        udp.sendto(b"_e{5,2}:go up|hi|t:warning", ("127.0.0.1", made.port("udp")))
+        udp.sendto(b"_sc|db|2", ("127.0.0.1", made.port("udp")))
+        udp.sendto(b'disk note="full"', ("127.0.0.2", made.port("udp", "127.0.0.2")))
+        send(made, [f"load nan {now // 1000}"])
+        post("127.0.0.1", "/write", b'host note="x",text="y"\n')
+        marked = request_2(({"__name__": "gone"}, 2, (STALE, now)), ({"__name__": "odd"}, 2, (float("nan"), now)))
+        post("127.0.0.2", "/w", snappy(marked), Content_Type=V2, Content_Encoding="snappy")
+        totals = {"samples": [{"name": "served", "value": 1, "labels": {"user": str(i)}} for i in range(3)]}
+        post("127.0.0.3", "/push", json.dumps(totals).encode())
+
+    all_of_them()
+    shown = samples(made, "-n", "60", send_it=all_of_them)
+    dropped = {(one["listener"].split()[0], one.get("name"), one["dropped"], one["samples"])
+               for one in shown if "dropped" in one}
+    assert dropped >= {("influx", "disk_note", "string", 1), ("graphite", "load", "not_finite", 1),
+                       ("influx", "host_note", "string", 2), ("prometheus", "gone", "stale_marker", 1),
+                       ("prometheus", "odd", "not_finite", 1), ("json", None, "series_limit", 2)}
+    assert {(one["event"], one["kind"]) for one in shown if "event" in one} == {("go up", "warning")}
+    assert [one["value"] for one in shown if one.get("name") == "service_check.db"][0] == 2
+    text = tail(made, "-n", "60", send_it=all_of_them)
+    assert "  event  warning  go up\n" in text and "  dropped string: host_note  (2 samples)\n" in text
 
 
 def test_tail_of_one_listener_and_of_what_is_rejected(kpid):

@@ -59,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf as_sent = BUF_EMPTY;
     struct buf as_protobuf = BUF_EMPTY;
     struct buf converted = BUF_EMPTY;
+    const struct body_pause no_pause = {0};
     struct error err = ERROR_EMPTY;
 
     if (size == 0)
@@ -68,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (is_json) /* the brace is the body's own */
         bytes = (struct str){(const char *)data, size};
     take(is_json, bytes, &as_sent);
-    if (is_json && otlp_json_convert(bytes, HELD_MAX, &converted, &err)) {
+    if (is_json && otlp_json_convert(bytes, HELD_MAX, &no_pause, &converted, &err)) {
         take(false, buf_view(&converted), &as_protobuf);
         require(str_equal(buf_view(&as_sent), buf_view(&as_protobuf)));
     }

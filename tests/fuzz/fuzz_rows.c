@@ -38,6 +38,7 @@ static const enum database DATABASES_READ[] = {
     DATABASE_KEPT,     DATABASE_GARBAGE,  DATABASE_REMOVED,    DATABASE_INDEX_RUNS,
     DATABASE_INDEX,    DATABASE_TRACKERS, DATABASE_IDENTITIES, DATABASE_IDENTITY_AGES,
     DATABASE_GAUGES,   DATABASE_LEDGER,   DATABASE_MIXED,      DATABASE_ANNOTATIONS,
+    DATABASE_OWNERS,
 };
 
 enum { DATABASES_READ_COUNT = sizeof DATABASES_READ / sizeof *DATABASES_READ };
@@ -234,7 +235,9 @@ static void write_tables(struct write_txn *txn)
     require_words(identity_expire(txn, INT64_C(1790000000000), 8, &removed, &err), &err);
     query_ledgers(&txn->reader, on_ledger, NULL);
     delta_add_ledger(delta, STR("l"), &counts);
-    require_words(ledger_table_add(txn, delta, &drops, &unreadable, &err), &err);
+    require_words(
+        ledger_table_add(txn, delta->ledgers, delta->ledger_count, &drops, &unreadable, &err),
+        &err);
     require_words(mixed_note(txn, STR("m"), (struct mixed_span){1, 2}, &err), &err);
     require_words(annotations_add(txn, &annotation, 1, &err), &err);
     bool ok = tracker_set_begin(trackers, &txn->reader, &err);

@@ -60,8 +60,8 @@ static struct run read_all(struct intake_dialect dialect, enum framing framing, 
     struct intake intake = {.shard = shard_new(&limits, NULL, 42),
                             .line_bytes_max = LINE_MAX_BYTES,
                             .frame_bytes_max = FRAME_MAX_BYTES};
-    size_t kept = 0;
-    struct stream_cut cut = {.framing = framing, .kept_bytes = &kept};
+    struct tail_room kept = {.bytes_max = LINE_MAX_BYTES};
+    struct stream_cut cut = {.framing = framing, .room = &kept};
     struct run run = {.open = true};
     char *room = malloc(LINE_MAX_BYTES + piece);
 
@@ -73,7 +73,7 @@ static struct run read_all(struct intake_dialect dialect, enum framing framing, 
         run.open = stream_cut_take(&cut, &intake, room + LINE_MAX_BYTES, len);
         intake_end(&intake);
         require(ledger_balances(&run.ledger));
-        require(kept <= LINE_MAX_BYTES + FRAME_MAX_BYTES + 256);
+        require(kept.bytes <= LINE_MAX_BYTES + FRAME_MAX_BYTES + 256);
     }
     if (run.open) {
         intake_begin(&intake, &run.ledger, dialect, NOW_US);
@@ -82,7 +82,7 @@ static struct run read_all(struct intake_dialect dialect, enum framing framing, 
     }
     require(ledger_balances(&run.ledger));
     stream_cut_forget(&cut);
-    require(kept == 0);
+    require(kept.bytes == 0);
     check_cells(intake.shard, &run);
     intake_fini(&intake);
     shard_free(intake.shard);

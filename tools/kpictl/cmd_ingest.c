@@ -96,6 +96,26 @@ static void print_tokens(const json_t *answer)
     }
 }
 
+/* A limit as it is called in the configuration. */
+static const char *limit_of(const json_t *offender, char *out, size_t size)
+{
+    const char *limit = field_text(offender, "limit", "");
+    const char *label = field_text(offender, "label", "");
+    const char *listener = field_text(offender, "listener", "");
+
+    if (strcmp(limit, "max_series") == 0)
+        (void)snprintf(out, size, "metrics.%s.%s = %lld", field_text(offender, "metric", ""), limit,
+                       field_count(offender, "allowed"));
+    else if (listener[0] != '\0')
+        (void)snprintf(out, size, "max_series = %lld of the listener %s",
+                       field_count(offender, "allowed"), listener);
+    else
+        (void)snprintf(out, size, "server.limits.%s = %lld%s%s", limit,
+                       field_count(offender, "allowed"), label[0] == '\0' ? "" : " of label ",
+                       label);
+    return out;
+}
+
 /* Metrics with too many series. */
 static void print_offenders(const json_t *answer)
 {
@@ -104,20 +124,14 @@ static void print_offenders(const json_t *answer)
 
     json_array_foreach(json_object_get(answer, "offenders"), i, offender)
     {
-        const char *metric = field_text(offender, "metric", "");
-        const char *label = field_text(offender, "label", "");
-        const char *limit = field_text(offender, "limit", "");
-        bool is_own = strcmp(limit, "max_series") == 0;
         long long refused = field_count(offender, "refused");
+        char limit[1024];
         char totals[64] = "";
         if (refused > 0)
             (void)snprintf(totals, sizeof totals, ", %lld totals were refused", refused);
-        (void)printf("%s: %lld samples joined __other__%s, over %s%s.%s = %lld%s%s with %lld "
-                     "active series\n",
-                     metric, field_count(offender, "samples"), totals,
-                     is_own ? "metrics." : "server.limits", is_own ? metric : "", limit,
-                     field_count(offender, "allowed"), label[0] == '\0' ? "" : " of label ", label,
-                     field_count(offender, "series"));
+        (void)printf("%s: %lld samples joined __other__%s, over %s with %lld active series\n",
+                     field_text(offender, "metric", ""), field_count(offender, "samples"), totals,
+                     limit_of(offender, limit, sizeof limit), field_count(offender, "series"));
     }
 }
 
@@ -141,6 +155,10 @@ static void print_ledger(const json_t *answer)
         print_reasons(listener, "rejected");
         print_reasons(listener, "dropped");
         print_clients(listener);
+        if (field_count(listener, "max_series") > 0)
+            (void)printf("%s %s: brought %lld of max_series = %lld active series\n",
+                         field_text(listener, "protocol", ""), field_text(listener, "listen", ""),
+                         field_count(listener, "series"), field_count(listener, "max_series"));
         if (json_is_true(json_object_get(listener, "inherited")))
             (void)printf("%s %s: inherited socket\n", field_text(listener, "protocol", ""),
                          field_text(listener, "listen", ""));

@@ -6,8 +6,9 @@
 
 #include "command.h"
 #include "listing.h"
+#include "series/series_key.h"
 
-enum { NUMBER_SIZE = 24, NAMES_SIZE = 400, ANSWER_SIZE = 16 };
+enum { NUMBER_SIZE = 24, NAMES_SHOWN = 400, ANSWER_SIZE = 16 };
 
 static const char *number(long long value, char *out)
 {
@@ -15,23 +16,24 @@ static const char *number(long long value, char *out)
     return out;
 }
 
-/* "a b c" of a list of texts. */
-static const char *joined(const json_t *list, char out[NAMES_SIZE])
+/* "a b c" of a list of names, each as it stands in a selector; the caller frees it. */
+static char *joined(const json_t *list)
 {
+    struct buf out = BUF_EMPTY;
     size_t i = 0;
-    size_t len = 0;
     json_t *item = NULL;
 
-    out[0] = '\0';
     json_array_foreach(list, i, item)
     {
-        int more = snprintf(out + len, NAMES_SIZE - len, "%s%s", i == 0 ? "" : " ",
-                            json_string_value(item));
-        if (more < 0 || (size_t)more >= NAMES_SIZE - len)
-            break;
-        len += (size_t)more;
+        size_t before = out.len;
+        buf_text(&out, i == 0 ? "" : " ");
+        series_key_format_name(&out, str_of(json_string_value(item)));
+        if (out.len < NAMES_SHOWN)
+            continue;
+        out.len = before;
+        break;
     }
-    return out;
+    return buf_take_text(&out);
 }
 
 /* --- list and top --- */
@@ -46,18 +48,25 @@ enum { COLUMN_COUNT = sizeof COLUMNS / sizeof COLUMNS[0] };
 static void add_metric(struct listing *listing, const json_t *metric)
 {
     char numbers[3][NUMBER_SIZE];
-    char kinds[NAMES_SIZE];
-    char labels[NAMES_SIZE];
+    struct buf name = BUF_EMPTY;
+    char *kinds = joined(json_object_get(metric, "kinds"));
+    char *labels = joined(json_object_get(metric, "labels"));
+
+    series_key_format_name(&name, str_of(field_text(metric, "metric", "")));
+    buf_char(&name, '\0');
     const char *const cells[COLUMN_COUNT] = {
-        field_text(metric, "metric", ""),
-        joined(json_object_get(metric, "kinds"), kinds),
+        name.bytes,
+        kinds,
         number(field_count(metric, "series"), numbers[0]),
         number(field_count(metric, "active_series"), numbers[1]),
         number(field_count(metric, "samples"), numbers[2]),
         field_text(metric, "last", "-"),
-        joined(json_object_get(metric, "labels"), labels),
+        labels,
     };
     listing_add(listing, cells);
+    buf_fini(&name);
+    free(kinds);
+    free(labels);
 }
 
 static void print_metrics(const json_t *answer)
@@ -226,8 +235,11 @@ const struct command COMMAND_METRICS = {
     .name = "metrics",
     .operands = "list|top|series|drop-series [SELECTOR]",
     .help = "what comes in, and of whom; series that join __other__",
-    .more = "A selector is a metric, with filters of labels if any: 'orders{plan=\"pro\"}'.\n"
-            "'drop-series' asks before it does anything.",
+    .more =
+        "A selector is a metric, with filters of labels if any: 'orders{plan=\"pro\"}'.\n"
+        "What 'list' and 'series' show is one: odd names stand in quotes, and there \\\", \\\\, \\n,\n"
+        "\\r, \\t and \\xNN for what cannot be shown.\n"
+        "'drop-series' asks before it does anything.",
     .operands_min = 1,
     .operands_max = 2,
     .options = {{"prefix", 0, OPTION_TEXT, "TEXT", "list: metrics whose names begin so"},

@@ -622,6 +622,33 @@ static bool read_options(struct import *import)
     return false;
 }
 
+/* A copy of the standard input without a name: it is read twice, and can be only once. */
+static FILE *copy_input(void)
+{
+    static char bytes[64 * 1024];
+    FILE *copy = tmpfile();
+    size_t len = 0;
+
+    while (copy != NULL && (len = fread(bytes, 1, sizeof bytes, stdin)) > 0) {
+        if (fwrite(bytes, 1, len, copy) != len)
+            break;
+    }
+    if (copy == NULL)
+        return NULL;
+    bool is_whole = !ferror(stdin) && !ferror(copy) && fflush(copy) == 0;
+    if (is_whole && fseek(copy, 0, SEEK_SET) == 0)
+        return copy;
+    int why = errno;
+    (void)fclose(copy);
+    errno = why;
+    return NULL;
+}
+
+static FILE *open_rows(const char *path)
+{
+    return strcmp(path, "-") == 0 ? copy_input() : fopen(path, "re");
+}
+
 enum exit_code import_csv(const struct invocation *invocation)
 {
     struct import import = {.invocation = invocation, .path = option(invocation, "csv")};
@@ -634,7 +661,7 @@ enum exit_code import_csv(const struct invocation *invocation)
                            invocation->operands[0]);
     if (!read_options(&import))
         return EXIT_USAGE;
-    import.file = fopen(import.path, "re");
+    import.file = open_rows(import.path);
     if (import.file == NULL || fstat(fileno(import.file), &facts) != 0) {
         (void)fprintf(stderr, "kpictl: cannot open '%s': %s\n", import.path,
                       error_errno_words(errno, words, sizeof words));

@@ -4,7 +4,20 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/buf.h"
+
 enum { POLL_NS = 250 * 1000 * 1000, SAMPLES_MAX = 1000 * 1000 };
+
+/* A member of a unique metric may hold anything. */
+static void print_visible(const char *text)
+{
+    struct buf out = BUF_EMPTY;
+
+    buf_visible(&out, str_of(text));
+    if (out.len > 0)
+        (void)fwrite(out.bytes, 1, out.len, stdout);
+    buf_fini(&out);
+}
 
 static void print_taken(const json_t *sample)
 {
@@ -16,7 +29,7 @@ static void print_taken(const json_t *sample)
     (void)printf("%s  %s  %s", field_text(sample, "kind", ""), field_text(sample, "series", ""),
                  sign);
     if (json_is_string(shown))
-        (void)printf("%s", json_string_value(shown));
+        print_visible(json_string_value(shown));
     else if (json_is_number(shown))
         (void)printf("%.10g", json_number_value(shown));
     double samples = json_number_value(json_object_get(sample, "samples"));
@@ -25,10 +38,29 @@ static void print_taken(const json_t *sample)
     (void)printf("\n");
 }
 
+static void print_dropped(const json_t *sample, const char *reason)
+{
+    double samples = json_number_value(json_object_get(sample, "samples"));
+
+    (void)printf("dropped %s: ", reason);
+    print_visible(field_text(sample, "name", field_text(sample, "event", "")));
+    if (samples > 1)
+        (void)printf("  (%.10g samples)", samples);
+    (void)printf("\n");
+}
+
+static void print_event(const json_t *sample, const char *title)
+{
+    (void)printf("event  %s  ", field_text(sample, "kind", ""));
+    print_visible(title);
+    (void)printf("\n");
+}
+
 static void print_sample(const json_t *sample)
 {
     const char *rejected = field_text(sample, "rejected", NULL);
     const char *dropped = field_text(sample, "dropped", NULL);
+    const char *event = field_text(sample, "event", NULL);
     const char *peer = field_text(sample, "peer", "");
 
     (void)printf("%s  %s  ", field_text(sample, "at", ""), field_text(sample, "listener", ""));
@@ -36,7 +68,9 @@ static void print_sample(const json_t *sample)
         (void)printf("rejected %s%s%s: \"%s\"\n", rejected, peer[0] == '\0' ? "" : " from ", peer,
                      field_text(sample, "example", ""));
     else if (dropped != NULL)
-        (void)printf("dropped %s: %s\n", dropped, field_text(sample, "name", ""));
+        print_dropped(sample, dropped);
+    else if (event != NULL)
+        print_event(sample, event);
     else
         print_taken(sample);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/memory.h"
 
 struct listing {
@@ -30,6 +31,7 @@ struct listing *listing_new(const struct listing_column *columns, size_t count)
     assert(listing->table != NULL);
     listing->columns = count;
     (void)scols_table_enable_colors(listing->table, wants_color());
+    (void)scols_table_enable_noencoding(listing->table, 1); /* listing_add does it */
     (void)scols_table_set_column_separator(listing->table, "  ");
     for (size_t i = 0; i < count; i++) {
         struct libscols_column *column = scols_table_new_column(
@@ -48,12 +50,23 @@ void listing_free(struct listing *listing)
     free(listing);
 }
 
+static const char *cell_text(struct buf *out, struct str cell)
+{
+    buf_clear(out);
+    buf_visible(out, cell);
+    buf_char(out, '\0');
+    return out->bytes;
+}
+
 void listing_add(struct listing *listing, const char *const *cells)
 {
+    struct buf text = BUF_EMPTY;
+
     listing->line = scols_table_new_line(listing->table, NULL);
     assert(listing->line != NULL);
     for (size_t i = 0; i < listing->columns; i++)
-        (void)scols_line_set_data(listing->line, i, cells[i]);
+        (void)scols_line_set_data(listing->line, i, cell_text(&text, str_of(cells[i])));
+    buf_fini(&text);
 }
 
 void listing_color(struct listing *listing, size_t column, const char *color)

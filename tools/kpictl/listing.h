@@ -1,5 +1,5 @@
-/* Tables for people, by libsmartcols: what cannot be printed is escaped, colour is for terminals
- * alone. */
+/* Tables for people, by libsmartcols: what cannot be shown is escaped as \n or \xNN, but a
+ * backslash stays, since kpid escapes series itself. Colour is for terminals alone. */
 #pragma once
 
 #include <stdbool.h>

@@ -24,6 +24,17 @@ static void texts_are_appended(void **state)
     buf_fini(&buf);
 }
 
+static void what_cannot_be_seen_is_escaped_once(void **state)
+{
+    struct buf buf = BUF_EMPTY;
+    (void)state;
+    buf_visible(&buf, STR_EMPTY);
+    assert_int_equal(buf.len, 0);
+    buf_visible(&buf, STR("a\\ \n\r\t\0\x1b\"\xc3\xbc\xc2\x85\xff"));
+    assert_true(str_is(buf_view(&buf), "a\\ \\n\\r\\t\\x00\\x1b\"\xc3\xbc\\xc2\\x85\\xff"));
+    buf_fini(&buf);
+}
+
 static void a_buffer_grows_as_it_is_filled(void **state)
 {
     struct buf buf = BUF_EMPTY;
@@ -208,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_appended),
+        cmocka_unit_test(what_cannot_be_seen_is_escaped_once),
         cmocka_unit_test(a_buffer_grows_as_it_is_filled),
         cmocka_unit_test(the_text_is_taken_with_a_nul),
         cmocka_unit_test(integers_are_little_endian),

@@ -473,6 +473,7 @@ static void client_bytes_are_escaped_and_cut(void **state)
     assert_string_equal(str_quoted(STR("api.hits:|c"), out), "api.hits:|c");
     assert_string_equal(str_quoted(STR("a\nb\0\xff\x7f"), out), "a\\x0ab\\x00\\xff\\x7f");
     assert_string_equal(str_quoted(STR("say \"hi\"\\"), out), "say \\x22hi\\x22\\x5c");
+    assert_string_equal(str_printable(STR("say \"hi\"\\\n"), out), "say \"hi\"\\\\x0a");
     assert_string_equal(str_quoted(STR_EMPTY, out), "");
 
     memset(bytes, 'x', sizeof bytes);
@@ -536,6 +537,44 @@ static void utf8_is_what_rfc_3629_says(void **state)
     assert_true(str_is_utf8(STR_EMPTY));
 }
 
+static void what_a_terminal_does_not_show_is_not_visible(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+    } cases[] = {
+        {" ", 1},
+        {"~", 1},
+        {"\x1f", 0},
+        {"\x7f", 0},
+        {"\xc2\x80", 0}, /* a control character of 8 bits */
+        {"\xc2\x9f", 0},
+        {"\xc2\xa0", 2},
+        {"\xc2\xad", 0}, /* a soft hyphen */
+        {"\xc3\xbc", 2},
+        {"\xe2\x82\xac", 3},
+        {"\xe2\x80\x8a", 3},
+        {"\xe2\x80\x8b", 0}, /* no width */
+        {"\xe2\x80\xae", 0}, /* from right to left */
+        {"\xe2\x81\xa9", 0},
+        {"\xef\xbb\xbf", 0},
+        {"\xf0\x9f\x98\x80", 4},
+        {"\xf3\xa0\x81\x81", 0}, /* a tag */
+        {"\xc3", 0},
+        {"\xff", 0},
+        {"\xed\xa0\x80", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        char text[16];
+        (void)snprintf(text, sizeof text, "x%s!", cases[i].text);
+        assert_int_equal(str_visible(str_of(text), 1), cases[i].len);
+        assert_int_equal(str_visible(str_of(cases[i].text), 0), cases[i].len);
+    }
+    assert_int_equal(str_visible(STR("\0"), 0), 0);
+    assert_int_equal(str_visible((struct str){"\xc3\xbc", 1}, 0), 0);
+}
+
 static void the_nearest_word_is_worth_a_question(void **state)
 {
     static const char *const words[] = {"sum",     "count",    "avg",   NULL,
@@ -585,6 +624,7 @@ int main(void)
         cmocka_unit_test(doubles_are_written_as_short_as_they_read_back),
         cmocka_unit_test(client_bytes_are_escaped_and_cut),
         cmocka_unit_test(utf8_is_what_rfc_3629_says),
+        cmocka_unit_test(what_a_terminal_does_not_show_is_not_visible),
         cmocka_unit_test(the_nearest_word_is_worth_a_question),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

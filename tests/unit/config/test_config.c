@@ -438,6 +438,33 @@ static void a_metric_has_a_limit_of_series_of_its_own(void **state)
         "kpid.yaml:5:35: error: metrics.d.max_series: 'many' is not a whole number\n");
 }
 
+static void a_listener_has_a_limit_of_series_of_its_own(void **state)
+{
+    (void)state;
+    struct config *config =
+        load_good("ingest:\n"
+                  "  - { protocol: statsd, listen: udp:127.0.0.1:8125 }\n"
+                  "  - { protocol: statsd, listen: tcp:127.0.0.1:8125, max_series: 1 }\n"
+                  "  - { protocol: influx, listen: tcp:127.0.0.1:8089, max_series: 100M }\n",
+                  "");
+    const struct series_limits *limits = &config->series_limits;
+
+    assert_int_equal(limits->listener_count, 2);
+    assert_true(str_is(limits->listeners[0].listener, "statsd tcp:127.0.0.1:8125"));
+    assert_int_equal(limits->listeners[0].series, 1);
+    assert_true(str_is(limits->listeners[1].listener, "influx tcp:127.0.0.1:8089"));
+    assert_int_equal(limits->listeners[1].series, 100000000);
+    assert_int_equal(limits->series, 1000000);
+    assert_int_equal(config->ingest.listeners[0].max_series, 0);
+    config_free(config);
+    expect_findings(
+        "ingest:\n"
+        "  - { protocol: statsd, listen: udp:127.0.0.1:8125, max_series: 0 }\n"
+        "  - { protocol: statsd, listen: udp:127.0.0.1:8126, max_series: 101M }\n",
+        "kpid.yaml:2:65: error: ingest[0].max_series: max_series is from 1 to 100000000\n"
+        "kpid.yaml:3:65: error: ingest[1].max_series: max_series is from 1 to 100000000\n");
+}
+
 static void a_gauge_may_have_a_floor(void **state)
 {
     (void)state;
@@ -966,6 +993,7 @@ int main(void)
         cmocka_unit_test(tolerance_is_a_share_of_the_smaller_side),
         cmocka_unit_test(what_is_not_built_makes_drafts_with_a_reason),
         cmocka_unit_test(a_metric_has_a_limit_of_series_of_its_own),
+        cmocka_unit_test(a_listener_has_a_limit_of_series_of_its_own),
         cmocka_unit_test(a_gauge_may_have_a_floor),
         cmocka_unit_test(a_counter_may_be_cumulative),
         cmocka_unit_test(directions_that_contradict_are_warned_of),

@@ -110,10 +110,25 @@ static inline void collector_add_ledger(struct collector *collector,
     ledger_merge(&collector->ledgers[i], &ledger->counts);
 }
 
+/* What a shard hands over counts exactly what it holds. */
+static inline void expect_counted(const struct delta *delta)
+{
+    uint64_t samples = delta->point_count + delta->events;
+    uint64_t stored = 0;
+
+    for (size_t i = 0; i < delta->cell_count; i++)
+        samples += delta_cell_samples(&delta->cells[i]);
+    for (size_t i = 0; i < delta->ledger_count; i++)
+        stored += delta->ledgers[i].counts.stored;
+    assert_int_equal(stored, samples);
+}
+
 static inline bool collector_post(struct delta *delta, void *arg)
 {
     struct collector *collector = arg;
 
+    if (!delta_is_waited_for(delta))
+        expect_counted(delta);
     delta->on_done(delta, NULL); /* before it can be seen here: then nothing of it is pending */
     (void)pthread_mutex_lock(&collector->lock);
     assert_false(delta_is_empty(delta));

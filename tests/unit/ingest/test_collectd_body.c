@@ -166,7 +166,7 @@ static void names_and_labels_stay_as_they_are_sent(void **state)
 
     becomes("[{'values':[1],'dstypes':['gauge'],'dsnames':['a b'],'time':@0,'host':'a,b=c\\u00e4',"
             "'plugin':'x y','plugin_instance':'/mnt/{1}','type':'t.u','type_instance':' '}]",
-            "gauge collectd.x y.t.u.a b{host=\"a,b=c\xc3\xa4\",plugin_instance=\"/mnt/{1}\","
+            "gauge \"collectd.x y.t.u.a b\"{host=\"a,b=c\xc3\xa4\",plugin_instance=\"/mnt/{1}\","
             "type_instance=\" \"} at 1, +0\n",
             200, "{\"stored\":1}\n");
 }
@@ -190,6 +190,32 @@ static void of_a_key_that_comes_twice_the_last_one_counts(void **state)
             "'dsnames':['a','b'],'dsnames':['value'],'plugin':'q','plugin':'p','type':'t',"
             "'time':1e300,'time':@-1,'host':'web2','host':''}]",
             "gauge collectd.p.t at 1, -1\n", 200, "{\"stored\":1}\n");
+}
+
+/* Nothing tells an absolute from another one that has no time either; totals and levels follow what
+ * came before. */
+static void what_has_no_time_counts_as_it_comes(void **state)
+{
+    struct collectd collectd;
+    char *json = json_of("[{'values':[5,7,9],'dstypes':['absolute','derive','gauge'],'dsnames':["
+                         "'a','b','c'],'plugin':'p','type':'t'},"
+                         "{'values':[5,7,9],'dstypes':['absolute','derive','gauge'],'dsnames':["
+                         "'a','b','c'],'plugin':'p','type':'t'}]");
+
+    (void)state;
+    assert_true(open_as(&collectd, "application/json", &RULES));
+    assert_true(take_pieces(&collectd, str_of(json), 4096));
+    assert_int_equal(collectd.body->counts.stored, 6);
+    char *points = points_of(&collectd);
+    assert_string_equal(points,
+                        "counter collectd.p.t.b up to 7, +0\ngauge collectd.p.t.c at 9, +0\n"
+                        "counter collectd.p.t.b up to 7, +0\ngauge collectd.p.t.c at 9, +0\n");
+    assert_true(collectd.delta->points[0].by_arrival && collectd.delta->points[1].by_arrival);
+    assert_int_equal(collectd.delta->cell_count, 1);
+    assert_true(aggregate_sum(&collectd.delta->cells[0].cell.aggregate) == 10);
+    free(points);
+    fini(&collectd);
+    free(json);
 }
 
 static void what_is_not_a_number_is_dropped(void **state)
@@ -312,7 +338,7 @@ static void of_one_list_a_bad_value_is_rejected_alone(void **state)
             200,
             "{\"stored\":2,\"rejected\":2,\"error\":\"2 of 4 samples rejected (bad_number 1, "
             "bad_type 1), the others are taken; value list 1, "
-            "'collectd.p.t.b{host=\\\\x22web1\\\\x22}': the dstype is not gauge");
+            "'collectd.p.t.b{host=\\\"web1\\\"}': the dstype is not gauge");
 }
 
 /* A list of so many values, each with a name of its own. */
@@ -507,6 +533,7 @@ int main(void)
         cmocka_unit_test(names_and_labels_stay_as_they_are_sent),
         cmocka_unit_test(what_is_not_sent_is_left_out),
         cmocka_unit_test(of_a_key_that_comes_twice_the_last_one_counts),
+        cmocka_unit_test(what_has_no_time_counts_as_it_comes),
         cmocka_unit_test(what_is_not_a_number_is_dropped),
         cmocka_unit_test(a_list_that_makes_no_sense_is_rejected_alone),
         cmocka_unit_test(of_one_list_a_bad_value_is_rejected_alone),

@@ -206,7 +206,7 @@ static void a_service_check_is_a_gauge(void **state) /* D11 */
 
     take(world,
          "_sc|agent.up|2|h:web1|#env:prod,x|m:down\n_sc|b|1|#host:mine|h:other\n_sc|c|3|h:h");
-    expect_series(world, "gauge service_check.agent.up{env=\"prod\",host=\"web1\",x=\"\"} 2\n"
+    expect_series(world, "gauge service_check.agent.up{env=\"prod\",host=\"web1\",x=\"true\"} 2\n"
                          "gauge service_check.b{host=\"mine\"} 1\n"
                          "gauge service_check.c{host=\"h\"} 3");
     take(world, "_sc|agent.up|9\n_sc|agent.up");
@@ -214,6 +214,26 @@ static void a_service_check_is_a_gauge(void **state) /* D11 */
     assert_int_equal(world->ledger.rejected[REJECT_malformed], 1);
     assert_int_equal(world->ledger.received, 5);
     assert_int_equal(world->ledger.stored, 3);
+}
+
+/* What a check is called is asked for, as the names of all samples; what an event says is shown,
+ * where such bytes are replaced. */
+static void a_check_that_is_not_utf8_is_rejected_and_an_event_is_kept(void **state) /* D8, D10 */
+{
+    struct world *world = *state;
+
+    take(world, "_sc|n\xff|2|m:down\n_sc|n|2|#a:\xff|m:down\n_sc|n|2|h:\xff|m:down");
+    assert_int_equal(world->ledger.rejected[REJECT_bad_name], 1);
+    assert_int_equal(world->ledger.rejected[REJECT_bad_tags], 2);
+    assert_null(dogstatsd_take_annotations(world->intake.notes)); /* nothing changed */
+    take(world, "_e{2,2}:a\xff|\xc3"
+                "b|#t:\xff\n_sc|n|2|m:d\xff");
+    assert_int_equal(world->ledger.stored, 2);
+    struct delta *notes = dogstatsd_take_annotations(world->intake.notes);
+    assert_int_equal(notes->annotation_count, 2);
+    assert_true(str_is(notes->annotations[0].title, "a\xff"));
+    delta_free(notes);
+    expect_series(world, "gauge service_check.n 2");
 }
 
 static void names_and_tags_of_checks_have_the_limits_of_all(void **state)
@@ -375,6 +395,7 @@ int main(void)
         INTAKE_TEST(an_event_has_the_time_it_says_unless_that_is_absurd),
         INTAKE_TEST(events_are_bounded_in_a_minute_and_while_they_wait),
         INTAKE_TEST(a_service_check_is_a_gauge),
+        INTAKE_TEST(a_check_that_is_not_utf8_is_rejected_and_an_event_is_kept),
         INTAKE_TEST(names_and_tags_of_checks_have_the_limits_of_all),
         INTAKE_TEST(many_checks_in_a_datagram_keep_their_names),
         INTAKE_TEST(only_a_change_of_a_check_is_noted),

@@ -142,27 +142,94 @@ static void a_busy_answer_says_when_to_come_again(void **state)
     http_answer_fini(&answer);
 }
 
+static void drop(struct http_answer *answer, enum drop_reason reason, uint64_t count)
+{
+    struct ledger_drops drops = {0};
+
+    drops.counts[reason] = count;
+    http_answer_drop(answer, &drops, 0);
+}
+
 static void a_push_says_what_was_dropped_after_all(void **state)
 {
     struct http_answer answer = {.dialect = HTTP_PUSH, .counts = {.samples = 3, .rejected = 1}};
     (void)state;
 
     http_answer_stored(&answer, STR("one is bad"));
-    http_answer_drop(&answer, 0);
+    drop(&answer, DROP_duplicate, 0);
     expect_text(&answer, "{\"stored\":3,\"rejected\":1,\"error\":\"one is bad\"}\n");
-    http_answer_drop(&answer, 2);
+    drop(&answer, DROP_duplicate, 2);
     expect_text(&answer, "{\"stored\":1,\"dropped\":2,\"rejected\":1,\"error\":\"one is bad\"}\n");
-    http_answer_drop(&answer, 7); /* weights */
+    drop(&answer, DROP_series_limit, 7); /* weights */
     expect_text(&answer, "{\"stored\":0,\"dropped\":3,\"rejected\":1,\"error\":\"one is bad\"}\n");
     http_answer_mistake(&answer, 400, STR("bad"), STR_EMPTY);
-    http_answer_drop(&answer, 1);
+    drop(&answer, DROP_too_old, 1);
     expect_text(&answer, "{\"error\":\"bad\"}\n");
     http_answer_fini(&answer);
-    answer =
-        (struct http_answer){.dialect = HTTP_PLAIN, .says_written = true, .counts = {.samples = 3}};
+}
+
+/* Of 9 samples and 5 histograms: what the writer dropped, and 3 that a limit kept from it. */
+static void what_was_dropped_after_all_is_said_as_the_protocol_can(void **state) /* P7, O4, I24 */
+{
+    static const struct {
+        enum http_dialect dialect;
+        const char *mistake; /* NULL: all was well */
+        uint64_t duplicates, too_old, histograms, limited;
+        unsigned status;
+        const char *body;
+        uint64_t samples_left, histograms_left;
+    } cases[] = {
+        /* A resend is answered as what was sent first. */
+        {HTTP_PLAIN, NULL, 9, 0, 0, 0, 204, "", 9, 5},
+        {HTTP_OTLP_JSON, NULL, 9, 0, 0, 0, 200, "{}", 9, 5},
+        {HTTP_INFLUX_1, NULL, 9, 0, 0, 0, 204, "", 9, 5},
+        {HTTP_PLAIN, NULL, 1, 6, 2, 0, 204, "", 5, 3},
+        {HTTP_PLAIN, NULL, 0, 0, 0, 3, 204, "", 9, 5},
+        {HTTP_PLAIN, "one is bad", 0, 2, 2, 3, 400,
+         "one is bad; 5 samples not stored (too_old 2, series_limit 3)\n", 9, 3},
+        {HTTP_OTLP_JSON, NULL, 2, 4, 1, 3, 200,
+         "{\"partialSuccess\":{\"rejectedDataPoints\":\"7\",\"errorMessage\":"
+         "\"7 samples not stored (too_old 4, series_limit 3)\"}}",
+         2, 5},
+        {HTTP_INFLUX_1, NULL, 1, 4, 0, 3, 400,
+         "{\"error\":\"partial write: 7 samples not stored (too_old 4, series_limit 3) "
+         "dropped=7\"}\n",
+         9, 5},
+        {HTTP_INFLUX_2, "bad dropped=1", 0, 1, 0, 0, 400,
+         "{\"code\":\"invalid\",\"message\":\"bad dropped=1; 1 sample not stored (too_old 1) "
+         "dropped=1\",\"lines\":[7]}\n",
+         9, 5},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct http_answer answer = {.dialect = cases[i].dialect,
+                                     .counts = {.samples = 9, .histograms = 5}};
+        struct ledger_drops drops = {.histograms = cases[i].histograms};
+        if (cases[i].mistake == NULL)
+            http_answer_stored(&answer, STR_EMPTY);
+        else
+            http_answer_mistake(&answer, 400, str_of(cases[i].mistake), STR("[7]"));
+        drops.counts[DROP_duplicate] = cases[i].duplicates;
+        drops.counts[DROP_too_old] = cases[i].too_old;
+        http_answer_drop(&answer, &drops, cases[i].limited);
+        assert_int_equal(answer.status, cases[i].status);
+        expect_text(&answer, cases[i].body);
+        assert_int_equal(answer.counts.samples, cases[i].samples_left);
+        assert_int_equal(answer.counts.histograms, cases[i].histograms_left);
+        http_answer_fini(&answer);
+    }
+}
+
+/* Of a summary all figures may be dropped, and it is one point. */
+static void no_more_points_are_rejected_than_there_are(void **state) /* O4 */
+{
+    struct http_answer answer = {.dialect = HTTP_OTLP_JSON, .counts = {.samples = 2}};
+    (void)state;
+
     http_answer_stored(&answer, STR_EMPTY);
-    http_answer_drop(&answer, 1);
-    assert_int_equal(answer.counts.samples, 3);
+    drop(&answer, DROP_series_limit, 5);
+    assert_int_equal(answer.counts.rejected, 2);
     http_answer_fini(&answer);
 }
 
@@ -241,6 +308,8 @@ int main(void)
         cmocka_unit_test(what_was_written_is_said_with_a_mistake_too),
         cmocka_unit_test(a_busy_answer_says_when_to_come_again),
         cmocka_unit_test(a_push_says_what_was_dropped_after_all),
+        cmocka_unit_test(what_was_dropped_after_all_is_said_as_the_protocol_can),
+        cmocka_unit_test(no_more_points_are_rejected_than_there_are),
         cmocka_unit_test(a_kept_answer_says_the_same_without_its_list),
         cmocka_unit_test(the_first_form_of_kept_answers_is_read),
     };

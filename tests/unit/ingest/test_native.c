@@ -211,6 +211,54 @@ static void weights_count_for_more_than_one(void **state)
     delta_free(delta);
 }
 
+static void the_weight_of_a_gauge_means_nothing(void **state)
+{
+    static const uint64_t weights[] = {0, 1, 65535, 10 * 65536, UINT64_C(1) << 49, UINT64_MAX};
+    (void)state;
+    uint32_t level = series_of("temperature", GAUGE, PLAIN);
+    uint32_t declared = series_of("level", COUNTER, PLAIN); /* a gauge (FIG-8) */
+
+    for (size_t i = 0; i < TEST_COUNT(weights); i++) {
+        message_weighted(&scene.message, level, DBL_MAX, weights[i]);
+        message_weighted(&scene.message, declared, 5, weights[i]);
+    }
+    message_weighted(&scene.message, level, NAN, 0); /* the value does */
+    struct delta *delta = take();
+    assert_int_equal(delta->series_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(series_key_kind(delta->series[i].key), METRIC_GAUGE);
+        assert_true(aggregate_count(&delta->cells[i].cell.aggregate) == TEST_COUNT(weights));
+    }
+    assert_int_equal(scene.batch.counts.rejected[REJECT_bad_rate], 0);
+    assert_int_equal(scene.batch.counts.rejected[REJECT_bad_number], 1);
+    delta_free(delta);
+}
+
+static void a_label_with_an_empty_value_is_none(void **state)
+{
+    (void)state;
+    uint32_t without = series_of("hits", COUNTER, PLAIN);
+    uint32_t empty = series_of("hits", COUNTER, PLAIN);
+    message_label(&scene.message, "e", "");
+    uint32_t twice = series_of("hits", COUNTER, PLAIN);
+    message_label(&scene.message, "b", "2");
+    message_label(&scene.message, "e", "");
+    message_label(&scene.message, "a", "1");
+    message_label(&scene.message, "a", "");
+    uint32_t same = series_of("hits", COUNTER, PLAIN);
+    message_label(&scene.message, "a", "1");
+    message_label(&scene.message, "b", "2");
+    (void)message_value(&scene.message, without, 1);
+    (void)message_value(&scene.message, empty, 2);
+    (void)message_value(&scene.message, twice, 4);
+    (void)message_value(&scene.message, same, 8);
+    struct delta *delta = take();
+    assert_int_equal(delta->series_count, 2);
+    assert_true(aggregate_sum(&delta->cells[0].cell.aggregate) == 3);
+    assert_true(aggregate_sum(&delta->cells[1].cell.aggregate) == 12);
+    delta_free(delta);
+}
+
 static void members_are_counted_once_each(void **state)
 {
     (void)state;
@@ -325,7 +373,8 @@ static void over_the_limit_of_series_samples_join_other(void **state) /* FIG-35 
     struct delta *delta = take();
     assert_int_equal(delta->series_count, 2);
     assert_true(aggregate_sum(&delta->cells[1].cell.aggregate) == 6);
-    assert_int_equal(scene.batch.counts.rejected[REJECT_series_limit], 1);
+    assert_int_equal(scene.batch.counts.dropped[DROP_series_limit], 1);
+    assert_int_equal(scene.batch.example_count, 0);
     delta_free(delta);
 }
 
@@ -720,6 +769,8 @@ int main(void)
         CASE(labels_come_in_any_order),
         CASE(times_are_differences),
         CASE(weights_count_for_more_than_one),
+        CASE(the_weight_of_a_gauge_means_nothing),
+        CASE(a_label_with_an_empty_value_is_none),
         CASE(members_are_counted_once_each),
         CASE(values_of_a_metric_that_is_declared_unique_are_its_members),
         CASE(a_declared_type_beats_the_kind),

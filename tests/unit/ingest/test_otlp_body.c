@@ -8,6 +8,8 @@
 #include "otlp_fixture.h"
 #include "test.h"
 
+static const struct body_pause no_pause;
+
 /* --- requests --------------------------------------------------------------------------------- */
 
 /* Nanoseconds, as a number above 2^53. */
@@ -37,7 +39,7 @@ static void take_both(const char *json, const char *points, unsigned rejected, c
     struct buf proto = BUF_EMPTY;
     struct error err;
 
-    assert_true(otlp_json_convert(str_of(json), 1 << 20, &proto, &err));
+    assert_true(otlp_json_convert(str_of(json), 1 << 20, &no_pause, &proto, &err));
     for (int is_json = 0; is_json < 2; is_json++) {
         struct otlp otlp;
         bool ok = otlp_take_as(&otlp, is_json == 1, is_json == 1 ? str_of(json) : buf_view(&proto));
@@ -515,6 +517,61 @@ static void O10_a_start_is_as_near_as_it_is(void **state)
           "counter n more by 9, +0\n");
 }
 
+static void O10_a_window_is_as_exact_as_it_is_sent(void **state)
+{
+    char *json = json_of("{'resourceMetrics':[{'scopeMetrics':[{'metrics':[" SUM(
+        "1", "true",
+        "{'startTimeUnixNano':1791788430000200000,"
+        "'timeUnixNano':1791788430000400001,'asInt':1}") "," SUM("2", "true",
+                                                                 "{'startTimeUnixNano':1791788430000200000,"
+                                                                 "'timeUnixNano':1791788430000400001,'asInt':1}") "]}]}]}");
+    struct otlp otlp;
+
+    (void)state;
+    assert_true(otlp_take_as(&otlp, true, str_of(json)));
+    free(otlp_points(&otlp));
+    assert_int_equal(otlp.delta->point_count, 2);
+    const struct delta_point *window = &otlp.delta->points[0];
+    assert_true(window->at == INT64_C(1791788430000) && window->start == window->at);
+    assert_int_equal(window->at_ns, 400001);
+    assert_int_equal(window->start_ns, 200000);
+    assert_int_equal(otlp.delta->points[1].at_ns, 0); /* of a total it does not matter */
+    assert_int_equal(otlp.delta->points[1].start_ns, 0);
+    otlp_fini(&otlp);
+    free(json);
+}
+
+/* There is nothing by which one could be another one that comes again. */
+static void O18_a_delta_without_a_time_counts_each_time(void **state)
+{
+    char *json = json_of("{'resourceMetrics':[{'scopeMetrics':[{'metrics':[" SUM(
+        "1", "true",
+        "{'asInt':1},{'asInt':2},{'startTimeUnixNano':1791788430000000000,'asInt':2}") ","
+                                                                                       "{'name':'h','histogram':{'dataPoints':[{'count':2,'sum':3},{'count':2,'sum':3}],"
+                                                                                       "'aggregationTemporality':1}}," SUM(
+                                                                                           "2",
+                                                                                           "true",
+                                                                                           "{'asInt':4},{'asInt':6}") ","
+                                                                                                                      "{'name':'g','gauge':{'dataPoints':[{'asInt':5}]}}]}]}]}");
+    struct otlp otlp;
+
+    (void)state;
+    assert_true(otlp_take_as(&otlp, true, str_of(json)));
+    assert_int_equal(otlp.body->counts.stored, 8);
+    free(otlp_points(&otlp));
+    const struct delta *delta = otlp.delta;
+    assert_int_equal(delta->cell_count, 2);
+    assert_true(aggregate_sum(&delta->cells[0].cell.aggregate) == 5);
+    assert_int_equal(delta_cell_samples(&delta->cells[0]), 3);
+    assert_true(aggregate_sum(&delta->cells[1].cell.aggregate) == 6);
+    assert_int_equal(delta_cell_samples(&delta->cells[1]), 2);
+    assert_int_equal(delta->point_count, 3); /* totals and levels: after what came before */
+    for (size_t i = 0; i < delta->point_count; i++)
+        assert_true(delta->points[i].by_arrival);
+    otlp_fini(&otlp);
+    free(json);
+}
+
 static void what_only_counts_up_is_not_negative(void **state)
 {
     (void)state;
@@ -530,10 +587,9 @@ static void O12_a_gauge_is_a_level(void **state)
         "{'name':'temp','gauge':{'dataPoints':[{'startTimeUnixNano':@-9,'timeUnixNano':@0,'asDouble':"
         "-2.5},{'timeUnixNano':@1,'asInt':'-3'}]}}",
         "gauge temp at -2.5, +0\ngauge temp at -3, +1\n");
-    rejects(
-        "{'name':'temp','gauge':{'dataPoints':[{'timeUnixNano':@0}]}}", "", 1,
-        "1 of 1 data points rejected (bad_number 1), the others are taken; point 1, 'temp': the "
-        "point has no value");
+    rejects("{'name':'temp','gauge':{'dataPoints':[{'timeUnixNano':@0}]}}", "", 1,
+            "1 of 1 data points rejected (bad_number 1); point 1, 'temp': the "
+            "point has no value");
 }
 
 static void counts_dropped(const char *metric, enum drop_reason reason, uint64_t dropped)
@@ -715,7 +771,7 @@ static void names_are_as_sent(void **state)
 {
     (void)state;
     gives("{'name':'http.server/dauer \xc3\xa4','gauge':{'dataPoints':[{'asInt':1}]}}",
-          "gauge http.server/dauer \xc3\xa4 at 1, +0\n");
+          "gauge \"http.server/dauer \xc3\xa4\" at 1, +0\n");
     rejects(
         "{'gauge':{'dataPoints':[{'asInt':1}]}},{'name':'a\\nb','gauge':{'dataPoints':[{'asInt':1}]}}",
         "", 2, "bad_name 2");
@@ -743,7 +799,7 @@ static void a_body_that_makes_kpid_hold_too_much_is_refused(void **state)
         for (int i = 0; i < 20000; i++)
             buf_text(&json, ",{}");
         buf_text(&json, "]}}]}]}]}");
-        assert_true(otlp_json_convert(buf_view(&json), 1 << 20, &proto, &err));
+        assert_true(otlp_json_convert(buf_view(&json), 1 << 20, &no_pause, &proto, &err));
         struct body *body = OTLP_BODY_FORMAT.open(&request, &answer);
         assert_true(OTLP_BODY_FORMAT.take(body, buf_view(is_json == 1 ? &json : &proto), &err));
         assert_false(OTLP_BODY_FORMAT.end(body, &err));
@@ -753,6 +809,49 @@ static void a_body_that_makes_kpid_hold_too_much_is_refused(void **state)
         buf_fini(&json);
         buf_fini(&proto);
     }
+}
+
+static void count_pause(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+static void a_long_body_makes_pauses(void **state)
+{
+    enum { POINTS = 8 * 1024 };
+    struct buf json = BUF_EMPTY;
+    struct buf proto = BUF_EMPTY;
+    uint64_t arrival = 0;
+    unsigned of_json = 0;
+    unsigned of_points = 0;
+    struct error err;
+    const struct body_pause pause = {count_pause, &of_json};
+    const struct http_head head = {.content_type = STR("application/x-protobuf")};
+    const struct body_request request = {.head = &head,
+                                         .rules = &RULES,
+                                         .body_bytes_max = 1024 * 1024,
+                                         .held_max = 64 * 1024 * 1024,
+                                         .now_us = NOW * 1000,
+                                         .last_arrival = &arrival,
+                                         .pause = {count_pause, &of_points}};
+    struct http_answer answer = HTTP_ANSWER_EMPTY;
+    (void)state;
+
+    buf_text(&json, "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":\"g\","
+                    "\"gauge\":{\"dataPoints\":[{\"asInt\":1}");
+    for (int i = 1; i < POINTS; i++)
+        buf_text(&json, ",{\"asInt\":1}");
+    buf_text(&json, "]}}]}]}]}");
+    assert_true(otlp_json_convert(buf_view(&json), 1 << 20, &pause, &proto, &err));
+    assert_in_range(of_json, POINTS / 1024, POINTS / 256);
+    struct body *body = OTLP_BODY_FORMAT.open(&request, &answer);
+    assert_true(OTLP_BODY_FORMAT.take(body, buf_view(&proto), &err));
+    assert_true(OTLP_BODY_FORMAT.end(body, &err));
+    assert_in_range(of_points, POINTS / BODY_LOOK_POINTS - 1, POINTS / BODY_LOOK_POINTS + 1);
+    OTLP_BODY_FORMAT.close(body);
+    http_answer_fini(&answer);
+    buf_fini(&json);
+    buf_fini(&proto);
 }
 
 /* --- with a cache ----------------------------------------------------------------------------- */
@@ -861,6 +960,8 @@ int main(void)
         cmocka_unit_test(O8_the_same_attribute_twice_counts_once),
         cmocka_unit_test(O9_a_sum_says_how_it_counts),
         cmocka_unit_test(O10_a_start_is_as_near_as_it_is),
+        cmocka_unit_test(O10_a_window_is_as_exact_as_it_is_sent),
+        cmocka_unit_test(O18_a_delta_without_a_time_counts_each_time),
         cmocka_unit_test(what_only_counts_up_is_not_negative),
         cmocka_unit_test(O12_a_gauge_is_a_level),
         cmocka_unit_test(O13_points_without_a_value_are_dropped),
@@ -872,6 +973,7 @@ int main(void)
         cmocka_unit_test(O18_without_a_time_it_is_now),
         cmocka_unit_test(names_are_as_sent),
         cmocka_unit_test(a_body_that_makes_kpid_hold_too_much_is_refused),
+        cmocka_unit_test(a_long_body_makes_pauses),
         cmocka_unit_test(points_are_the_same_whatever_attributes_came_before),
     };
     int failed = 0;

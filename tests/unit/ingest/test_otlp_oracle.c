@@ -26,6 +26,7 @@ static uint64_t below(uint64_t limit)
 struct expected {
     struct buf points;
     uint64_t received, stored, dropped;
+    uint64_t samples; /* that are none of the points */
 };
 
 /* The labels of a point: texts are its own. */
@@ -167,20 +168,20 @@ static void describe_tally(struct buf *out, const struct tally *tally)
     buf_fini(&bytes);
 }
 
-static void describe(struct buf *out, struct str key, enum delta_point_form form, wall_ms at,
-                     wall_ms start, const struct tally *tally, double value)
+static void describe(struct buf *out, struct str key, const struct delta_point *point)
 {
     struct buf text = BUF_EMPTY;
     series_key_format(&text, key);
     buf_printf(out, "%s %.*s %d ", metric_kind_name(series_key_kind(key)),
-               STR_ARGS(buf_view(&text)), (int)form);
+               STR_ARGS(buf_view(&text)), (int)point->form);
     buf_fini(&text);
-    if (tally == NULL)
-        buf_printf(out, "%.17g", value);
+    if (point->tally == NULL)
+        buf_printf(out, "%.17g", point->value);
     else
-        describe_tally(out, tally);
-    buf_printf(out, " %lld %lld\n", (long long)(at - NOW),
-               start == WALL_NONE ? -1 : (long long)start);
+        describe_tally(out, point->tally);
+    buf_printf(out, " %lld.%u", (long long)(point->at - NOW), (unsigned)point->at_ns);
+    buf_printf(out, " %lld.%u%s\n", point->start == WALL_NONE ? -1 : (long long)point->start,
+               (unsigned)point->start_ns, point->by_arrival ? " as it came" : "");
 }
 
 static void expect_point(struct expected *expected, const struct one_point *point)
@@ -199,7 +200,8 @@ static void expect_point(struct expected *expected, const struct one_point *poin
     if (point->start == 0 || start > at || (point->time > 0 && point->start > point->time) ||
         point->form == POINT_LEVEL)
         start = WALL_NONE;
-    else if (start == at && point->time > 0 && point->start < point->time)
+    else if (start == at && point->time > 0 && point->start < point->time &&
+             point->form == POINT_CUMULATIVE)
         start = at - 1;
     if (!metric_name_is_valid(point->name) || at > NOW + RULES.max_future ||
         at < NOW - RULES.max_past ||
@@ -208,8 +210,23 @@ static void expect_point(struct expected *expected, const struct one_point *poin
     if (point->buckets != NULL && (tally = tally_new(point->buckets, &err)) == NULL)
         return;
     expected->stored++;
+    if (point->form == POINT_INCREMENT && point->time == 0) {
+        expected->samples++;
+        tally_free(tally);
+        return;
+    }
     series_key_write(&key, point->kind, point->name, point->series->labels, point->series->count);
-    describe(&expected->points, buf_view(&key), point->form, at, start, tally, point->value + 0.0);
+    bool is_window = point->form == POINT_INCREMENT;
+    const struct delta_point said = {
+        .form = point->form,
+        .at = at,
+        .start = start,
+        .value = point->value + 0.0,
+        .tally = tally,
+        .by_arrival = point->time == 0,
+        .at_ns = (is_window ? point->time % 1000000 : 0) & DELTA_NS_MASK,
+        .start_ns = (is_window && start != WALL_NONE ? point->start % 1000000 : 0) & DELTA_NS_MASK};
+    describe(&expected->points, buf_view(&key), &said);
     tally_free(tally);
     buf_fini(&key);
 }
@@ -430,9 +447,12 @@ static void compare_once(bool is_json, struct str bytes, const struct expected *
     otlp.body->batch = NULL;
     for (size_t i = 0; i < delta->point_count; i++) {
         const struct delta_point *point = &delta->points[i];
-        describe(&points, delta->series[point->series].key, point->form, point->at, point->start,
-                 point->tally, point->value);
+        describe(&points, delta->series[point->series].key, point);
     }
+    uint64_t samples = 0;
+    for (size_t i = 0; i < delta->cell_count; i++)
+        samples += delta_cell_samples(&delta->cells[i]);
+    assert_true(samples == expected->samples);
     buf_char(&points, '\0');
     assert_string_equal(points.bytes, expected->points.bytes);
     assert_true(counts->received == expected->received);

@@ -259,7 +259,8 @@ static void one_bad_sample_refuses_the_body(void **state)
         {"{\"samples\":[]}", REJECT_malformed, "a push has 1 to 10000 samples, not 0", ""},
         {"{\"samples\":[{\"name\":\"a\",\"value\":1},]}", REJECT_malformed,
          "samples[1]: not an object", ""},
-        {ONE("{\"name\":\"a\",\"value\":1]}"), REJECT_malformed, "samples[0]: not JSON: ", ""},
+        {ONE("{\"name\":\"a\",\"value\":1]}"), REJECT_malformed,
+         "samples[0]: not JSON: byte 22: it does not go on as JSON does", ""},
         {ONE("{\"name\":{\"a\":[{}]},\"value\":1}"), REJECT_bad_name, "samples[0].name: not a text",
          ""},
         {ONE("7"), REJECT_malformed, "samples[0]: not an object", ""},
@@ -268,9 +269,12 @@ static void one_bad_sample_refuses_the_body(void **state)
         {ONE("{\"name\":\"\",\"value\":1}"), REJECT_bad_name, "samples[0].name: empty, ", ""},
         {ONE("{\"name\":\"a\\n\",\"value\":1}"), REJECT_bad_name, "samples[0].name: empty, ", ""},
         {ONE("{\"name\":\"a\\u0000\",\"value\":1}"), REJECT_malformed,
-         "samples[0]: not JSON: byte ", ""},
-        {ONE("{\"name\":\"a\xff\",\"value\":1}"), REJECT_malformed, "samples[0]: not JSON: byte ",
-         ""},
+         "samples[0]: not JSON: byte 17: a text has a NUL (\\u0000)", ""},
+        {ONE("{\"name\":\"a\xff\",\"value\":1}"), REJECT_malformed,
+         "samples[0]: not JSON: byte 10: a text is not UTF-8", ""},
+        {ONE("{\"\\u0000\":1}"), REJECT_malformed,
+         "samples[0]: not JSON: byte 9: a text has a NUL (\\u0000)", ""},
+        {ONE("{\"say \\\"hi\\\\\":1}"), REJECT_malformed, "samples[0].say \"hi\\: unknown key", ""},
         {ONE("{\"name\":\"a\",\"valeu\":1}"), REJECT_malformed, "samples[0].valeu: unknown key",
          "did you mean 'value'?"},
         {ONE("{\"name\":\"a\",\"value\":1,\"id\":7}"), REJECT_malformed,
@@ -298,8 +302,8 @@ static void one_bad_sample_refuses_the_body(void **state)
          "samples[0].value: not a decimal number: '0x10'", ""},
         {ONE("{\"name\":\"a\",\"value\":\"\\u001b[2J\"}"), REJECT_bad_number,
          "samples[0].value: not a decimal number: '\\x1b[2J'", ""},
-        {ONE("{\"name\":\"a\",\"value\":1e999}"), REJECT_malformed, "samples[0]: not JSON: byte ",
-         ""},
+        {ONE("{\"name\":\"a\",\"value\":1e999}"), REJECT_malformed,
+         "samples[0]: not JSON: byte 25: a number is too large", ""},
         {ONE("{\"name\":\"a\",\"value\":1,\"type\":3}"), REJECT_bad_type,
          "samples[0].type: not a text", ""},
         {ONE("{\"name\":\"a\",\"value\":1,\"type\":\"count\"}"), REJECT_bad_type,
@@ -315,7 +319,7 @@ static void one_bad_sample_refuses_the_body(void **state)
         {ONE("{\"name\":\"a\",\"value\":1,\"labels\":{\"x\":\"a\\u0001b\"}}"), REJECT_bad_tags,
          "samples[0].labels: the name and the value of 'x' ", ""},
         {ONE("{\"name\":\"a\",\"value\":1,\"labels\":{\"x\":\"1\",\"x\":\"2\"}}"), REJECT_malformed,
-         "samples[0]: not JSON: byte ", ""},
+         "samples[0]: not JSON: byte 43: a key is there twice", ""},
         {ONE("{\"name\":\"a\",\"value\":1,\"at\":5}"), REJECT_bad_time,
          "samples[0].at: not a time: 'no text'", "as 2026-10-12T09:00:00+02:00"},
         {ONE("{\"name\":\"a\",\"value\":1,\"at\":\"soon\"}"), REJECT_bad_time,
@@ -383,6 +387,30 @@ static void more_samples_than_the_limit_are_refused(void **state)
     assert_false(push_parse(buf_view(&body), &scene->rules, scene->arrival, &push, &err));
     assert_string_equal(err.text, "a push has at most 10000 samples");
     buf_fini(&body);
+}
+
+/* In __other__ it would be one of many totals; a counter is one of them. */
+static void a_total_beyond_the_limit_of_series_is_counted_and_the_others_are_taken(void **state)
+{
+    struct scene *scene = *state;
+    struct metric_definition served = {
+        .name = "served", .has_kind = true, .kind = METRIC_COUNTER, .counts_up = true};
+    struct error err = ERROR_EMPTY;
+    struct push push;
+
+    scene->batch_rules.series_max = 1;
+    assert_true(table_add(&scene->metrics.by_name, STR("served"), &served));
+    assert_true(
+        push_parse(STR("{\"samples\":[{\"name\":\"served\",\"value\":1,\"labels\":{\"n\":\"1\"}},"
+                       "{\"name\":\"served\",\"value\":2,\"labels\":{\"n\":\"2\"}},"
+                       "{\"name\":\"hits\",\"value\":3,\"labels\":{\"n\":\"2\"}}]}"),
+                   &scene->rules, scene->arrival, &push, &err));
+    assert_int_equal(push.samples, 3);
+    assert_int_equal(push.limited, 1);
+    assert_int_equal(push.delta->point_count, 1);
+    assert_int_equal(push.delta->cell_count, 1);
+    assert_key(&push, 1, "hits{__other__=\"true\"}");
+    delta_free(push.delta);
 }
 
 static void more_labels_than_the_limits_are_refused(void **state)
@@ -463,7 +491,7 @@ static void a_body_in_any_pieces_says_the_same(void **state)
             batch_free(batch);
         }
         if (taken)
-            assert_key(&whole, 0, "a]}\\\"{{x=\"\\\\\"}");
+            assert_key(&whole, 0, "\"a]}\\\"{\"{x=\"\\\\\"}");
         delta_free(whole.delta);
     }
 }
@@ -527,6 +555,7 @@ int main(void)
         cmocka_unit_test(one_bad_sample_refuses_the_body),
         cmocka_unit_test(the_edges_of_the_allowed_times_are_taken),
         cmocka_unit_test(more_samples_than_the_limit_are_refused),
+        cmocka_unit_test(a_total_beyond_the_limit_of_series_is_counted_and_the_others_are_taken),
         cmocka_unit_test(more_labels_than_the_limits_are_refused),
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(a_body_in_any_pieces_says_the_same),

@@ -564,8 +564,12 @@ static bool expect(unsigned version, struct str bytes, struct expected *expected
     return true;
 }
 
+/* What is damaged in a sample is refused by both or none. */
+enum expected_damage { WHOLE, IN_SAMPLE, ANYWHERE };
+
 /* Without a cache, with one, and once more, when it knows what may be known. */
-static void check(unsigned version, struct str bytes, bool is_whole, unsigned *compared)
+static void check(unsigned version, struct str bytes, enum expected_damage damage,
+                  unsigned *compared)
 {
     bool are_same = false;
 
@@ -574,11 +578,11 @@ static void check(unsigned version, struct str bytes, bool is_whole, unsigned *c
         struct remote remote;
         fixture_cache = round == 0 ? NULL : cache;
         bool ok = remote_take_as(&remote, version, bytes);
-        if (is_whole)
-            assert_true(ok);
         bool is_read = expect(version, bytes, &expected);
-        if (is_whole)
-            assert_true(is_read);
+        if (damage == WHOLE)
+            assert_true(ok && is_read);
+        if (damage == IN_SAMPLE)
+            assert_true(ok == is_read);
         are_same = ok && is_read;
         if (are_same)
             compare(&remote, &expected);
@@ -602,7 +606,7 @@ static void whole_requests_give_the_same_samples(void **state)
             put_request_1(&request, true);
         else
             put_request_2(&request, true);
-        check(version, buf_view(&request), true, &compared);
+        check(version, buf_view(&request), WHOLE, &compared);
         buf_fini(&request);
     }
     assert_int_equal(compared, REQUESTS);
@@ -630,10 +634,45 @@ static void damaged_requests_are_read_alike_or_refused(void **state)
             else
                 request.bytes[at] = (char)(request.bytes[at] ^ (1 << below(8)));
         }
-        check(version, buf_view(&request), false, &compared);
+        check(version, buf_view(&request), ANYWHERE, &compared);
         buf_fini(&request);
     }
     assert_true(compared > REQUESTS * DAMAGED / 10 / 10);
+}
+
+/* The usual ones are read by their bytes, which may be other ones in any of them. */
+static void a_sample_with_any_bit_of_a_number_changed_is_read_alike_or_refused(void **state)
+{
+    unsigned compared = 0;
+    (void)state;
+
+    for (unsigned version = 1; version <= 2; version++) {
+        struct buf request = BUF_EMPTY;
+        struct buf series = BUF_EMPTY;
+        if (version == 1) {
+            put_label(&series, STR("__name__"), STR("hits_total"));
+        } else {
+            put_text(&request, 4, STR_EMPTY);
+            put_text(&request, 4, STR("__name__"));
+            put_text(&request, 4, STR("hits_total"));
+            put_text(&series, 1, STR("\1\2"));
+        }
+        put_sample(&series, 5, NOW, version == 1 ? 0 : NOW - 1000);
+        put_message(&request, version == 1 ? 1 : 5, &series);
+        size_t sample_len = version == 1 ? 16 : 23;
+        for (size_t bit = (request.len - sample_len) * 8; bit < request.len * 8; bit++) {
+            size_t at = bit / 8 - (request.len - sample_len);
+            if (at == 0 || at == 9 || at == 16)
+                continue; /* a tag: protobuf-c takes no field with another type */
+            request.bytes[bit / 8] = (char)(request.bytes[bit / 8] ^ (1 << bit % 8));
+            check(version, buf_view(&request), IN_SAMPLE, &compared);
+            request.bytes[bit / 8] = (char)(request.bytes[bit / 8] ^ (1 << bit % 8));
+        }
+        check(version, buf_view(&request), WHOLE, &compared);
+        buf_fini(&series);
+        buf_fini(&request);
+    }
+    assert_true(compared > 100);
 }
 
 int main(void)
@@ -641,6 +680,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_requests_give_the_same_samples),
         cmocka_unit_test(damaged_requests_are_read_alike_or_refused),
+        cmocka_unit_test(a_sample_with_any_bit_of_a_number_changed_is_read_alike_or_refused),
     };
     cache = series_cache_new(RULES.seed, 256 * 1024); /* it is full again and again */
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

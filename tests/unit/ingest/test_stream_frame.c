@@ -4,11 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../series/random.h"
 #include "ingest/stream_frame.h"
 #include "series/shard.h"
 #include "test.h"
 
-enum { LINE_MAX_BYTES = 200, FRAME_MAX_BYTES = 1000, AREA_BYTES = 1 << 16 };
+enum { LINE_MAX_BYTES = 200, FRAME_MAX_BYTES = 1000, AREA_BYTES = 1 << 16, ROOM_BYTES = 1 << 20 };
 
 static const int64_t NOW_US = INT64_C(1791788430000000);
 
@@ -17,7 +18,7 @@ struct scene {
     struct intake intake;
     struct ledger ledger;
     struct stream_cut cut;
-    size_t kept;
+    struct tail_room kept;
     char *area; /* of exactly the room that a worker gives */
     bool open;
 };
@@ -32,11 +33,12 @@ static void begin_with(struct scene *scene, struct intake_dialect dialect, enum 
                                        .metrics = metrics,
                                        .line_bytes_max = LINE_MAX_BYTES,
                                        .frame_bytes_max = FRAME_MAX_BYTES},
+                            .kept = {.bytes_max = ROOM_BYTES},
                             .cut = {.framing = framing},
                             .area = malloc(LINE_MAX_BYTES + AREA_BYTES),
                             .open = true};
     assert_non_null(scene->area);
-    scene->cut.kept_bytes = &scene->kept;
+    scene->cut.room = &scene->kept;
     scene->intake.dialect = dialect;
 }
 
@@ -65,13 +67,13 @@ static void hang_up(struct scene *scene, bool is_cut)
     stream_cut_end(&scene->cut, &scene->intake, is_cut);
     intake_end(&scene->intake);
     assert_true(ledger_balances(&scene->ledger));
-    assert_int_equal(scene->kept, 0);
+    assert_int_equal(scene->kept.bytes, 0);
 }
 
 static void finish(struct scene *scene)
 {
     stream_cut_forget(&scene->cut);
-    assert_int_equal(scene->kept, 0);
+    assert_int_equal(scene->kept.bytes, 0);
     intake_fini(&scene->intake);
     shard_free(scene->intake.shard);
     free(scene->area);
@@ -273,11 +275,11 @@ static void influx_names_and_labels_with_escapes(void **state) /* I3, I11 */
                     "a\\,b,c=d,k\\=1=v\\,w\\ x f\\ g=2,h=3 1791788400000000000\n"
                     "plain,k=v value=4 1791788400000000000\n"));
     char *cells = cells_of(&scene);
-    assert_string_equal(cells,
-                        "6 a,b_f g{c=\"d\",k=1=\"v,w x\"} 1 2 2 1791788400000 1791788400000\n"
-                        "6 a,b_f g{k=1=\"v,w x\"} 1 1 1 1791788400000 1791788400000\n"
-                        "6 a,b_h{c=\"d\",k=1=\"v,w x\"} 1 3 3 1791788400000 1791788400000\n"
-                        "6 plain_value{k=\"v\"} 1 4 4 1791788400000 1791788400000\n");
+    assert_string_equal(
+        cells, "6 \"a,b_f g\"{\"k=1\"=\"v,w x\"} 1 1 1 1791788400000 1791788400000\n"
+               "6 \"a,b_f g\"{c=\"d\",\"k=1\"=\"v,w x\"} 1 2 2 1791788400000 1791788400000\n"
+               "6 \"a,b_h\"{c=\"d\",\"k=1\"=\"v,w x\"} 1 3 3 1791788400000 1791788400000\n"
+               "6 plain_value{k=\"v\"} 1 4 4 1791788400000 1791788400000\n");
     free(cells);
     finish(&scene);
 }
@@ -473,25 +475,150 @@ static void a_line_of_which_more_waits_is_truncated(void **state)
     }
 }
 
-static void too_many_long_tails_close_connections(void **state)
+/* --- room ------------------------------------------------------------------------------------- */
+
+enum { LONG_BYTES = 10000 };
+
+/* A pickle frame of LONG_BYTES with one sample. */
+static void long_frame(struct buf *out)
+{
+    struct buf pickle = BUF_EMPTY;
+
+    buf_printf(&pickle, "(l(S'a.b'\n(I-1\nS'");
+    while (pickle.len < LONG_BYTES - 7)
+        buf_char(&pickle, ' '); /* may stand in front of a number that is a text */
+    buf_printf(&pickle, "1'\ntta.");
+    assert_int_equal(pickle.len, LONG_BYTES);
+    (void)big_endian(out, pickle.bytes, pickle.len);
+    buf_fini(&pickle);
+}
+
+static void who_finds_no_room_reads_little_and_then_waits(void **state)
 {
     (void)state;
     struct scene scene;
-    static char bytes[5000];
+    struct buf frame = BUF_EMPTY;
     begin(&scene, PROTOCOL_GRAPHITE_PICKLE, TRANSPORT_TCP);
+    long_frame(&frame);
 
-    scene.intake.frame_bytes_max = 1 << 20;
-    scene.kept = 64 << 20; /* others keep them */
-    memcpy(bytes, "\0\1\0\0", 4);
-    say(&scene, (struct str){bytes, 4000});
+    scene.intake.frame_bytes_max = LONG_BYTES;
+    assert_int_equal(stream_cut_may_read(&scene.cut, &scene.intake, AREA_BYTES), AREA_BYTES);
+    scene.kept.bytes = ROOM_BYTES - LONG_BYTES; /* others have it */
+    size_t little = stream_cut_may_read(&scene.cut, &scene.intake, AREA_BYTES);
+    assert_int_equal(little, TAIL_BYTES_FREE);
+    say(&scene, (struct str){frame.bytes, 100});
+    assert_int_equal(stream_cut_may_read(&scene.cut, &scene.intake, AREA_BYTES), little - 100);
+    say(&scene, (struct str){frame.bytes + 100, little - 100});
     assert_true(scene.open);
-    say(&scene, (struct str){bytes, 5000});
-    assert_false(scene.open);
-    assert_int_equal(scene.ledger.rejected[REJECT_too_long], 1);
-    stream_cut_forget(&scene.cut);
-    assert_int_equal(scene.kept, 64 << 20);
-    scene.kept = 0;
+    assert_int_equal(scene.kept.bytes, ROOM_BYTES - LONG_BYTES);
+    assert_int_equal(stream_cut_may_read(&scene.cut, &scene.intake, AREA_BYTES), 0);
+    assert_false(stream_cut_admit(&scene.cut, &scene.intake));
+
+    scene.kept.bytes = ROOM_BYTES - frame.len; /* it just fits, but somebody else has waited */
+    scene.kept.is_wanted = true;
+    assert_int_equal(stream_cut_may_read(&scene.cut, &scene.intake, AREA_BYTES), 0);
+    assert_true(stream_cut_admit(&scene.cut, &scene.intake));
+    assert_true(scene.cut.is_new);
+    assert_int_equal(scene.kept.bytes, ROOM_BYTES);
+    size_t rest = stream_cut_may_read(&scene.cut, &scene.intake, AREA_BYTES);
+    assert_int_equal(rest, frame.len - little + TAIL_BYTES_FREE); /* and little of the next one */
+    say(&scene, (struct str){frame.bytes + little, frame.len - little});
+    assert_true(scene.open);
+    assert_int_equal(scene.ledger.stored, 1);
+    assert_int_equal(scene.ledger.received, 1);
+    assert_int_equal(scene.kept.bytes, ROOM_BYTES - frame.len);
+    scene.kept.bytes = 0;
+    buf_fini(&frame);
     finish(&scene);
+}
+
+static void what_fits_nowhere_has_all_the_room_alone(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct buf frame = BUF_EMPTY;
+    begin(&scene, PROTOCOL_GRAPHITE_PICKLE, TRANSPORT_TCP);
+    long_frame(&frame);
+
+    scene.intake.frame_bytes_max = LONG_BYTES;
+    scene.kept = (struct tail_room){.bytes_max = LONG_BYTES / 2, .bytes = 1};
+    say(&scene, (struct str){frame.bytes, TAIL_BYTES_FREE});
+    assert_int_equal(stream_cut_may_read(&scene.cut, &scene.intake, AREA_BYTES), 0);
+    scene.kept.bytes = 0;
+    assert_true(stream_cut_may_read(&scene.cut, &scene.intake, AREA_BYTES) > 0);
+    say(&scene, (struct str){frame.bytes + TAIL_BYTES_FREE, frame.len - TAIL_BYTES_FREE});
+    assert_int_equal(scene.ledger.stored, 1);
+    buf_fini(&frame);
+    finish(&scene);
+}
+
+static void short_lines_and_frames_need_no_room(void **state)
+{
+    (void)state;
+    struct scene scene;
+
+    begin(&scene, PROTOCOL_STATSD, TRANSPORT_TCP);
+    scene.kept = (struct tail_room){.bytes_max = 1, .bytes = 1, .is_wanted = true};
+    say(&scene, STR("a:1"));
+    assert_int_equal(stream_cut_may_read(&scene.cut, &scene.intake, AREA_BYTES), AREA_BYTES);
+    say(&scene, STR("|c\n"));
+    assert_int_equal(scene.ledger.stored, 1);
+    scene.kept.bytes = 0;
+    finish(&scene);
+}
+
+/* Connections that share room for two frames and a bit, and are read in random pieces: each comes
+ * out, and never is more kept than there is room for. */
+static void in_little_room_everything_comes_out(void **state)
+{
+    (void)state;
+    enum { CONNECTIONS = 20, FRAMES = 3 };
+    struct scene *scenes = calloc(CONNECTIONS, sizeof *scenes);
+    size_t at[CONNECTIONS] = {0};
+    struct tail_room room = {.bytes_max = 5 * LONG_BYTES / 2};
+    struct buf frame = BUF_EMPTY;
+    struct buf all = BUF_EMPTY;
+    uint64_t random = 7;
+    size_t open = CONNECTIONS;
+    size_t waits = 0;
+    assert_non_null(scenes);
+    long_frame(&frame);
+    for (int i = 0; i < FRAMES; i++) {
+        buf_append(&all, frame.bytes, frame.len);
+        (void)big_endian(&all, PICKLE_ONE, sizeof PICKLE_ONE - 1);
+    }
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        begin(&scenes[i], PROTOCOL_GRAPHITE_PICKLE, TRANSPORT_TCP);
+        scenes[i].intake.frame_bytes_max = LONG_BYTES;
+        scenes[i].cut.room = &room;
+    }
+    for (size_t turn = 0; open > 0; turn++) {
+        size_t i = (size_t)random_below(&random, CONNECTIONS);
+        size_t left = all.len - at[i];
+        size_t size = 1 + (size_t)random_below(&random, 3000);
+        assert_true(turn < 200000);
+        if (left == 0)
+            continue;
+        size = stream_cut_may_read(&scenes[i].cut, &scenes[i].intake, size < left ? size : left);
+        waits += size == 0;
+        say(&scenes[i], (struct str){all.bytes + at[i], size});
+        assert_true(scenes[i].open);
+        assert_true(room.bytes <= room.bytes_max);
+        assert_true(scenes[i].cut.tail_capacity <= TAIL_BYTES_FREE ||
+                    scenes[i].cut.tail_capacity <= scenes[i].cut.promised);
+        at[i] += size;
+        open -= at[i] == all.len;
+    }
+    assert_true(waits > 0);
+    assert_int_equal(room.bytes, 0);
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        assert_int_equal(scenes[i].ledger.stored, 2 * FRAMES);
+        assert_int_equal(scenes[i].ledger.received, 2 * FRAMES);
+        finish(&scenes[i]);
+    }
+    free(scenes);
+    buf_fini(&frame);
+    buf_fini(&all);
 }
 
 static void a_lower_limit_meets_what_was_kept(void **state)
@@ -565,7 +692,10 @@ int main(void)
         cmocka_unit_test(the_longest_frame_fits),
         cmocka_unit_test(a_frame_without_its_end_is_truncated),
         cmocka_unit_test(a_line_of_which_more_waits_is_truncated),
-        cmocka_unit_test(too_many_long_tails_close_connections),
+        cmocka_unit_test(who_finds_no_room_reads_little_and_then_waits),
+        cmocka_unit_test(what_fits_nowhere_has_all_the_room_alone),
+        cmocka_unit_test(short_lines_and_frames_need_no_room),
+        cmocka_unit_test(in_little_room_everything_comes_out),
         cmocka_unit_test(a_lower_limit_meets_what_was_kept),
         cmocka_unit_test(a_datagram_has_many_lines),
     };

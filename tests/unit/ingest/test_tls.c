@@ -185,6 +185,50 @@ static void an_end_without_a_goodbye_may_have_cut_the_last_line(void **state)
     assert_true(collector_get(scene.collector, "half").sum == 0);
 }
 
+/* What waits for room is held by TLS already, which the socket does not show. */
+static void long_lines_by_tls_wait_for_room_as_without(void **state) /* G12 */
+{
+    enum { LONG_BYTES = 20000, WAITERS = 8 };
+    const struct timespec pause = {.tv_nsec = 1000000};
+    struct ingest_options options = options_for(scene.collector, 1);
+    struct tls_client first;
+    struct tls_client others[WAITERS];
+    struct buf line = BUF_EMPTY;
+    struct error err = ERROR_EMPTY;
+    uint64_t values = 1;
+    (void)state;
+
+    buf_text(&line, "a:1");
+    for (; line.len < LONG_BYTES - 6; values++)
+        buf_text(&line, ":1");
+    buf_text(&line, "|c\nb:1|c\n");
+    scene.listener.tls = must_load(NULL);
+    scene.config.line_bytes_max = LONG_BYTES;
+    scene.config.request_timeout = MS_PER_DAY;
+    options.tail_bytes_max = LONG_BYTES;
+    scene.ingest = ingest_start(&options, &scene.config, &err);
+    assert_non_null(scene.ingest);
+    assert_true(client_try(&first, NULL));
+    client_say(&first, line.bytes, LONG_BYTES / 2);
+    for (int i = 0; i < WAITERS; i++) {
+        assert_true(client_try(&others[i], NULL));
+        client_say(&others[i], line.bytes, line.len - 1);
+    }
+    mono_ms until = clock_mono() + PATIENCE_S * 1000;
+    while (COUNTER_GET(connections_waiting) != WAITERS && clock_mono() < until)
+        (void)nanosleep(&pause, NULL);
+    assert_int_equal(COUNTER_GET(connections_waiting), WAITERS);
+    client_say(&first, line.bytes + LONG_BYTES / 2, line.len - LONG_BYTES / 2);
+    client_end(&first, true);
+    for (int i = 0; i < WAITERS; i++)
+        client_end(&others[i], i % 2 == 0);
+    collector_wait(scene.collector, (WAITERS + 1) * (values + 1));
+    assert_int_equal(collector_total(scene.collector).stored,
+                     (WAITERS + 1) * (values + 1) - WAITERS / 2); /* "b:1|c" without its goodbye */
+    assert_int_equal(collector_total(scene.collector).rejected[REJECT_truncated], WAITERS / 2);
+    buf_fini(&line);
+}
+
 static void plain_text_is_refused_where_tls_is_spoken(void **state)
 {
     struct capture capture;
@@ -432,6 +476,7 @@ int main(void)
         SCENE_TEST(lines_come_by_tls_as_they_do_without),
         SCENE_TEST(a_goodbye_right_behind_the_last_line_ends_the_connection),
         SCENE_TEST(an_end_without_a_goodbye_may_have_cut_the_last_line),
+        SCENE_TEST(long_lines_by_tls_wait_for_room_as_without),
         SCENE_TEST(plain_text_is_refused_where_tls_is_spoken),
         SCENE_TEST(a_client_needs_a_certificate_where_one_is_asked_for),
         SCENE_TEST(who_only_connects_is_no_connection_and_ends_with_the_listener),

@@ -1,5 +1,9 @@
+#include <stdio.h>
+
 #include "kpi/formula.h"
 #include "kpi/formula_function.h"
+#include "series/random.h"
+#include "series/series_key.h"
 #include "test.h"
 
 static struct arena arena = ARENA_EMPTY;
@@ -141,6 +145,135 @@ static void labels_become_matches(void **state)
     assert_int_equal(parse("sum(a{b=\"\"})").root->selector.matches[0].values[0].len, 0);
 }
 
+static void quoted_text_may_hold_anything(void **state)
+{
+    static const struct {
+        const char *quoted;
+        struct str text;
+    } CASES[] = {
+        {"\"\"", STR("")},
+        {"\"a b\"", STR("a b")},
+        {"'a\"b'", STR("a\"b")},
+        {"\"a'b\"", STR("a'b")},
+        {"\"a\\\"b\\'c\"", STR("a\"b'c")},
+        {"'a\\\"b\\'c'", STR("a\"b'c")},
+        {"\"\\\\\"", STR("\\")},
+        {"\"\\\\n\"", STR("\\n")},
+        {"\"\\n\\r\\t\"", STR("\n\r\t")},
+        {"\"x\\x0ay\"", STR("x\ny")},
+        {"\"\\x00\\xfF\\xC3\"", STR("\0\xff\xc3")},
+        {"\"\\x41\\x5c\\x22\"", STR("A\\\"")},
+        {"\"\\x414\"", STR("A4")},
+        {"\"\xff\xc3\xbc\"", STR("\xff\xc3\xbc")},
+    };
+    (void)state;
+    for (size_t i = 0; i < TEST_COUNT(CASES); i++) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "sum(a{b=%s})", CASES[i].quoted);
+        const struct selector *selector = &parse(text).root->selector;
+        assert_true(str_equal(selector->matches[0].values[0], CASES[i].text));
+    }
+    assert_true(str_is(parse("sum(a{\"b c\\n\"='d'})").root->selector.matches[0].label, "b c\n"));
+    assert_true(str_is(parse("sum(\"a\\xff\")").root->selector.metric, "a\xff"));
+}
+
+/* A name or value of pieces that are easily taken for something else. */
+static struct str random_text(uint64_t *seed, bool is_metric, struct buf *out)
+{
+    static const struct str pieces[] = {
+        STR("a"),        STR("B9"),
+        STR("."),        STR("-"),
+        STR(":"),        STR("_"),
+        STR(" "),        STR("\""),
+        STR("'"),        STR("\\"),
+        STR("\\x41"),    STR("\\n"),
+        STR("{"),        STR("}"),
+        STR("="),        STR(","),
+        STR("in"),       STR("("),
+        STR(")"),        STR("per"),
+        STR("\xc3\xbc"), STR("\xe2\x80\x8b"),
+        STR("\xff"),     STR("\xc3"),
+        STR("\xc2\x85"), STR("\xbc"),
+        STR("\n"),       STR("\t"),
+        STR("\x1b"),     STR("\x02"),
+    };
+    enum { CONTROL = 4, COUNT = TEST_COUNT(pieces) };
+    size_t count = 1 + random_below(seed, 6);
+
+    buf_clear(out);
+    for (size_t i = 0; i < count; i++)
+        buf_str(out, pieces[random_below(seed, is_metric ? COUNT - CONTROL : COUNT)]);
+    return buf_view(out);
+}
+
+/* A random key whose labels are named 0..., 1... and so on, as they are sorted. */
+static void random_key(uint64_t *seed, struct buf *out)
+{
+    struct label labels[4];
+    struct buf texts[9] = {BUF_EMPTY};
+    size_t count = random_below(seed, 5);
+
+    for (size_t i = 0; i < count; i++) {
+        struct str text = random_text(seed, false, &texts[8]);
+        buf_clear(&texts[2 * i]);
+        buf_printf(&texts[2 * i], "%zu%.*s", i, STR_ARGS(text));
+        labels[i].name = buf_view(&texts[2 * i]);
+        labels[i].value = random_text(seed, false, &texts[2 * i + 1]);
+    }
+    struct str metric = random_text(seed, true, &texts[8]);
+    series_key_write(out, METRIC_COUNTER, metric, labels, count);
+    for (size_t i = 0; i < TEST_COUNT(texts); i++)
+        buf_fini(&texts[i]);
+}
+
+static bool has_byte_that_is_not_shown(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.text[i] < 0x20 || text.text[i] == 0x7f)
+            return true;
+    }
+    return !str_is_utf8(text);
+}
+
+/* What is shown of a series is a selector, of it alone. */
+static void what_is_shown_of_a_series_selects_it(void **state)
+{
+    uint64_t seed = 23;
+    struct buf key = BUF_EMPTY;
+    struct buf shown = BUF_EMPTY;
+    (void)state;
+    for (int round = 0; round < 20000; round++) {
+        struct label label;
+        size_t at = 0;
+        size_t count = 0;
+        struct arena arena_of_round = ARENA_EMPTY;
+        struct formula formula;
+        struct error err = ERROR_EMPTY;
+        random_key(&seed, &key);
+        assert_true(series_key_is_valid(buf_view(&key)));
+        buf_clear(&shown);
+        buf_text(&shown, "count(");
+        series_key_format(&shown, buf_view(&key));
+        buf_char(&shown, ')');
+        assert_false(has_byte_that_is_not_shown(buf_view(&shown)));
+        if (!formula_parse(buf_view(&shown), NULL, &arena_of_round, &formula, &err))
+            fail_msg("%.*s: %s", STR_ARGS(buf_view(&shown)), err.text);
+        const struct selector *selector = &formula.root->selector;
+        assert_true(str_equal(selector->metric, series_key_metric(buf_view(&key))));
+        for (; series_key_next_label(buf_view(&key), &at, &label); count++) {
+            const struct label_match *match = &selector->matches[count];
+            assert_true(count < selector->match_count);
+            assert_int_equal(match->op, MATCH_EQUAL);
+            assert_true(str_equal(match->label, label.name));
+            assert_true(str_equal(match->values[0], label.value));
+        }
+        assert_int_equal(count, selector->match_count);
+        arena_fini(&arena_of_round);
+    }
+    buf_fini(&key);
+    buf_fini(&shown);
+}
+
 static void what_is_not_built_yet_parses_and_is_named(void **state)
 {
     static const struct {
@@ -240,6 +373,12 @@ static void mistakes_have_their_column(void **state)
         {"sum(a{b})", "column 8: expected =, !=, ^= or in, found '}'", ""},
         {"sum(a{b=})", "column 9: expected a value in quotes, found '}'", ""},
         {"sum(a{b=\"c)", "column 9: the quote \" is never closed", ""},
+        {"sum(a{b=\"c\\q\"})",
+         "column 11: in quotes '\\' stands before '\\', a quote, n, r, t or x and two digits", ""},
+        {"sum(a{b=\"\\x4\"})",
+         "column 10: in quotes '\\' stands before '\\', a quote, n, r, t or x and two digits", ""},
+        {"sum(\"\\",
+         "column 6: in quotes '\\' stands before '\\', a quote, n, r, t or x and two digits", ""},
         {"sum(a{b=\"c\"", "column 12: expected '}', but the text ends", ""},
         {"sum(a{b in [\"c\")", "column 16: expected ']', found ')'", ""},
         {"rate(a per EUR)", "column 12: 'per' takes s, min, h or d", ""},
@@ -406,6 +545,8 @@ int main(void)
         cmocka_unit_test(classes_follow_the_functions),
         cmocka_unit_test(products_bind_more_tightly_than_sums),
         cmocka_unit_test(labels_become_matches),
+        cmocka_unit_test(quoted_text_may_hold_anything),
+        cmocka_unit_test(what_is_shown_of_a_series_selects_it),
         cmocka_unit_test(what_is_not_built_yet_parses_and_is_named),
         cmocka_unit_test(percentiles_and_shares_have_class_unit_and_least_count),
         cmocka_unit_test(mistakes_have_their_column),

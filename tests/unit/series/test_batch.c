@@ -451,6 +451,50 @@ static void over_the_limit_totals_are_refused_and_the_rest_joins_other(void **st
     }
 }
 
+/* It cannot be told from another one: it is a sample of its cell. */
+static void increments_without_a_time_count_each_time(void **state)
+{
+    static const struct {
+        enum metric_kind kind;
+        enum delta_point_form form;
+        bool has_buckets;
+        bool is_sample;
+    } cases[] = {
+        {METRIC_COUNTER, POINT_INCREMENT, false, true},
+        {METRIC_UNTYPED, POINT_INCREMENT, false, true},
+        {METRIC_DISTRIBUTION, POINT_INCREMENT, true, true},
+        {METRIC_COUNTER, POINT_INCREMENT, true, true},
+        {METRIC_GAUGE, POINT_INCREMENT, false, false}, /* a level */
+        {METRIC_COUNTER, POINT_CUMULATIVE, false, false},
+        {METRIC_DISTRIBUTION, POINT_CUMULATIVE, true, false},
+    };
+    struct scene *scene = *state;
+    struct batch_buckets buckets = buckets_of();
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct batch *batch = batch_new(&scene->rules);
+        struct batch_point point = point_of("orders", cases[i].kind, cases[i].form);
+        struct batch_memo memo = {.is_known = false};
+        point.buckets = cases[i].has_buckets ? &buckets : NULL;
+        point.at_ns = 7;
+        assert_int_equal(batch_add_point_to(batch, &memo, &point, NOW, 1), REJECT_NONE);
+        point.by_arrival = true;
+        for (uint64_t again = 0; again < 3; again++)
+            assert_int_equal(batch_add_point_to(batch, &memo, &point, NOW, again + 2), REJECT_NONE);
+        struct delta *delta = batch_take(batch);
+        bool has_window = cases[i].form == POINT_INCREMENT && cases[i].kind != METRIC_GAUGE;
+        assert_int_equal(delta->series_count, 1);
+        assert_int_equal(delta->point_count, cases[i].is_sample ? 1 : 4);
+        assert_int_equal(delta->points[0].at_ns, has_window ? 7 : 0);
+        assert_int_equal(delta->cell_count, cases[i].is_sample ? 1 : 0);
+        if (cases[i].is_sample)
+            assert_int_equal(delta_cell_samples(&delta->cells[0]), 3);
+        else
+            assert_true(delta->points[3].by_arrival);
+        delta_free(delta);
+    }
+}
+
 /* FIG-23: whatever the protocol calls them, and whatever their weight is. */
 static void samples_of_a_cumulative_counter_are_totals(void **state)
 {
@@ -538,6 +582,53 @@ static void samples_have_weights(void **state) /* FIG-20 */
     delta_free(delta);
 }
 
+static void a_full_listener_brings_nothing_new(void **state)
+{
+    struct scene *scene = *state;
+    struct room *room = room_new(10);
+    const struct label label = {STR("n"), STR("1")};
+    struct batch_sample known = sample_of("hits", 1, NOW);
+    struct batch_sample new = known;
+    struct batch_point total = {.name = STR("total"),
+                                .kind = METRIC_COUNTER,
+                                .form = POINT_CUMULATIVE,
+                                .at = NOW,
+                                .start = WALL_NONE,
+                                .value = 5};
+
+    new.labels = &label;
+    new.label_count = 1;
+    scene->rules.room = room;
+    for (int round = 0; round < 3; round++) {
+        scene->rules.listener = round == 2 ? STR("influx") : STR("otlp");
+        struct batch *batch = batch_new(&scene->rules);
+        assert_int_equal(add(batch, &known), REJECT_NONE);
+        if (round > 0) {
+            assert_int_equal(add(batch, &new), REJECT_NONE);
+            assert_int_equal(batch_add_point(batch, &total, NOW, 2),
+                             round == 1 ? REJECT_series_limit : REJECT_NONE);
+        }
+        struct delta *delta = batch_take(batch);
+        for (size_t i = 0; i < delta->series_count; i++)
+            assert_true(str_equal(delta_listener_of(delta, i), scene->rules.listener));
+        assert_int_equal(delta->series_count, round + 1);
+        if (round == 0) {
+            room_begin_series(room);
+            room_add_series(room, delta->series[0].hash);
+            room_end_series(room);
+            assert_true(room_set_listener_full(room, STR("otlp"), true));
+        } else {
+            struct buf text = BUF_EMPTY;
+            series_key_format(&text, delta->series[1].key);
+            assert_true(
+                str_is(buf_view(&text), round == 1 ? "hits{__other__=\"true\"}" : "hits{n=\"1\"}"));
+            buf_fini(&text);
+        }
+        delta_free(delta);
+    }
+    room_free(room);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -554,11 +645,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(buckets_are_kept_as_they_were_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(over_the_limit_totals_are_refused_and_the_rest_joins_other,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(increments_without_a_time_count_each_time, setup, teardown),
         cmocka_unit_test_setup_teardown(samples_of_a_cumulative_counter_are_totals, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(over_the_limit_totals_of_samples_are_refused, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(samples_have_weights, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_listener_brings_nothing_new, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,6 +80,29 @@ static void it_copies_keys_and_listeners_and_owns_sketches(void **state)
     delta_free(delta);
 }
 
+static void it_knows_which_listener_brought_a_series(void **state)
+{
+    (void)state;
+    static const char *const listeners[] = {"",       "statsd", "statsd", "influx",
+                                            "statsd", "",       "influx"};
+    struct delta *delta = delta_new();
+    assert_int_equal(delta_listener_of(delta, 0).len, 0);
+    for (size_t i = 0; i < TEST_COUNT(listeners); i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%s", listeners[i]);
+        delta_set_listener(delta, STR("overwritten"));
+        delta_set_listener(delta, str_of(name));
+        memset(name, 'x', sizeof name);
+        (void)delta_add_series(delta, (struct series_hash){i, i}, STR("key"));
+        (void)delta_add_series(delta, (struct series_hash){i, i}, STR_EMPTY);
+    }
+    for (size_t i = 0; i < TEST_COUNT(listeners); i++) {
+        assert_true(str_is(delta_listener_of(delta, 2 * i), listeners[i]));
+        assert_true(str_is(delta_listener_of(delta, 2 * i + 1), listeners[i]));
+    }
+    delta_free(delta);
+}
+
 static void it_grows(void **state)
 {
     (void)state;
@@ -226,6 +249,7 @@ int main(void)
         cmocka_unit_test(it_copies_keys_and_listeners_and_owns_sketches),
         cmocka_unit_test(it_is_waited_for_when_its_end_is_an_answer),
         cmocka_unit_test(its_size_follows_what_it_holds),
+        cmocka_unit_test(it_knows_which_listener_brought_a_series),
         cmocka_unit_test(it_grows),
         cmocka_unit_test(changes_resolve_to_the_levels_they_mean),
         cmocka_unit_test(two_changes_of_an_unknown_gauge_start_at_zero),

@@ -61,6 +61,26 @@ static void a_ledger_with_any_count_is_not_empty(void **state)
     assert_false(ledger_is_empty(&received));
 }
 
+static void what_is_taken_out_balances_and_so_does_the_rest(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t most, stored;
+    } cases[] = {{0, 0}, {3, 3}, {7, 7}, {8, 7}, {UINT64_MAX, 7}};
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct ledger from = {.received = 12, .stored = 7};
+        from.rejected[REJECT_too_long] = 3;
+        from.dropped[DROP_unwanted] = 2;
+        struct ledger taken = ledger_take(&from, cases[i].most);
+        assert_int_equal(taken.stored, cases[i].stored);
+        assert_int_equal(taken.received, 5 + cases[i].stored);
+        assert_int_equal(taken.rejected[REJECT_too_long], 3);
+        assert_int_equal(from.stored, 7 - cases[i].stored);
+        assert_true(ledger_balances(&taken) && ledger_balances(&from));
+    }
+}
+
 /* The next reason that the manual explains, in its section of them: a name, and a sentence after
  * it. False: there are no more. */
 static bool next_explained(FILE *manual, char *name, size_t size)
@@ -114,6 +134,7 @@ int main(void)
         cmocka_unit_test(reasons_have_their_stable_names),
         cmocka_unit_test(received_is_stored_plus_rejected_plus_dropped),
         cmocka_unit_test(merging_adds_every_count),
+        cmocka_unit_test(what_is_taken_out_balances_and_so_does_the_rest),
         cmocka_unit_test(the_manual_explains_every_reason),
         cmocka_unit_test(a_ledger_with_any_count_is_not_empty),
     };

@@ -107,6 +107,19 @@ static void labels_that_were_sent_stay_as_they_are(void **state)
     mapping_free(mapping);
 }
 
+static void a_label_whose_value_is_empty_is_none(void **state)
+{
+    (void)state;
+    const struct label added[] = {{STR("rest"), STR("$1")}, {STR("zone"), STR("eu")}};
+    const struct mapping_rule rule = {
+        .match = "a.**", .name = "x", .labels = added, .label_count = 2};
+    struct mapping *mapping = mapping_new(&rule, 1);
+
+    assert_string_equal(mapped_text(mapping, "a.b", NULL, 0), "x{rest=b,zone=eu}");
+    assert_string_equal(mapped_text(mapping, "a.", NULL, 0), "x{zone=eu}");
+    mapping_free(mapping);
+}
+
 static void what_would_be_too_long_is_said_to_be(void **state)
 {
     (void)state;
@@ -220,6 +233,7 @@ int main(void)
         cmocka_unit_test(a_star_is_one_part_and_two_are_one_or_more),
         cmocka_unit_test(the_first_rule_that_matches_counts_wherever_it_stands),
         cmocka_unit_test(labels_that_were_sent_stay_as_they_are),
+        cmocka_unit_test(a_label_whose_value_is_empty_is_none),
         cmocka_unit_test(what_would_be_too_long_is_said_to_be),
         cmocka_unit_test(rules_that_say_nothing_or_too_much_are_refused),
         cmocka_unit_test(random_patterns_match_what_they_plainly_match),

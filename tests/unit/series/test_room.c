@@ -57,6 +57,60 @@ static void only_a_full_metric_has_no_room_for_what_is_not_active(void **state)
     room_free(room);
 }
 
+static bool listener_is_full(const struct room *room, const char *listener, unsigned number)
+{
+    struct buf key = BUF_EMPTY;
+    bool full = room_listener_is_full(room, str_of(listener), key_of(&key, "orders", number));
+    buf_fini(&key);
+    return full;
+}
+
+static void only_a_full_listener_may_not_bring_what_is_not_active(void **state)
+{
+    (void)state;
+    struct room *room = room_new(100);
+    assert_false(listener_is_full(NULL, "statsd", 1));
+    assert_true(room_set_listener_full(room, STR("statsd"), true));
+    assert_false(listener_is_full(room, "statsd", 1)); /* nobody has told which are active */
+    tell(room, "orders", 0, 10);
+    assert_true(listener_is_full(room, "statsd", 10));
+    assert_false(listener_is_full(room, "statsd", 9));
+    assert_false(listener_is_full(room, "influx", 10));
+    assert_false(listener_is_full(room, "", 10));
+    assert_false(is_full(room, "orders", 10));
+    add_series(room, "orders", 10, 11); /* another one has brought it */
+    assert_false(listener_is_full(room, "statsd", 10));
+    assert_true(room_set_listener_full(room, STR("statsd"), true));
+    assert_true(room_set_listener_full(room, STR("statsd"), false));
+    assert_false(listener_is_full(room, "statsd", 11));
+    room_free(room);
+}
+
+static void of_each_listener_it_is_known_what_it_brought(void **state)
+{
+    (void)state;
+    struct room *room = room_new(1);
+    struct room_listener out;
+    char name[32];
+    assert_false(room_listener(room, STR("l0"), &out));
+    for (unsigned i = 0; i < ROOM_LISTENERS_MAX; i++) {
+        (void)snprintf(name, sizeof name, "l%u", i);
+        room_show_listener(room, str_of(name), (struct room_listener){i, 2 * i});
+    }
+    room_show_listener(room, STR("one more"), (struct room_listener){1, 1});
+    assert_false(room_listener(room, STR("one more"), &out));
+    assert_false(room_set_listener_full(room, STR("one more"), true));
+    assert_true(room_set_listener_full(room, STR("l7"), true));
+    room_show_listener(room, STR("l7"), (struct room_listener){70, 0});
+    for (unsigned i = 0; i < ROOM_LISTENERS_MAX; i++) {
+        (void)snprintf(name, sizeof name, "l%u", i);
+        assert_true(room_listener(room, str_of(name), &out));
+        assert_int_equal(out.series, i == 7 ? 70 : i);
+        assert_int_equal(out.allowed, i == 7 ? 0 : 2 * i);
+    }
+    room_free(room);
+}
+
 static void series_that_come_while_all_are_told_are_told_too(void **state)
 {
     (void)state;
@@ -162,6 +216,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_a_full_metric_has_no_room_for_what_is_not_active),
+        cmocka_unit_test(only_a_full_listener_may_not_bring_what_is_not_active),
+        cmocka_unit_test(of_each_listener_it_is_known_what_it_brought),
         cmocka_unit_test(series_that_come_while_all_are_told_are_told_too),
         cmocka_unit_test(more_series_than_expected_are_all_let_through),
         cmocka_unit_test(metrics_come_and_go_in_any_order),

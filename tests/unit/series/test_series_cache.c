@@ -217,7 +217,40 @@ static void a_context_is_a_number_for_its_bytes(void **state)
     series_cache_free(cache);
     cache = series_cache_new(SEED, 100);
     assert_true(series_cache_context(cache, STR("one")) == 0);
+    assert_true(series_cache_find_context(cache, STR("one")) == 0);
     assert_int_equal(find(cache, spelling_of(0, "", "one")), -1);
+    series_cache_free(cache);
+}
+
+static void a_context_is_found_when_it_was_asked_for_and_only_then(void **state)
+{
+    static const char *const orders[] = {"abcde", "abcde", "edcba", "aabbaa", "cxcac", "abcde"};
+    struct series_cache *cache = series_cache_new(SEED, LARGE);
+    uint64_t numbers[26] = {0};
+    (void)state;
+
+    assert_true(series_cache_find_context(cache, STR("x")) == 0);
+    assert_true(series_cache_find_context(cache, STR_EMPTY) == 0);
+    for (const char *at = "abcde"; *at != '\0'; at++) {
+        struct str text = {at, 1};
+        assert_true(series_cache_find_context(cache, text) == 0);
+        numbers[*at - 'a'] = series_cache_context(cache, text);
+        assert_true(numbers[*at - 'a'] >= SERIES_CACHE_CONTEXTS);
+        add(cache, (struct spelling){.context = 1, .bytes = text}, (unsigned char)*at);
+    }
+    /* In whatever order they come, and whatever spellings come between them. */
+    for (size_t i = 0; i < TEST_COUNT(orders); i++) {
+        for (const char *at = orders[i]; *at != '\0'; at++) {
+            struct str text = {at, 1};
+            assert_true(series_cache_find_context(cache, text) == numbers[*at - 'a']);
+            if (*at == 'x')
+                continue;
+            assert_true(series_cache_context(cache, text) == numbers[*at - 'a']);
+            assert_int_equal(find(cache, (struct spelling){.context = 1, .bytes = text}), *at);
+        }
+    }
+    series_cache_forget(cache);
+    assert_true(series_cache_find_context(cache, STR("a")) == 0);
     series_cache_free(cache);
 }
 
@@ -343,7 +376,8 @@ static void pair_add(struct pair *pair, const char *metric, unsigned n, unsigned
                                 .form = way == 3 ? POINT_INCREMENT : POINT_CUMULATIVE,
                                 .at = at,
                                 .start = WALL_NONE,
-                                .value = value};
+                                .value = value,
+                                .by_arrival = (int)value % 2 == 1};
     struct batch_memo memo = {.is_known = false};
     struct spelling spelling = spelling_of(1, "", text);
     enum reject_reason expected = batch_add_point(pair->plain, &point, NOW, ++pair->arrival);
@@ -594,6 +628,7 @@ int main(void)
         cmocka_unit_test(what_followed_last_time_may_be_looked_at_first),
         cmocka_unit_test(spellings_whose_hashes_are_the_same_are_told_apart),
         cmocka_unit_test(a_context_is_a_number_for_its_bytes),
+        cmocka_unit_test(a_context_is_found_when_it_was_asked_for_and_only_then),
         cmocka_unit_test(what_is_very_long_is_not_worth_it),
         cmocka_unit_test(full_it_takes_no_more_and_begins_anew_when_it_is_of_no_use),
         cmocka_unit_test(a_batch_is_not_at_hand_any_more_once_another_began_or_all_is_forgotten),

@@ -49,8 +49,12 @@ struct key_case {
     enum metric_kind kind;
     const char *metric;
     enum tag_style style;
-    const char *tags;
+    const char *tags; /* NULL: OLD_LABELS */
 };
+
+/* What no tags make, but stores of earlier versions have: a label with an empty value. */
+static const struct label OLD_LABELS[] = {{STR("flag"), STR_EMPTY},
+                                          {STR("url"), STR("http://x:80/")}};
 
 /* In the order of golden_keys.txt. */
 static const struct key_case GOLDEN[] = {
@@ -60,10 +64,11 @@ static const struct key_case GOLDEN[] = {
     {METRIC_UNIQUE, "visitor", TAGS_COMMA, "plan=pro,country=DE"},
     {METRIC_SCORE, "nps", TAGS_SEMICOLON, "segment=smb;answer=web"},
     {METRIC_UNTYPED, "servers.web1.cpu", TAGS_NONE, ""},
-    {METRIC_COUNTER, "bench", TAGS_COLON, "flag,url:http://x:80/"},
+    {METRIC_COUNTER, "bench", TAGS_NONE, NULL},
     {METRIC_COUNTER, "orders", TAGS_COLON, "__other__:true"},
     {METRIC_GAUGE, "temp\xc3\xa9rature", TAGS_COLON, "ville:Z\xc3\xbcrich"},
     {METRIC_COUNTER, "a b\\c", TAGS_COMMA, "b=1,a=2,ab=3,B=4"},
+    {METRIC_COUNTER, "bench", TAGS_COLON, "flag,url:http://x:80/"},
 };
 
 static struct buf key_of_case(const struct key_case *one)
@@ -72,7 +77,10 @@ static struct buf key_of_case(const struct key_case *one)
     size_t count = 0;
     struct buf key = BUF_EMPTY;
     assert_true(labels_parse(str_of(one->tags), one->style, labels, &count));
-    series_key_write(&key, one->kind, str_of(one->metric), labels, count);
+    if (one->tags == NULL)
+        series_key_write(&key, one->kind, str_of(one->metric), OLD_LABELS, TEST_COUNT(OLD_LABELS));
+    else
+        series_key_write(&key, one->kind, str_of(one->metric), labels, count);
     return key;
 }
 
@@ -131,16 +139,20 @@ static void tags_are_read_in_their_style(void **state)
         {TAGS_NONE, "a:1", NULL},
         {TAGS_COLON, "", ""},
         {TAGS_COLON, ",", ""},
-        {TAGS_COLON, "bench", "bench=;"},
+        {TAGS_COLON, "bench", "bench=true;"}, /* D7 */
+        {TAGS_COLON, "bench,bench:true", "bench=true;"},
         {TAGS_COLON, "b:2,a:1", "a=1;b=2;"},
         {TAGS_COLON, "a:1,,b:2,", "a=1;b=2;"},
         {TAGS_COLON, "a:1:2", "a=1:2;"},
-        {TAGS_COLON, "a:", "a=;"},
+        {TAGS_COLON, "a:", ""}, /* none, whatever the protocol */
+        {TAGS_COLON, "a:,b:2,c:", "b=2;"},
+        {TAGS_COLON, "a:,a:1", "a=1;"},
+        {TAGS_COLON, ":", NULL},
         {TAGS_COLON, "a:1,a:1", "a=1;"},
         {TAGS_COLON, "a:1,a:2", NULL},
         {TAGS_COLON, "a,a:1", NULL},
         {TAGS_COLON, ":1", NULL},
-        {TAGS_COLON, "a=1", "a=1=;"},
+        {TAGS_COLON, "a=1", "a=1=true;"},
         {TAGS_COMMA, "b=2,a=1", "a=1;b=2;"},
         {TAGS_COMMA, "a=1=2", "a=1=2;"},
         {TAGS_COMMA, "a", NULL},
@@ -153,6 +165,18 @@ static void tags_are_read_in_their_style(void **state)
         {TAGS_SEMICOLON, "a=1;a=2", NULL},
         {TAGS_SEMICOLON, ";a=1", NULL},
         {TAGS_COLON, "a:\x01", NULL},
+        {TAGS_COLON, "a:\xff", NULL},
+        {TAGS_COLON, "a\xff:1", NULL},
+        {TAGS_COLON, "a\xff:", NULL},
+        {TAGS_COLON, "\xff", NULL},
+        {TAGS_COLON, "a:\xc3,b:\xbc", NULL}, /* each alone */
+        {TAGS_COLON, "a:\xc3\xbc", "a=\xc3\xbc;"},
+        {TAGS_COLON, "a:\xed\xa0\x80", NULL},
+        {TAGS_COMMA, "a=\xff", NULL},
+        {TAGS_COMMA, "\xff=1", NULL},
+        {TAGS_SEMICOLON, "a=\xff", NULL},
+        {TAGS_KEY, "a\x01\xff", NULL},
+        {TAGS_KEY, "\xff\x01v", NULL},
         {TAGS_COLON, "ab:1,a:2,b:3,B:4", "B=4;a=2;ab=1;b=3;"},
     };
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
@@ -241,6 +265,11 @@ static void names_are_checked(void **state)
     assert_false(metric_name_is_valid(STR("a\tb")));
     assert_false(metric_name_is_valid(STR("a\0b")));
     assert_false(metric_name_is_valid(STR("a\x7f")));
+    assert_true(metric_name_is_storable(STR("temp\xc3\xa9rature")));
+    assert_false(metric_name_is_storable(STR("a\tb")));
+    /* Those of earlier versions can be asked for, and there are no more of them. */
+    assert_true(metric_name_is_valid(STR("a\xff")));
+    assert_false(metric_name_is_storable(STR("a\xff")));
 }
 
 static void a_key_gives_back_what_it_was_made_of(void **state)
@@ -275,10 +304,21 @@ static void keys_are_shown_as_people_write_them(void **state)
         const char *expected;
     } cases[] = {
         {{METRIC_COUNTER, "signup", TAGS_NONE, ""}, "signup"},
-        {{METRIC_COUNTER, "s", TAGS_COLON, "b:2,a"}, "s{a=\"\",b=\"2\"}"},
-        {{METRIC_COUNTER, "s", TAGS_COLON, "a:\"\\\n"}, "s{a=\"\\\"\\\\\\x0a\"}"},
+        {{METRIC_COUNTER, "s", TAGS_COLON, "b:2,a"}, "s{a=\"true\",b=\"2\"}"},
+        {{METRIC_COUNTER, "s", TAGS_COLON, "a:\"\\\n"}, "s{a=\"\\\"\\\\\\n\"}"},
+        {{METRIC_COUNTER, "s", TAGS_COLON, "a:\r\t\x1b\x7f"}, "s{a=\"\\r\\t\\x1b\\x7f\"}"},
         {{METRIC_COUNTER, "s", TAGS_COLON, "a:\xc3\xbc"}, "s{a=\"\xc3\xbc\"}"},
-        {{METRIC_COUNTER, "s", TAGS_COLON, "a:\xc3"}, "s{a=\"\\xc3\"}"},
+        {{METRIC_COUNTER, "s", TAGS_COLON, "a:\xe2\x80\x8bx"}, "s{a=\"\\xe2\\x80\\x8bx\"}"},
+        {{METRIC_COUNTER, "s", TAGS_COLON, "a b:1,c.d-e:2"}, "s{\"a b\"=\"1\",c.d-e=\"2\"}"},
+        {{METRIC_COUNTER, "s", TAGS_COMMA, "a\"=1"}, "s{\"a\\\"\"=\"1\"}"},
+        {{METRIC_COUNTER, "s p/x", TAGS_COMMA, "a=1"}, "\"s p/x\"{a=\"1\"}"},
+        {{METRIC_COUNTER, "s p/x", TAGS_NONE, ""}, "\"s p/x\""},
+        {{METRIC_COUNTER, "a:b-c.d_e", TAGS_NONE, ""}, "a:b-c.d_e"},
+        {{METRIC_COUNTER, "temp\xc3\xa9rature", TAGS_NONE, ""}, "temp\xc3\xa9rature"},
+        {{METRIC_COUNTER, "s\xe2\x80\xae", TAGS_NONE, ""}, "\"s\\xe2\\x80\\xae\""},
+        /* of stores of earlier versions */
+        {{METRIC_COUNTER, "s\xff", TAGS_NONE, ""}, "\"s\\xff\""},
+        {{METRIC_COUNTER, "s", TAGS_NONE, NULL}, "s{flag=\"\",url=\"http://x:80/\"}"},
     };
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
         struct buf key = key_of_case(&cases[i].key);
@@ -334,26 +374,37 @@ static void what_is_not_a_key_is_refused(void **state)
                                                  6}));
 }
 
-/* Every key that labels can make is valid, up to the limits. */
+/* Every key that tags can make is valid, up to the limits; tags without a value, of which some are
+ * among the others here, become longer. */
 static void the_largest_key_is_valid(void **state)
 {
     (void)state;
     static char name[METRIC_NAME_MAX];
-    struct buf tags = BUF_EMPTY;
-    struct buf key = BUF_EMPTY;
-    struct label labels[LABELS_MAX];
-    size_t count = 0;
+    size_t largest = 0;
+    int refused = 0;
     memset(name, 'n', sizeof name);
-    for (int i = 0; i < LABELS_MAX - 1; i++)
-        buf_printf(&tags, "t%02d,", i);
-    while (tags.len < LABEL_BYTES_MAX)
-        buf_char(&tags, 'u');
-    assert_true(labels_parse(buf_view(&tags), TAGS_COLON, labels, &count));
-    assert_int_equal(count, LABELS_MAX);
-    series_key_write(&key, METRIC_GAUGE, (struct str){name, sizeof name}, labels, count);
-    assert_true(series_key_is_valid(buf_view(&key)));
-    buf_fini(&tags);
-    buf_fini(&key);
+    for (int without = 0; without < LABELS_MAX; without++) {
+        struct label labels[LABELS_MAX];
+        size_t count = 0;
+        struct buf tags = BUF_EMPTY;
+        struct buf key = BUF_EMPTY;
+        for (int i = 0; i < LABELS_MAX - 1; i++)
+            buf_printf(&tags, i < without ? "t%02d," : "t%02d:v,", i);
+        while (tags.len < LABEL_BYTES_MAX)
+            buf_char(&tags, 'u');
+        if (labels_parse(buf_view(&tags), TAGS_COLON, labels, &count)) {
+            assert_int_equal(count, LABELS_MAX);
+            series_key_write(&key, METRIC_GAUGE, (struct str){name, sizeof name}, labels, count);
+            assert_true(series_key_is_valid(buf_view(&key)));
+            largest = key.len > largest ? key.len : largest;
+        } else {
+            refused++;
+        }
+        buf_fini(&tags);
+        buf_fini(&key);
+    }
+    assert_true(largest > 1 + METRIC_NAME_MAX + LABEL_BYTES_MAX + LABELS_MAX);
+    assert_true(refused > 0);
 }
 
 static void damaged_keys_are_read_without_harm(void **state)

@@ -84,7 +84,7 @@ static void over_the_limit_samples_join_other(void **state)
     shard_free(shard);
 }
 
-static void beyond_twice_the_limit_new_metrics_are_rejected(void **state)
+static void beyond_twice_the_limit_new_metrics_are_dropped(void **state)
 {
     (void)state;
     struct shard_limits limits = LIMITS;
@@ -97,7 +97,13 @@ static void beyond_twice_the_limit_new_metrics_are_rejected(void **state)
         (void)snprintf(name, sizeof name, "metric%d", i);
         if (i >= 6)
             expected[i] = REJECT_series_limit;
-        assert_int_equal(add_at(shard, sample_of(name, METRIC_COUNTER, 1), NOW_US), expected[i]);
+        const struct sample sample = sample_of(name, METRIC_COUNTER, 1);
+        struct ledger ledger = {.received = 1};
+        enum reject_reason why = REJECT_NONE;
+        shard_add(shard, &sample, 1, NOW_US, &ledger, &why);
+        assert_int_equal(why, expected[i]);
+        assert_int_equal(ledger.dropped[DROP_series_limit], i >= 6); /* as the writer counts it */
+        assert_true(ledger_balances(&ledger));
     }
     assert_int_equal(shard_series_count(shard), 6);
     /* A known series goes on, and a metric that has its __other__ takes new series. */
@@ -324,6 +330,151 @@ static void a_reload_does_not_make_a_series_larger(void **state)
     shard_free(shard);
 }
 
+/* --- listeners --- */
+
+static void tell_active(struct room *room, const struct delta *delta)
+{
+    room_begin_series(room);
+    for (size_t i = 0; delta != NULL && i < delta->series_count; i++)
+        room_add_series(room, delta->series[i].hash);
+    room_end_series(room);
+}
+
+static double value_of(const struct delta *delta, struct series_hash hash)
+{
+    double total = 0;
+    for (size_t i = 0; i < delta->cell_count; i++)
+        if (series_hash_equal(delta->series[delta->cells[i].series].hash, hash))
+            total += aggregate_sum(&delta->cells[i].cell.aggregate);
+    return total;
+}
+
+static void a_new_key_says_who_brought_it(void **state)
+{
+    (void)state;
+    struct shard *shard = shard_new(&LIMITS, NULL, 1);
+    add(shard, tagged("orders", "n:0", 1));
+    shard_set_listener(shard, STR("statsd"));
+    add(shard, tagged("orders", "n:0", 1));
+    add(shard, tagged("orders", "n:1", 1));
+    shard_set_listener(shard, STR("graphite"));
+    add(shard, tagged("orders", "n:2", 1));
+    add(shard, tagged("orders", "n:1", 1));
+    shard_set_listener(shard, STR("statsd"));
+    add(shard, tagged("orders", "n:3", 1));
+    shard_set_listener(shard, STR_EMPTY);
+    add(shard, tagged("orders", "n:4", 1));
+    struct delta *delta = shard_take_delta(shard);
+    static const char *const brought_by[] = {"", "statsd", "graphite", "statsd", ""};
+    for (size_t i = 0; i < TEST_COUNT(brought_by); i++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "orders{n=\"%zu\"}", i);
+        assert_true(str_is(delta_listener_of(delta, series_index(delta, key)), brought_by[i]));
+    }
+    delta_free(delta);
+    shard_free(shard);
+}
+
+static void what_a_full_listener_may_not_bring_another_one_may(void **state)
+{
+    (void)state;
+    struct shard_limits limits = LIMITS;
+    struct room *room = room_new(100);
+    limits.room = room;
+    struct shard *shard = shard_new(&limits, NULL, 1);
+    shard_set_listener(shard, STR("statsd"));
+    add(shard, tagged("orders", "n:0", 1));
+    struct delta *delta = shard_take_delta(shard);
+    tell_active(room, delta);
+    delta_free(delta);
+    assert_true(room_set_listener_full(room, STR("statsd"), true));
+    for (int i = 0; i < 3; i++) {
+        add(shard, tagged("orders", "n:0", 1));
+        add(shard, tagged("orders", "n:1", 10));
+        add(shard, tagged("orders", "n:2", 10));
+    }
+    assert_int_equal(shard_series_count(shard), 2);
+    shard_set_listener(shard, STR("graphite"));
+    for (int i = 0; i < 2; i++)
+        add(shard, tagged("orders", "n:1", 100));
+    assert_int_equal(shard_series_count(shard), 3);
+    delta = shard_take_delta(shard);
+    uint32_t other = series_index(delta, "orders{__other__=\"true\"}");
+    uint32_t own = series_index(delta, "orders{n=\"1\"}");
+    assert_true(str_is(delta_listener_of(delta, other), "statsd"));
+    assert_true(str_is(delta_listener_of(delta, own), "graphite"));
+    const struct series_hash hash = delta->series[own].hash;
+    assert_true(value_of(delta, delta->series[other].hash) == 60);
+    assert_true(value_of(delta, hash) == 200);
+    delta_free(delta);
+
+    /* A minute later the first one is told of it. */
+    shard_set_listener(shard, STR("statsd"));
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(add_at(shard, tagged("orders", "n:1", 7), NOW_US + 61 * INT64_C(1000000)),
+                         REJECT_NONE);
+    delta = shard_take_delta(shard);
+    assert_true(value_of(delta, hash) == 14);
+    delta_free(delta);
+    shard_free(shard);
+    room_free(room);
+}
+
+/* As many raw keys as there may be, over many minutes. */
+static void what_a_full_listener_sends_stays_bounded(void **state)
+{
+    (void)state;
+    struct shard_limits limits = LIMITS;
+    struct room *room = room_new(100);
+    size_t bytes = 0;
+    limits.room = room;
+    struct shard *shard = shard_new(&limits, NULL, 1);
+    tell_active(room, NULL);
+    assert_true(room_set_listener_full(room, STR("statsd"), true));
+    for (int round = 0; round < 8; round++) {
+        shard_set_listener(shard, STR("statsd"));
+        for (int i = 0; i < 6000; i++) {
+            char tags[16];
+            (void)snprintf(tags, sizeof tags, "n:%d", i);
+            assert_int_equal(
+                add_at(shard, tagged("orders", tags, 1), NOW_US + round * INT64_C(60000000)),
+                REJECT_NONE);
+        }
+        assert_int_equal(shard_series_count(shard), 1);
+        struct delta *delta = shard_take_delta(shard);
+        assert_true(total_of_all(delta) == 6000);
+        delta_free(delta);
+        if (round == 1)
+            bytes = shard_size_bytes(shard);
+    }
+    assert_true(shard_size_bytes(shard) <= bytes);
+    shard_free(shard);
+    room_free(room);
+}
+
+/* There it would be one of many under one name (FIG-23). */
+static void totals_that_a_full_listener_may_not_bring_are_refused(void **state)
+{
+    (void)state;
+    struct shard_limits limits = LIMITS;
+    struct room *room = room_new(100);
+    struct metric_definition served = {
+        .name = "served", .has_kind = true, .kind = METRIC_COUNTER, .counts_up = true};
+    struct metric_table metrics = {.by_name = TABLE_EMPTY};
+    assert_true(table_add(&metrics.by_name, STR("served"), &served));
+    limits.room = room;
+    struct shard *shard = shard_new(&limits, &metrics, 1);
+    tell_active(room, NULL);
+    assert_true(room_set_listener_full(room, STR("statsd"), true));
+    shard_set_listener(shard, STR("statsd"));
+    assert_int_equal(add_at(shard, tagged("served", "n:0", 5), NOW_US), REJECT_series_limit);
+    shard_set_listener(shard, STR("graphite"));
+    assert_int_equal(add_at(shard, tagged("served", "n:0", 5), NOW_US), REJECT_NONE);
+    shard_free(shard);
+    table_fini(&metrics.by_name);
+    room_free(room);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,13 +484,17 @@ int main(void)
         cmocka_unit_test(pending_bytes_follow_the_sketches),
         cmocka_unit_test(pending_bytes_follow_the_histograms),
         cmocka_unit_test(over_the_limit_samples_join_other),
-        cmocka_unit_test(beyond_twice_the_limit_new_metrics_are_rejected),
+        cmocka_unit_test(beyond_twice_the_limit_new_metrics_are_dropped),
         cmocka_unit_test(many_series_over_the_limit_keep_the_total),
         cmocka_unit_test(the_cache_of_raw_keys_is_bounded),
         cmocka_unit_test(permuted_tags_are_bounded),
         cmocka_unit_test(series_beyond_the_cache_are_found_by_their_keys),
         cmocka_unit_test(reloads_do_not_collect_memory),
         cmocka_unit_test(a_series_takes_at_most_134_bytes),
+        cmocka_unit_test(a_new_key_says_who_brought_it),
+        cmocka_unit_test(what_a_full_listener_may_not_bring_another_one_may),
+        cmocka_unit_test(what_a_full_listener_sends_stays_bounded),
+        cmocka_unit_test(totals_that_a_full_listener_may_not_bring_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,6 +108,65 @@ static void a_shard_calls_series_by_the_rules(void **state)
     shard_free(shard);
 }
 
+/* S13, D7, D8, G8: nobody could ask for it. */
+static void what_is_not_utf8_is_rejected_each_time_and_leaves_nothing(void **state)
+{
+    struct scene *scene = *state;
+    const struct metric_table *tables[] = {NULL, &scene->metrics};
+    const struct sample samples[] = {
+        sample_of("gr\xc3\xb6\xc3\x9f"
+                  "e",
+                  "stra\xc3\x9f"
+                  "e:\xe2\x82\xac",
+                  1),
+        sample_of("n\xff", "", 2),
+        sample_of("shop.\xc3.orders", "", 2),
+        sample_of("debug.\xff", "", 2), /* a rule would drop it */
+        sample_of("m", "a:\xff", 4),
+        sample_of("m", "a\xff:1", 4),
+        sample_of("m", "\xc3", 4),
+    };
+    enum { COUNT = TEST_COUNT(samples) };
+
+    for (size_t i = 0; i < TEST_COUNT(tables); i++) {
+        struct shard *shard = shard_new(&LIMITS, tables[i], 1);
+        struct ledger ledger = {.received = 3 * COUNT};
+        for (int round = 0; round < 3; round++)
+            shard_add(shard, samples, COUNT, NOW_US, &ledger, NULL);
+        assert_true(ledger_balances(&ledger));
+        assert_int_equal(ledger.stored, 3);
+        assert_int_equal(ledger.rejected[REJECT_bad_name], 9);
+        assert_int_equal(ledger.rejected[REJECT_bad_tags], 9);
+        struct delta *delta = shard_take_delta(shard);
+        assert_int_equal(delta->series_count, 1);
+        assert_true(sum_of(delta, "gr\xc3\xb6\xc3\x9f"
+                                  "e{stra\xc3\x9f"
+                                  "e=\"\xe2\x82\xac\"}") == 3);
+        delta_free(delta);
+        shard_free(shard);
+    }
+}
+
+static void a_tag_without_a_value_is_true_and_an_empty_one_is_none(void **state) /* D7 */
+{
+    (void)state;
+    struct shard *shard = shard_new(&LIMITS, NULL, 1);
+    const struct sample samples[] = {
+        sample_of("m", "", 1), sample_of("m", "e:", 2), sample_of("m", "urgent", 4),
+        sample_of("m", "urgent:true,e:", 8), sample_of("m", "urgent:1", 16)};
+    struct ledger ledger = {.received = 5};
+
+    shard_add(shard, samples, 5, NOW_US, &ledger, NULL);
+    assert_int_equal(ledger.stored, 5);
+    struct delta *delta = shard_take_delta(shard);
+    assert_int_equal(delta->series_count, 3);
+    assert_true(sum_of(delta, "m") == 3);
+    assert_true(sum_of(delta, "m{urgent=\"true\"}") == 12);
+    assert_true(sum_of(delta, "m{urgent=\"1\"}") == 16);
+    delta_free(delta);
+    shard_free(shard);
+}
+
 static void what_is_over_the_limit_joins_other_of_the_mapped_name(void **state)
 {
     struct scene *scene = *state;
@@ -190,6 +249,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_shard_calls_series_by_the_rules, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_not_utf8_is_rejected_each_time_and_leaves_nothing,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_tag_without_a_value_is_true_and_an_empty_one_is_none,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_over_the_limit_joins_other_of_the_mapped_name,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(new_rules_are_asked_again, set_up, tear_down),

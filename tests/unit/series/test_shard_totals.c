@@ -100,7 +100,7 @@ static void a_negative_total_is_no_number_and_makes_no_series(void **state)
     shard_free(shard);
 }
 
-static void over_the_limit_totals_are_rejected(void **state) /* FIG-35 */
+static void over_the_limit_totals_are_dropped(void **state) /* FIG-35 */
 {
     struct scene *scene = *state;
     struct shard_limits limits = LIMITS;
@@ -247,7 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TOTALS_TEST(totals_travel_as_they_came),
         TOTALS_TEST(a_negative_total_is_no_number_and_makes_no_series),
-        TOTALS_TEST(over_the_limit_totals_are_rejected),
+        TOTALS_TEST(over_the_limit_totals_are_dropped),
         TOTALS_TEST(a_reload_changes_what_is_a_total),
         TOTALS_TEST(totals_are_counted_among_what_waits),
         TOTALS_TEST(however_they_are_handed_over_none_is_lost_or_overtaken),

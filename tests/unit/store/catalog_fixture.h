@@ -102,7 +102,7 @@ static inline struct catalog_series resolve(struct fixture *fixture, struct seri
                                             struct str key)
 {
     const struct delta_series series = {hash, key};
-    const struct catalog_batch batch = {&series, 1, 1000};
+    const struct catalog_batch batch = {.series = &series, .count = 1, .now = 1000};
     struct catalog_series out;
 
     must(fixture,

@@ -105,7 +105,7 @@ static void a_batch_may_name_a_series_twice(void **state)
     struct buf key = BUF_EMPTY;
     struct delta_series series[70];
     struct catalog_series out[70];
-    const struct catalog_batch batch = {series, TEST_COUNT(series), 1000};
+    const struct catalog_batch batch = {.series = series, .count = TEST_COUNT(series), .now = 1000};
 
     write_key(&key, METRIC_COUNTER, "orders", "");
     for (size_t i = 0; i < TEST_COUNT(series); i++)
@@ -332,7 +332,7 @@ static void many_series_are_quick(void **state)
 
     for (int round = 0; round < 2; round++) {
         for (uint32_t from = 0; from < SERIES; from += BATCH) {
-            const struct catalog_batch batch = {series, BATCH, 1000};
+            const struct catalog_batch batch = {.series = series, .count = BATCH, .now = 1000};
             struct buf key = BUF_EMPTY;
             for (uint32_t i = 0; i < BATCH; i++) {
                 write_key(&key, METRIC_COUNTER, "orders", numbered(from + i));

@@ -129,7 +129,7 @@ static void resolve_asked(struct world *world)
     struct delta_series series[BATCH_MAX];
     struct catalog_series out[BATCH_MAX];
     bool is_other[BATCH_MAX];
-    const struct catalog_batch batch = {series, world->count, 1000};
+    const struct catalog_batch batch = {.series = series, .count = world->count, .now = 1000};
     const bool without_keys = draw(&world->seed, 2) == 0;
 
     for (size_t i = 0; i < world->count; i++) {

@@ -1,16 +1,4 @@
-#include <string.h>
-
-#include "catalog_fixture.h"
-#include "store/census.h"
-
-#define HOUR ((wall_ms)MS_PER_HOUR)
-#define NOW  (INT64_C(488000) * HOUR) /* in 2025 */
-
-struct world {
-    struct fixture fixture; /* first: it is what the fixture's functions are given */
-    struct room *room;
-    wall_ms now;
-};
+#include "census_world.h"
 
 static void limit(struct world *world, uint64_t series, uint64_t per_metric, uint64_t values)
 {
@@ -32,43 +20,6 @@ static void limit_own(struct world *world, struct metric_table *table,
     census_set_limits(catalog_census(world->fixture.catalog), &limits);
 }
 
-static void open_again(struct world *world)
-{
-    fixture_close(&world->fixture);
-    fixture_open(&world->fixture);
-    catalog_free(world->fixture.catalog);
-    world->fixture.catalog = catalog_new_limited(world->room);
-}
-
-static int setup(void **state)
-{
-    struct world *world = memory_zero(1, sizeof *world);
-    (void)snprintf(world->fixture.path, sizeof world->fixture.path, "/tmp/kpid-census-XXXXXX");
-    assert_non_null(mkdtemp(world->fixture.path));
-    world->room = room_new(1000);
-    world->now = NOW;
-    fixture_open(&world->fixture);
-    catalog_free(world->fixture.catalog);
-    world->fixture.catalog = catalog_new_limited(world->room);
-    *state = world;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *world = *state;
-    room_free(world->room);
-    world->room = NULL;
-    return fixture_teardown(state);
-}
-
-#define CENSUS_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
-static struct census *census_of(struct world *world)
-{
-    return catalog_census(world->fixture.catalog);
-}
-
 /* In the transaction that is open. `with_key` false: as a shard that has given it before. */
 static struct catalog_series admit(struct world *world, const char *metric, const char *labels,
                                    bool with_key)
@@ -79,7 +30,7 @@ static struct catalog_series admit(struct world *world, const char *metric, cons
     write_key(&key, METRIC_COUNTER, metric, labels);
     const struct delta_series series = {series_key_hash(buf_view(&key)),
                                         with_key ? buf_view(&key) : STR_EMPTY};
-    const struct catalog_batch batch = {&series, 1, world->now};
+    const struct catalog_batch batch = {.series = &series, .count = 1, .now = world->now};
     must(fixture,
          catalog_admit_all(fixture->catalog, &fixture->txn, &batch, true, &out, &fixture->err));
     buf_fini(&key);
@@ -103,43 +54,6 @@ static struct catalog_series send_again(struct world *world, const char *metric,
     (void)catalog_end_group(world->fixture.catalog);
     commit(&world->fixture);
     return out;
-}
-
-/* The text of a series' key. */
-static const char *name_of(struct world *world, uint32_t id)
-{
-    static struct buf text;
-    struct str key;
-    struct read_txn *txn = read_begin(&world->fixture);
-    assert_true(catalog_key(txn, id, &key));
-    buf_clear(&text);
-    series_key_format(&text, key);
-    buf_char(&text, '\0');
-    read_txn_end(txn);
-    return text.bytes;
-}
-
-static void assert_own(struct world *world, struct catalog_series out, const char *name)
-{
-    assert_int_equal(out.refusal, CATALOG_TAKEN);
-    assert_false(out.is_refused);
-    assert_string_equal(name_of(world, out.id), name);
-}
-
-static void assert_other(struct world *world, struct catalog_series out, const char *metric)
-{
-    char name[64];
-    (void)snprintf(name, sizeof name, "%s{__other__=\"true\"}", metric);
-    assert_int_equal(out.refusal, CATALOG_TAKEN);
-    assert_true(out.is_refused);
-    assert_true(out.place.is_other);
-    assert_string_equal(name_of(world, out.id), name);
-}
-
-static void work(struct world *world)
-{
-    while (census_work(census_of(world), world->fixture.store, world->now)) {
-    }
 }
 
 /* --- limits --- */
@@ -182,6 +96,40 @@ static void beyond_the_limit_of_all_each_metric_has_an_other(void **state)
     assert_other(world, send(world, "clicks", "plan=c"), "clicks");
 }
 
+static uint64_t series_stored(struct world *world)
+{
+    MDB_stat stat;
+    struct read_txn *txn = read_begin(&world->fixture);
+    assert_int_equal(mdb_stat(txn->txn, txn->store->databases[DATABASE_SERIES], &stat), 0);
+    read_txn_end(txn);
+    return stat.ms_entries;
+}
+
+/* However many metrics somebody invents; and when there is room they are all asked for again. */
+static void where_no_other_has_room_nothing_is_made(void **state)
+{
+    struct world *world = *state;
+    char metric[16];
+    limit(world, 2, 0, 0);
+    for (int i = 0; i < 50; i++) {
+        (void)snprintf(metric, sizeof metric, "m%d", i);
+        enum catalog_refusal expected = i < 2 ? CATALOG_TAKEN : CATALOG_FULL;
+        assert_int_equal(send(world, metric, "plan=a").refusal, expected);
+        assert_int_equal(send(world, metric, "__other__=true").refusal, expected);
+    }
+    assert_int_equal(series_stored(world), 4);
+    assert_int_equal(send_again(world, "m40", "plan=a").refusal, CATALOG_FULL);
+    assert_int_equal(send_again(world, "m40", "__other__=true").refusal, CATALOG_FULL);
+    assert_other(world, send(world, "m1", "plan=b"), "m1");
+    uint64_t epoch = room_epoch(world->room);
+    work(world);
+    world->now += 26 * HOUR;
+    census_tick(census_of(world), world->now, 1000);
+    assert_int_equal(room_epoch(world->room), epoch + 1);
+    assert_own(world, send(world, "m40", "plan=a"), "m40{plan=\"a\"}");
+    assert_own(world, send_again(world, "m40", "plan=a"), "m40{plan=\"a\"}");
+}
+
 static void a_label_with_too_many_values_refuses_new_values_only(void **state)
 {
     struct world *world = *state;
@@ -197,7 +145,8 @@ static void a_label_with_too_many_values_refuses_new_values_only(void **state)
     struct buf key = BUF_EMPTY;
     write_key(&key, METRIC_COUNTER, "orders", "plan=b;user=9");
     struct read_txn *txn = read_begin(&world->fixture);
-    assert_int_equal(census_ask(census_of(world), txn, buf_view(&key), &label), ROOM_LIMIT_LABEL);
+    assert_int_equal(census_ask(census_of(world), txn, buf_view(&key), 0, &label),
+                     ROOM_LIMIT_LABEL);
     assert_true(str_is(label, "user"));
     read_txn_end(txn);
     buf_fini(&key);
@@ -585,6 +534,7 @@ int main(void)
         CENSUS_TEST(beyond_the_limit_of_a_metric_series_join_its_other),
         CENSUS_TEST(a_metric_may_have_a_limit_of_its_own),
         CENSUS_TEST(beyond_the_limit_of_all_each_metric_has_an_other),
+        CENSUS_TEST(where_no_other_has_room_nothing_is_made),
         CENSUS_TEST(a_label_with_too_many_values_refuses_new_values_only),
         CENSUS_TEST(what_a_sender_calls_other_is_never_over_the_limit),
         CENSUS_TEST(a_refused_series_is_known_without_its_key),

@@ -463,6 +463,8 @@ static const struct golden_tracker {
         enum delta_point_form form;
         wall_ms resets[TRACKER_RESETS]; /* before the point; 0: none */
         size_t tally;                   /* 1 + index; 0: none */
+        uint32_t ns;                    /* of increments: 1 + those of `after`; 0: not exact */
+        struct tracker_gap gap;         /* milliseconds as of `after`; to_ns 0: none */
     } trackers[TRACKERS_MAX];
 } tracker_rows[] = {
     {"none", {{.id = 0}}},
@@ -485,9 +487,50 @@ static const struct golden_tracker {
       {.id = 22, .after = 10, .start_after = -60000, .resets = {300}, .tally = 6},
       {.id = 23, .after = 11, .start_after = 0, .value = 0.3, .form = POINT_INCREMENT, .tally = 1},
       {.id = 24, .after = 11, .start_after = 0, .value = 1}}},
+    {"windows",
+     {{.id = 31, .form = POINT_INCREMENT, .after = 1, .start_after = 0, .value = 3, .ns = 1},
+      {.id = 32, .form = POINT_INCREMENT, .after = 1, .value = 0.5, .ns = 1000000},
+      {.id = 33,
+       .form = POINT_INCREMENT,
+       .after = 60000,
+       .start_after = 50000,
+       .value = 7,
+       .ns = 1,
+       .gap = {WALL_NONE, 50000, 0, 1}},
+      {.id = 34,
+       .form = POINT_INCREMENT,
+       .after = 60000,
+       .start_after = 50000,
+       .value = 7,
+       .ns = 456790,
+       .gap = {39999, 50000, 999999, 123456}},
+      {.id = 35,
+       .form = POINT_INCREMENT,
+       .after = 60000,
+       .start_after = 50000,
+       .value = 0.3,
+       .tally = 1,
+       .gap = {50000, 50000, 1, 2}}}},
 };
 
 enum { TRACKER_ROWS = sizeof tracker_rows / sizeof *tracker_rows };
+
+static void make_window(const struct golden_tracker *row, size_t i, struct tracker *out)
+{
+    const uint32_t ns = row->trackers[i].ns;
+    const struct tracker_gap *gap = &row->trackers[i].gap;
+
+    if (row->trackers[i].form != POINT_INCREMENT)
+        return;
+    out->at_ns = ns == 0 ? TRACKER_NS_UNKNOWN : (ns - 1) & DELTA_NS_MASK;
+    if (gap->to_ns == 0)
+        return;
+    out->more = memory_zero(1, sizeof *out->more);
+    out->more->gap = *gap;
+    out->more->gap.to += GOLDEN_AT;
+    if (gap->from != WALL_NONE)
+        out->more->gap.from += GOLDEN_AT;
+}
 
 /* `more` is the caller's. */
 static void make_tracker(const struct golden_tracker *row, size_t i, struct tracker *out)
@@ -500,6 +543,7 @@ static void make_tracker(const struct golden_tracker *row, size_t i, struct trac
                             .last.value = row->trackers[i].value,
                             .form = (1U + row->trackers[i].form) & 3U,
                             .has_tally = row->trackers[i].tally > 0};
+    make_window(row, i, out);
     bool keeps_tally = out->has_tally && row->trackers[i].form == POINT_CUMULATIVE;
     if (keeps_tally)
         encode_tally(&tallies[row->trackers[i].tally - 1].buckets, &tally);
@@ -519,6 +563,7 @@ static void make_tracker(const struct golden_tracker *row, size_t i, struct trac
 static void expect_same_tracker(const struct tracker *one, const struct tracker *other)
 {
     assert_int_equal(one->at, other->at);
+    assert_int_equal(one->at_ns, other->at_ns);
     assert_int_equal(one->start, other->start);
     assert_int_equal(one->last.bits, other->last.bits);
     assert_int_equal(one->form, other->form);

@@ -1,4 +1,5 @@
 #include "fixture.h"
+#include "store/account.h"
 #include "store/identity.h"
 #include "store/ledger_table.h"
 
@@ -288,12 +289,12 @@ static void the_ledger_says_why_a_batch_was_not_stored(void **state)
 {
     static const struct {
         enum delta_outcome outcome;
-        uint64_t stored, duplicates, conflicts;
-    } cases[] = {{DELTA_STORED, 5, 0, 0},
-                 {DELTA_REPEATED, 0, 5, 0},
-                 {DELTA_CONFLICT, 0, 0, 5},
-                 {DELTA_TOO_OLD, 0, 5, 0}};
-    const struct ledger_drops none = {{0}};
+        uint64_t stored, duplicates, conflicts, too_old;
+    } cases[] = {{DELTA_STORED, 5, 0, 0, 0},
+                 {DELTA_REPEATED, 0, 5, 0, 0},
+                 {DELTA_CONFLICT, 0, 0, 5, 0},
+                 {DELTA_TOO_OLD, 0, 0, 0, 5}};
+    const struct group group = {.deltas = 1};
     struct error err = ERROR_EMPTY;
     struct write_txn txn;
 
@@ -310,7 +311,9 @@ static void the_ledger_says_why_a_batch_was_not_stored(void **state)
         struct delta *delta = delta_new();
         delta->outcome = cases[i].outcome;
         delta_add_ledger(delta, (struct str){"abcd" + i, 1}, &counts);
-        assert_true(ledger_table_add(&txn, delta, &none, &unreadable, &err));
+        const struct account account = {&txn, &delta->arena, &unreadable};
+        const struct journal_part part = {.delta = delta};
+        assert_true(account_settle(&account, &delta->message, &group, &part, &err));
         delta_free(delta);
         assert_true(
             store_find(&txn.reader, DATABASE_LEDGER, store_key(&key), &bytes, &found, &err));
@@ -319,6 +322,7 @@ static void the_ledger_says_why_a_batch_was_not_stored(void **state)
         assert_int_equal(sum.stored, cases[i].stored);
         assert_int_equal(sum.dropped[DROP_duplicate], cases[i].duplicates);
         assert_int_equal(sum.dropped[DROP_conflict], cases[i].conflicts);
+        assert_int_equal(sum.dropped[DROP_too_old], cases[i].too_old);
         assert_int_equal(sum.rejected[REJECT_malformed], 2);
     }
     write_txn_abort(&txn);

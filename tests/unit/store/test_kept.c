@@ -34,7 +34,8 @@ static void make_all_series(struct world *world, struct arena *arena)
         (void)snprintf(label, sizeof label, "n=%u", id);
         (void)add_series(delta, METRIC_COUNTER, metric_of(id), label);
     }
-    const struct catalog_batch batch = {delta->series, SERIES_MAX, world->clock.mark};
+    const struct catalog_batch batch = {
+        .series = delta->series, .count = SERIES_MAX, .now = world->clock.mark};
     assert_true(write_txn_begin(world->fixture.store, NULL, &txn, &err));
     assert_true(catalog_resolve_all(catalog, &txn, &batch, found, &err));
     (void)catalog_end_group(catalog);

@@ -395,8 +395,8 @@ static void drop_databases(const char *path, const char *const *names, size_t co
 
 static void tables_that_came_later_are_made(void **state)
 {
-    static const char *const later[] = {"mixed", "annotations", "figures",
-                                        "kept",  "tokens",      "seen"};
+    static const char *const later[] = {"mixed",  "annotations", "figures", "kept",
+                                        "tokens", "seen",        "owners"};
     enum { VERIFIED, COMPACTED, STARTED, WAYS };
     struct fixture *fixture = *state;
     struct error err = ERROR_EMPTY;

@@ -51,7 +51,10 @@ static struct ledger ledger_of(struct fixture *fixture)
 
 static void set_limits(struct fixture *fixture, uint64_t series, uint64_t per_metric)
 {
-    const struct series_limits limits = {.series = series, .per_metric = per_metric};
+    static struct listener_limit listener;
+    const struct series_limits limits = {
+        .series = series, .per_metric = per_metric, .listeners = &listener, .listener_count = 1};
+    listener = (struct listener_limit){STR("l0"), series / 4};
     writer_set_limits(fixture->writer, &limits);
 }
 
@@ -225,10 +228,18 @@ static void settle(struct scene *scene)
     assert_false(writer_is_failing(scene->fixture->writer));
 }
 
+static struct str draw_listener(struct scene *scene)
+{
+    return random_below(&scene->random, 2) == 0 ? STR("l0") : STR("l1");
+}
+
 static void send_batch(struct scene *scene)
 {
-    const struct batch_rules rules = {
-        .series_max = 1000, .max_future = MS_PER_DAY, .max_past = MS_PER_DAY, .room = scene->room};
+    const struct batch_rules rules = {.series_max = 1000,
+                                      .max_future = MS_PER_DAY,
+                                      .max_past = MS_PER_DAY,
+                                      .room = scene->room,
+                                      .listener = draw_listener(scene)};
     struct batch *batch = batch_new(&rules);
     char tags[16];
     for (uint64_t i = 0; i < 20; i++) {
@@ -260,8 +271,11 @@ static void step(struct scene *scene)
     char tags[16];
 
     for (size_t i = 0; i < SHARDS; i++) {
-        for (int j = 0; j < 30; j++)
+        for (int j = 0; j < 30; j++) {
+            if (j % 5 == 0)
+                shard_set_listener(scene->shards[i], draw_listener(scene));
             add(scene->shards[i], draw_sample(scene, tags, sizeof tags));
+        }
         struct delta *delta = shard_take_delta(scene->shards[i]);
         delta->keep_trying = true;
         post(scene->fixture, delta);

@@ -63,7 +63,8 @@ static uint32_t resolve(struct city *city, size_t metric, const char *labels)
     struct delta *delta = delta_new();
 
     (void)add_series(delta, METRIC[metric].kind, METRIC[metric].name, labels);
-    const struct catalog_batch batch = {delta->series, 1, city->world.clock.mark};
+    const struct catalog_batch batch = {
+        .series = delta->series, .count = 1, .now = city->world.clock.mark};
     assert_true(write_txn_begin(city->world.fixture.store, NULL, &txn, &err));
     assert_true(catalog_resolve_all(city->catalog, &txn, &batch, &found, &err));
     (void)catalog_end_group(city->catalog);

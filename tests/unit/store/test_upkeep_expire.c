@@ -121,7 +121,8 @@ static uint32_t make_series(struct world *world, const char *metric)
     struct delta *delta = delta_new();
 
     (void)add_series(delta, METRIC_COUNTER, metric, "");
-    const struct catalog_batch batch = {delta->series, 1, world->clock.mark};
+    const struct catalog_batch batch = {
+        .series = delta->series, .count = 1, .now = world->clock.mark};
     assert_true(write_txn_begin(world->fixture.store, NULL, &txn, &err));
     assert_true(catalog_resolve_all(catalog, &txn, &batch, &found, &err));
     number_commit(&txn);

@@ -1,4 +1,5 @@
 /* What verify says when somebody broke the store: each kind of thing, by hand. */
+#include "store/census.h"
 #include "store/mixed.h"
 #include "store/removed.h"
 #include "store/walk.h"
@@ -560,6 +561,52 @@ static void remove_what_is_there(struct write_txn *txn)
     assert_true(removed_add(txn, 2, &err));
 }
 
+static struct schema_key owner_row(uint32_t number)
+{
+    struct schema_key key = SCHEMA_KEY_EMPTY;
+    schema_put_u8(&key, CENSUS_OWNER_ROW);
+    schema_put_u32(&key, number);
+    return key;
+}
+
+static void damage_owners(struct write_txn *txn)
+{
+    const struct schema_key key = owner_row(2);
+    put_row(txn, DATABASE_OWNERS, &key, STR("\1\0"));
+}
+
+static void misname_owners(struct write_txn *txn)
+{
+    struct schema_key key = SCHEMA_KEY_EMPTY;
+    schema_put_u8(&key, 7);
+    put_row(txn, DATABASE_OWNERS, &key, STR("\1\0"));
+}
+
+static void empty_listener(struct write_txn *txn)
+{
+    const struct schema_key key = census_owner_key(1);
+    put_row(txn, DATABASE_OWNERS, &key, STR_EMPTY);
+}
+
+/* As it is when nothing is wrong: series of a listener, and of nobody. */
+static void own_series(struct write_txn *txn)
+{
+    const struct schema_key name = census_owner_key(1);
+    const struct schema_key key = owner_row(0);
+    char row[CENSUS_OWNER_ROW_BYTES] = {0, 0, 1};
+
+    put_row(txn, DATABASE_OWNERS, &name, STR("statsd udp:127.0.0.1:8125"));
+    put_row(txn, DATABASE_OWNERS, &key, (struct str){row, sizeof row});
+}
+
+static void own_series_of_no_listener(struct write_txn *txn)
+{
+    const struct schema_key key = owner_row(0);
+    char row[CENSUS_OWNER_ROW_BYTES] = {0, 0, 9};
+
+    put_row(txn, DATABASE_OWNERS, &key, (struct str){row, sizeof row});
+}
+
 static void damage_wish(struct write_txn *txn)
 {
     const struct schema_key key = schema_id_key(3);
@@ -712,6 +759,12 @@ static const struct breakage BREAKAGES[] = {
     {damage_removed, "series", "row 0 of the removed series", "its row is damaged"},
     {remove_what_is_there, "series", "row 0 of the removed series",
      "the series 2 is in the catalogue"},
+    {damage_owners, "series", "row 2 of who brought series", "its row is damaged"},
+    {misname_owners, "series", "of who brought series", "its row is damaged"},
+    {empty_listener, "series", "listener 1", "its row is damaged"},
+    {own_series, NULL, NULL, NULL},
+    {own_series_of_no_listener, "series", "row 0 of who brought series",
+     "the name of listener 9 is not there"},
     {damage_wish, "series", "the wish that series 3 goes", "its row is damaged"},
     {wish_for_no_series, "series", "the wish that series 4294967286 goes",
      "its number was never given"},
