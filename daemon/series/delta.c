@@ -110,8 +110,9 @@ void delta_set_listener(struct delta *delta, struct str listener)
         delta->sources =
             memory_grow(delta->sources, delta->source_capacity, sizeof *delta->sources);
     }
+    const struct str own = own_listener(delta, listener);
     delta->sources[delta->source_count++] =
-        (struct delta_source){(uint32_t)delta->series_count, own_listener(delta, listener)};
+        (struct delta_source){(uint32_t)delta->series_count, own};
 }
 
 struct str delta_listener_of(const struct delta *delta, size_t series)
