@@ -143,7 +143,7 @@ def cost_of_lines(bench, program, transport, address, series, mix, protocol="sta
     before = settled_cpu(program)
     sent = send_lines(bench, transport, address, series, mix, protocol=protocol, more=more)
     if isinstance(program, Kpid):
-        wait_until(lambda: program.stored() >= stored + sent["samples"], "every sample to be stored")
+        wait_until(lambda: program.stored() >= stored + sent["samples"], "every sample to be stored", pause=1)
     return nanoseconds(settled_cpu(program) - before, sent["samples"])
 
 
