@@ -3,25 +3,7 @@
 
 #include "base/counters.h"
 #include "collector.h"
-
-static char socket_path[64];
-
-static int make_path(void **state)
-{
-    char folder[] = "/tmp/kpid-stream-XXXXXX";
-    (void)state;
-    if (mkdtemp(folder) == NULL)
-        return -1;
-    (void)snprintf(socket_path, sizeof socket_path, "%s/s", folder);
-    return 0;
-}
-
-static int remove_path(void **state)
-{
-    (void)state;
-    *strrchr(socket_path, '/') = '\0';
-    return rmdir(socket_path);
-}
+#include "socket_path.h"
 
 struct fixture {
     struct collector *collector;

@@ -2,6 +2,7 @@
  * keeps it from others for ever. */
 #include "base/counters.h"
 #include "collector.h"
+#include "socket_path.h"
 
 enum {
     LONG_BYTES = 20000,
@@ -10,25 +11,6 @@ enum {
     CONNECTIONS = 20,
     BEGUN_BYTES = 6000, /* need room */
 };
-
-static char socket_path[64];
-
-static int make_path(void **state)
-{
-    char folder[] = "/tmp/kpid-room-XXXXXX";
-    (void)state;
-    if (mkdtemp(folder) == NULL)
-        return -1;
-    (void)snprintf(socket_path, sizeof socket_path, "%s/s", folder);
-    return 0;
-}
-
-static int remove_path(void **state)
-{
-    (void)state;
-    *strrchr(socket_path, '/') = '\0';
-    return rmdir(socket_path);
-}
 
 /* --- what is said ------------------------------------------------------------------------------
  */

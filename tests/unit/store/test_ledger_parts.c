@@ -5,6 +5,7 @@
  * samples; half of them weigh more than 1. */
 #include <errno.h>
 
+#include "failing_commits.h"
 #include "fixture.h"
 #include "series/random.h"
 #include "store/annotation.h"
@@ -12,28 +13,6 @@
 #include "store/store_private.h"
 
 enum { LISTENERS = 4, DELTAS_MAX = 3, KNOWN = 40, METRIC_COUNT = 2 };
-
-static struct {
-    int failures; /* so many commits fail */
-    bool holds;   /* but are done */
-    unsigned all; /* that were tried */
-} fault;
-
-int __real_mdb_txn_commit(MDB_txn *txn);
-int __wrap_mdb_txn_commit(MDB_txn *txn);
-
-int __wrap_mdb_txn_commit(MDB_txn *txn)
-{
-    fault.all++;
-    if (fault.failures == 0)
-        return __real_mdb_txn_commit(txn);
-    fault.failures--;
-    if (fault.holds)
-        assert_int_equal(__real_mdb_txn_commit(txn), 0);
-    else
-        mdb_txn_abort(txn);
-    return EIO;
-}
 
 static const char *const names[LISTENERS] = {"statsd udp:1", "statsd tcp:1", "graphite tcp:2",
                                              "dogstatsd udp:3"};

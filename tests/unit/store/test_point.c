@@ -3,6 +3,7 @@
  * whether it holds. Linked with -Wl,--wrap=mdb_txn_commit. */
 #include <math.h>
 
+#include "failing_commits.h"
 #include "fixture.h"
 #include "series/batch.h"
 #include "series/random.h"
@@ -10,26 +11,6 @@
 #include "store/store_private.h"
 
 /* --- commits that fail --- */
-
-static struct {
-    int failures;
-    bool holds; /* although it is said to have failed */
-} fault;
-
-int __real_mdb_txn_commit(MDB_txn *txn);
-int __wrap_mdb_txn_commit(MDB_txn *txn);
-
-int __wrap_mdb_txn_commit(MDB_txn *txn)
-{
-    if (fault.failures == 0)
-        return __real_mdb_txn_commit(txn);
-    fault.failures--;
-    if (fault.holds)
-        assert_int_equal(__real_mdb_txn_commit(txn), 0);
-    else
-        mdb_txn_abort(txn);
-    return EIO;
-}
 
 /* --- senders --- */
 

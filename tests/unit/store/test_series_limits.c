@@ -1,31 +1,12 @@
 /* Over the limits of series totals stay exact: from shards that give a key once and from batches,
  * over commits that fail, and that hold although they are said to have failed. Linked with
  * -Wl,--wrap=mdb_txn_commit. */
+#include "failing_commits.h"
 #include "fixture.h"
 #include "series/batch.h"
 #include "series/random.h"
 #include "series/shard_test.h"
 #include "store/store_private.h"
-
-static struct {
-    int failures;
-    bool holds;
-} fault;
-
-int __real_mdb_txn_commit(MDB_txn *txn);
-int __wrap_mdb_txn_commit(MDB_txn *txn);
-
-int __wrap_mdb_txn_commit(MDB_txn *txn)
-{
-    if (fault.failures == 0)
-        return __real_mdb_txn_commit(txn);
-    fault.failures--;
-    if (fault.holds)
-        assert_int_equal(__real_mdb_txn_commit(txn), 0);
-    else
-        mdb_txn_abort(txn);
-    return EIO;
-}
 
 static struct aggregate all_of(struct fixture *fixture, enum metric_kind kind, const char *metric)
 {
