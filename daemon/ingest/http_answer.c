@@ -188,15 +188,31 @@ static void write_partial_json(struct http_answer *answer, struct str words)
     json_close(&json, '}');
 }
 
-static void write_mistake_json(struct http_answer *answer, struct str words, struct str list)
+static bool is_influx(const struct http_answer *answer)
+{
+    return answer->dialect == HTTP_INFLUX_1 || answer->dialect == HTTP_INFLUX_2;
+}
+
+/* What is wrong and, as InfluxDB ends it, how much was dropped (I24). */
+static void word_mistake(const struct http_answer *answer, struct buf *out)
+{
+    buf_str(out, buf_view(&answer->words));
+    if (is_influx(answer) && answer->counts.dropped > 0)
+        buf_printf(out, " dropped=%llu", (unsigned long long)answer->counts.dropped);
+}
+
+static void write_mistake_json(struct http_answer *answer, struct str list)
 {
     struct json json = json_to(&answer->body);
     bool is_influx_2 = answer->dialect == HTTP_INFLUX_2;
+    struct buf words = BUF_EMPTY;
 
+    word_mistake(answer, &words);
     json_open(&json, '{');
     if (is_influx_2)
         json_field_text(&json, "code", code_of(answer->status));
-    json_field_str(&json, is_influx_2 ? "message" : "error", words);
+    json_field_str(&json, is_influx_2 ? "message" : "error", buf_view(&words));
+    buf_fini(&words);
     if (list.len > 0) {
         json_key(&json, "lines");
         json_raw(&json, list);
@@ -269,7 +285,7 @@ void http_answer_mistake(struct http_answer *answer, unsigned status, struct str
         write_rpc_status_json(answer, words);
         break;
     default:
-        write_mistake_json(answer, words, list);
+        write_mistake_json(answer, list);
         break;
     }
 }
@@ -332,7 +348,7 @@ static void drop_of_influx(struct http_answer *answer, const struct ledger_drops
     if (answer->words.len == 0)
         buf_text(&words, "partial write: ");
     word_drops(answer, lost, &words);
-    buf_printf(&words, " dropped=%llu", (unsigned long long)sum_of(lost));
+    answer->counts.dropped += sum_of(lost);
     http_answer_mistake(answer, 400, buf_view(&words), buf_view(&list));
     buf_fini(&words);
     buf_fini(&list);
@@ -428,19 +444,18 @@ static void put_date(struct buf *out, wall_ms now)
 }
 
 /* A header's value is one line of visible characters, whatever a client sent. */
-static void put_words(struct buf *out, struct str words)
+static void put_words(struct buf *out, const struct http_answer *answer)
 {
+    struct buf words = BUF_EMPTY;
+
+    word_mistake(answer, &words);
     buf_text(out, "X-Influxdb-Error: ");
     for (size_t i = 0; i < words.len; i++) {
-        char c = words.text[i];
+        char c = words.bytes[i];
         buf_char(out, (char)(c >= 0x20 && c < 0x7f ? c : '?'));
     }
     buf_text(out, "\r\n");
-}
-
-static bool is_influx(const struct http_answer *answer)
-{
-    return answer->dialect == HTTP_INFLUX_1 || answer->dialect == HTTP_INFLUX_2;
+    buf_fini(&words);
 }
 
 static const char *content_type_of(enum http_dialect dialect)
@@ -471,7 +486,7 @@ static void put_headers(const struct http_answer *answer, struct buf *out)
     if (is_influx(answer))
         buf_text(out, "X-Influxdb-Version: 1.8-kpid-" KPID_VERSION "\r\n");
     if (answer->words.len > 0 && answer->dialect == HTTP_INFLUX_1)
-        put_words(out, buf_view(&answer->words));
+        put_words(out, answer);
     if (answer->says_written)
         put_written(out, &answer->counts);
     if (answer->status == 401) /* I23 */

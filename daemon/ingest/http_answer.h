@@ -22,7 +22,7 @@ enum http_dialect {
 struct http_counts {
     uint64_t samples, histograms, exemplars; /* stored */
     uint64_t rejected;
-    uint64_t dropped;
+    uint64_t dropped; /* of InfluxDB its bad lines too */
 };
 
 struct http_answer {

@@ -296,7 +296,7 @@ static void influx_verdict(const struct body *body, struct http_answer *answer)
     if (influx->bad_lines > 1)
         buf_printf(&words, " (and %llu other parse errors)",
                    (unsigned long long)(influx->bad_lines - 1));
-    buf_printf(&words, " dropped=%llu", (unsigned long long)influx->bad_lines);
+    answer->counts.dropped = influx->bad_lines;
     list_mistakes(body, &list);
     http_answer_mistake(answer, 400, buf_view(&words), buf_view(&list));
     buf_fini(&words);

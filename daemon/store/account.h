@@ -2,9 +2,9 @@
  * the answers that are kept. Private to store/. */
 #pragma once
 
+#include "base/queue.h"
 #include "store/group.h"
 #include "store/journal.h"
-#include "store/queue.h"
 
 struct account {
     struct write_txn *txn;

@@ -470,7 +470,8 @@ static bool reopen(struct store *store, struct error *err)
 /* LMDB learns the number of the newest snapshot and then, in another step, takes what is in it from
  * the one of two pages that this number names. A reader that loses its core in between while two
  * transactions are committed takes what the second one has just written there: perhaps before it is
- * on the disk, and the next reader may be given the one before it. So such a reader begins anew. */
+ * on the disk, and the next reader may be given the one before it. So such a reader begins anew.
+ * test_reader_begins stops a reader at each instruction of it. */
 static int check_snapshot(struct store *store, MDB_txn *txn)
 {
     MDB_envinfo info;

@@ -111,7 +111,7 @@ def test_what_a_limit_drops_is_a_partial_write(kpid, limit):
     answer = json.loads(text)
     assert status == 400 and len(answer["lines"]) == 1 and answer["lines"][0]["example"] == 'say="hi\\'
     assert answer["error"].startswith("partial write: unable to parse 'say=\"hi\\': ")
-    assert answer["error"].endswith("dropped=1; 7 samples not stored (series_limit 7) dropped=7")
+    assert answer["error"].endswith("; 7 samples not stored (series_limit 7) dropped=8")
     assert write(daemon, f"served,user=1 total=5i {now}\n", query="precision=s")[0] == 204  # a resend
 
 

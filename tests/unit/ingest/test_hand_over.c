@@ -1,7 +1,7 @@
 /* A hand-over of more series than go into one delta, from several listeners: each delta counts what
  * it holds, and in the end each listener has what was sent to it. */
+#include "base/queue.h"
 #include "collector.h"
-#include "store/queue.h"
 
 enum { SENDERS = 3, SERIES = 60000, LINES_EACH = 1000 };
 

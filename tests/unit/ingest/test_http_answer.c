@@ -195,8 +195,8 @@ static void what_was_dropped_after_all_is_said_as_the_protocol_can(void **state)
          "{\"error\":\"partial write: 7 samples not stored (too_old 4, series_limit 3) "
          "dropped=7\"}\n",
          9, 5},
-        {HTTP_INFLUX_2, "bad dropped=1", 0, 1, 0, 0, 400,
-         "{\"code\":\"invalid\",\"message\":\"bad dropped=1; 1 sample not stored (too_old 1) "
+        {HTTP_INFLUX_2, "bad", 0, 1, 0, 0, 400,
+         "{\"code\":\"invalid\",\"message\":\"bad; 1 sample not stored (too_old 1) "
          "dropped=1\",\"lines\":[7]}\n",
          9, 5},
     };

@@ -661,13 +661,13 @@ static void good_lines_are_kept_and_bad_ones_named(void **state) /* I23, I24 */
         take(scene, "# head\n\nm f=1\nm,a= f=2\nm f=\"a\nb\"\nm f=x\n"),
         "m_f/6@0: 1 x 1 last 1\n"
         "received 4 stored 1 bad lines 2: 400 partial write: unable to parse 'm,a= f=2': missing "
-        "tag value (line 4) (and 1 other parse errors) dropped=2 "
+        "tag value (line 4) (and 1 other parse errors) "
         "[{\"line\":4,\"reason\":\"bad_tags\",\"error\":\"missing tag value\",\"example\":\"m,a= "
         "f=2\"},{\"line\":7,\"reason\":\"bad_number\",\"error\":\"invalid "
         "value\",\"example\":\"m f=x\"}]");
     expect_summary(take(scene, "m"),
                    "received 1 stored 0 bad lines 1: 400 unable to parse 'm': missing fields (line "
-                   "1) dropped=1 [{\"line\":1,\"reason\":\"malformed\",\"error\":\"missing "
+                   "1) [{\"line\":1,\"reason\":\"malformed\",\"error\":\"missing "
                    "fields\",\"example\":\"m\"}]");
     expect_summary(take(scene, ""), "received 0 stored 0 bad lines 0: 204  ");
 }

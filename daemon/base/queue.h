@@ -1,4 +1,4 @@
-/* Messages in the order they came. Private to store/. */
+/* Messages in the order they came, for one thread. */
 #pragma once
 
 #include "base/mailbox.h"
