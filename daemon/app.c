@@ -31,8 +31,10 @@ enum {
     THREAD_SILENT_MS = 20 * 1000, /* a thread that has not turned for so long is stuck */
     STOP_SECONDS = 5,             /* SIGTERM to the end, whatever hangs */
     SIGNAL_COUNT = 3,
-    LISTENERS_MAX = 256,
 };
+
+_Static_assert(INGEST_LISTENERS_MAX <= (int)OWN_METRICS_LISTENERS_MAX,
+               "each listener has its own metrics");
 
 struct app {
     /* set once at start */
@@ -98,12 +100,14 @@ static bool apply_transition(struct write_txn *txn, const struct coord_run *run,
 static size_t list_listeners(struct web_listener *out, size_t max, void *arg)
 {
     const struct app *app = arg;
-    struct listener_facts *facts = memory_zero(LISTENERS_MAX, sizeof *facts);
-    size_t count = ingest_listeners(app->ingest, facts, LISTENERS_MAX);
+    struct listener_facts *facts = memory_zero(INGEST_LISTENERS_MAX, sizeof *facts);
+    size_t count = ingest_listeners(app->ingest, facts, INGEST_LISTENERS_MAX);
 
+    if (count > INGEST_LISTENERS_MAX)
+        count = INGEST_LISTENERS_MAX;
     if (count > max)
         count = max;
-    for (size_t i = 0; i < count && i < LISTENERS_MAX; i++) {
+    for (size_t i = 0; i < count; i++) {
         (void)snprintf(out[i].name, sizeof out[i].name, "%s", facts[i].name);
         (void)snprintf(out[i].listen, sizeof out[i].listen, "%s", facts[i].listen);
         out[i].protocol = facts[i].protocol;
@@ -163,7 +167,7 @@ static size_t own_listeners(const struct config *config, const struct listener_f
     for (; count < open; count++)
         out[count] = (struct own_listener){facts[count].name, facts[count].kernel_drops,
                                            facts[count].connections_denied};
-    for (size_t i = 0; i < config->ingest.listener_count && count < LISTENERS_MAX; i++) {
+    for (size_t i = 0; i < config->ingest.listener_count && count < INGEST_LISTENERS_MAX; i++) {
         const char *name = config->ingest.listeners[i].name;
         size_t at = 0;
         while (at < open && strcmp(facts[at].name, name) != 0)
@@ -186,14 +190,15 @@ static void post_own(struct app *app, const struct own_listener *listeners, size
 
 static void look_at_own(struct app *app, const struct config *config)
 {
-    struct own_listener listeners[LISTENERS_MAX];
+    struct own_listener listeners[INGEST_LISTENERS_MAX];
 
     if (app->own == NULL)
         return;
-    struct listener_facts *facts = memory_zero(LISTENERS_MAX, sizeof *facts);
-    size_t open = app->ingest == NULL ? 0 : ingest_listeners(app->ingest, facts, LISTENERS_MAX);
-    if (open > LISTENERS_MAX)
-        open = LISTENERS_MAX;
+    struct listener_facts *facts = memory_zero(INGEST_LISTENERS_MAX, sizeof *facts);
+    size_t open =
+        app->ingest == NULL ? 0 : ingest_listeners(app->ingest, facts, INGEST_LISTENERS_MAX);
+    if (open > INGEST_LISTENERS_MAX)
+        open = INGEST_LISTENERS_MAX;
     post_own(app, listeners, own_listeners(config, facts, open, listeners));
     free(facts);
 }

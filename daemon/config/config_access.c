@@ -1,5 +1,4 @@
 /* Who may speak: allow, tls and tokens of listeners and of server.http, and server.auth. */
-#include "config/address.h"
 #include "config/config_private.h"
 #include "config/secret.h"
 
@@ -15,7 +14,9 @@ static bool load_allow(const struct loader *loader, const struct object *object,
     struct network *networks = arena_array(loader->arena, object_count(list), sizeof *networks);
     for (size_t i = 0; i < object_count(list); i++) {
         const struct yaml_node *item = object_item(list, i);
-        if (!network_parse(item->text, &networks[i], &err))
+        if (item->is_bad)
+            ok = false; /* the mistake is reported */
+        else if (!network_parse(item->text, &networks[i], &err))
             ok = loader_report(loader, item, &err);
     }
     out->allow = networks;
@@ -97,22 +98,32 @@ bool load_access(const struct loader *loader, const struct object *object,
     return load_tls(loader, object, out) && ok;
 }
 
-bool check_reachable(const struct loader *loader, const struct yaml_node *listen,
-                     struct str address, const struct loaded_access *access)
+bool load_address(const struct loader *loader, struct yaml_node *node, size_t skip,
+                  struct address *out)
 {
+    const struct str text = {node->text.text + skip, node->text.len - skip};
     struct error err = ERROR_EMPTY;
-    bool is_local = false;
-    char quoted[STR_QUOTED_SIZE];
+    char form[ADDRESS_TEXT_SIZE];
 
-    if (!address_check(address, &is_local, &err))
-        return loader_report(loader, listen, &err);
-    if (is_local)
+    if (!address_parse(text, out, &err))
+        return loader_report(loader, node, &err);
+    node->text = str_of(arena_printf(loader->arena, "%.*s%s", (int)skip, node->text.text,
+                                     address_format(out, form)));
+    return true;
+}
+
+bool check_reachable(const struct loader *loader, const struct yaml_node *listen,
+                     const struct address *address, const struct loaded_access *access)
+{
+    char form[ADDRESS_TEXT_SIZE];
+
+    if (address->is_local)
         return true;
     if (access->allow_count == 0 && !access->has_client_ca && !access->tokens) {
         (void)finding_error(loader->findings, listen,
                             "'%s' can be reached from other machines, and nothing says who may "
                             "speak",
-                            str_quoted(address, quoted));
+                            address_format(address, form));
         return finding_hint(loader->findings,
                             "add allow: [ 10.0.0.0/8 ], tls with a client_ca, or tokens: true for "
                             "http and native; or listen on 127.0.0.1, [::1] or a Unix socket");
@@ -121,7 +132,7 @@ bool check_reachable(const struct loader *loader, const struct yaml_node *listen
         (void)finding_warning(loader->findings, listen,
                               "tokens for '%s' travel in the clear, for everybody on the way to "
                               "read",
-                              str_quoted(address, quoted));
+                              address_format(address, form));
         (void)finding_hint(loader->findings, "add tls, or let a proxy on this machine speak it");
     }
     return true;

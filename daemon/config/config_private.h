@@ -3,6 +3,7 @@
  * error is thrown away whole. */
 #pragma once
 
+#include "config/address.h"
 #include "config/config.h"
 #include "config/include.h"
 #include "config/object.h"
@@ -69,10 +70,15 @@ struct loaded_access {
 bool load_access(const struct loader *loader, const struct object *object,
                  struct loaded_access *out);
 
+/* The address that a node has after `skip` bytes, which becomes there what it is for listeners: so
+ * that localhost and other forms of one address are one (config_access.c). */
+bool load_address(const struct loader *loader, struct yaml_node *node, size_t skip,
+                  struct address *out);
+
 /* Reports, at the address, that others can reach it and nothing says who may; warns of tokens that
  * travel in the clear. */
 bool check_reachable(const struct loader *loader, const struct yaml_node *listen,
-                     struct str address, const struct loaded_access *access);
+                     const struct address *address, const struct loaded_access *access);
 
 /* server.auth (config_access.c). */
 void load_auth(const struct loader *loader, const struct object *server);

@@ -66,6 +66,9 @@ static void load_control(const struct loader *loader, const struct object *serve
                             loader_directory(loader, "RUNTIME_DIRECTORY", "/run/kpid"));
         object_fill(server, "control", str_of(path), loader->arena);
     }
+    path = address_path(str_of(path), loader->arena);
+    if (node != NULL)
+        node->text = str_of(path);
     if (strlen(path) >= sizeof limit.sun_path)
         (void)finding_error(loader->findings, node != NULL ? node : loader->root,
                             "the control socket's path is longer than %zu bytes: '%s'",
@@ -76,22 +79,25 @@ static void load_control(const struct loader *loader, const struct object *serve
 static void load_http(const struct loader *loader, const struct object *server)
 {
     struct object http = object_inside(server, "http");
-    const struct yaml_node *listen = object_find(&http, "listen");
+    struct yaml_node *listen = object_find(&http, "listen");
+    struct http_config *out = &loader->config->http;
+    struct loaded_access access;
+    struct address address;
 
-    loader->config->http.base_url = object_copy(&http, "base_url", loader->arena);
+    out->base_url = object_copy(&http, "base_url", loader->arena);
     if (listen == NULL)
         return;
-    struct str address = listen->text;
-    if (str_starts_with(address, "http:"))
-        address = (struct str){address.text + 5, address.len - 5};
-    struct loaded_access access;
-    if (!load_access(loader, &http, &access) || !check_reachable(loader, listen, address, &access))
+    size_t skip = str_starts_with(listen->text, "http:") ? strlen("http:") : 0;
+    bool ok = load_address(loader, listen, skip, &address);
+    if (!load_access(loader, &http, &access) || !ok ||
+        !check_reachable(loader, listen, &address, &access))
         return;
-    loader->config->http.allow = access.allow;
-    loader->config->http.allow_count = access.allow_count;
-    loader->config->http.tls = access.tls;
-    loader->config->http.tokens = access.tokens;
-    loader->config->http.listen = arena_text(loader->arena, address);
+    out->allow = access.allow;
+    out->allow_count = access.allow_count;
+    out->tls = access.tls;
+    out->tokens = access.tokens;
+    out->listen =
+        arena_text(loader->arena, (struct str){listen->text.text + skip, listen->text.len - skip});
 }
 
 static void load_limits(const struct loader *loader, const struct object *server)

@@ -68,7 +68,8 @@ static const struct schema_entry TLS_KEYS[] = {
 static const struct schema_object TLS_OBJECT = {
     .name = "tls",
     .help = "TLS 1.2 and later. The files are read at start and by a reload; one that cannot be "
-            "used refuses the reload, and the certificate before it stays.",
+            "used refuses the reload, and the certificate before it stays. They are regular files "
+            "of at most 1 MiB.",
     KEYS(TLS_KEYS),
 };
 
@@ -159,9 +160,13 @@ static const struct schema_entry LISTENER_KEYS[] = {
                "native", "json", "collectd")),
     KEY("listen", TEXT,
         "SCHEME:ADDRESS with the scheme udp, tcp, unix, unixgram or http, as udp:127.0.0.1:8125 or "
-        "unix:/run/kpid/statsd.sock",
+        "unix:/run/kpid/statsd.sock; localhost is 127.0.0.1, other names are not looked up; no two "
+        "of tcp, http and server.http have one port of an address, nor two of udp",
         REQUIRED),
-    KEY("mode", TEXT, "permissions of a Unix socket's file, in octal", DEFAULT("0660")),
+    KEY("mode", TEXT,
+        "unix and unixgram: permissions of the socket's file, in octal up to 0777; who may write "
+        "to it may send",
+        WORDS("0660")),
     KEY("max_series", COUNT,
         "series that this listener may bring, of those that had a sample in the last 24 hours; "
         "beyond it its samples of further ones join __other__ of their metric, while those of "
@@ -192,13 +197,14 @@ static const struct schema_entry LISTENER_KEYS[] = {
     KEY("tls", NONE, "tcp and http: speak TLS", OBJECT(&TLS_OBJECT)),
     KEY("tokens", BOOL, "http and native: a client needs a token that may send samples",
         WORDS("false")),
-    KEY("users", TEXT, "unix: users of this machine that may send, by name or number", LIST,
-        WORDS("whoever may open the socket's file")),
+    KEY("users", TEXT, "unix: users of this machine that may send, by name or number; at least one",
+        LIST, WORDS("whoever may open the socket's file")),
 };
 static const struct schema_object LISTENER_OBJECT = {
     .name = "listener",
     .help = "Where samples come in. A section ingest replaces the default listeners, statsd on "
-            "udp:127.0.0.1:8125 and native on ingest.sock beside the control socket.",
+            "udp:127.0.0.1:8125 and native on ingest.sock beside the control socket. There are "
+            "at most 256.",
     KEYS(LISTENER_KEYS),
     .consequence = "this listener is not opened",
 };

@@ -1,13 +1,13 @@
 #include "config/secret.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buf.h"
+#include "base/file.h"
+
+#define SECRET_FILE_WORDS "secret file"
 
 static bool is_own_group(gid_t group)
 {
@@ -23,10 +23,8 @@ static bool is_own_group(gid_t group)
     return false;
 }
 
-static bool check_file(const char *path, const struct stat *facts, struct error *err)
+static bool check_mode(const char *path, const struct stat *facts, struct error *err)
 {
-    if (!S_ISREG(facts->st_mode))
-        return error_set(err, ERROR_INVALID, "secret '%s' is not a regular file", path);
     if ((facts->st_mode & (S_IROTH | S_IWOTH)) != 0) {
         (void)error_set(err, ERROR_DENIED, "secret file '%s' can be read or written by everybody",
                         path);
@@ -38,25 +36,6 @@ static bool check_file(const char *path, const struct stat *facts, struct error 
         return error_hint(err, "chmod g= '%s', or give it the daemon's group", path);
     }
     return true;
-}
-
-static bool read_all(int fd, const char *path, size_t max, struct buf *out, struct error *err)
-{
-    char bytes[4096];
-
-    for (;;) {
-        ssize_t got = read(fd, bytes, sizeof bytes);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return error_set_errno(err, "cannot read secret file '%s'", path);
-        if (got == 0)
-            return true;
-        buf_append(out, bytes, (size_t)got);
-        if (out->len > max)
-            return error_set(err, ERROR_INVALID, "secret file '%s' is larger than %zu KiB", path,
-                             max / 1024);
-    }
 }
 
 /* What is read, and into what. */
@@ -90,14 +69,13 @@ static bool read_file(const char *path, const struct reading *reading, struct er
     size_t max = reading->many_lines ? SECRET_LINES_BYTES_MAX : SECRET_BYTES_MAX;
     struct buf bytes = BUF_EMPTY;
     struct stat facts;
-    /* O_NONBLOCK: a FIFO must not stop the daemon. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = file_open(path, SECRET_FILE_WORDS, &facts, err);
 
     if (fd < 0)
-        return error_set_errno(err, "cannot open secret file '%s'", path);
-    bool ok = fstat(fd, &facts) == 0 || error_set_errno(err, "cannot look at '%s'", path);
-    ok = ok && check_file(path, &facts, err) && read_all(fd, path, max, &bytes, err) &&
-         take(buf_view(&bytes), "secret file", path, reading, err);
+        return false;
+    bool ok = check_mode(path, &facts, err) &&
+              file_read(fd, path, SECRET_FILE_WORDS, max, &bytes, err) &&
+              take(buf_view(&bytes), SECRET_FILE_WORDS, path, reading, err);
     (void)close(fd);
     if (bytes.bytes != NULL)
         explicit_bzero(bytes.bytes, bytes.capacity);
@@ -116,10 +94,12 @@ bool secret_is_pasted(struct str name)
 bool secret_check_file(const char *path, struct error *err)
 {
     struct stat facts;
+    int fd = file_open(path, SECRET_FILE_WORDS, &facts, err);
 
-    if (stat(path, &facts) != 0)
-        return error_set_errno(err, "cannot look at '%s'", path);
-    return check_file(path, &facts, err);
+    if (fd < 0)
+        return false;
+    (void)close(fd);
+    return check_mode(path, &facts, err);
 }
 
 static bool read_source(enum secret_source source, struct str name, const struct reading *reading,

@@ -98,20 +98,29 @@ void attempts_add_wrong(struct attempts *attempts, const struct network_address 
 /* --- the verdict -------------------------------------------------------------------------------
  */
 
+/* Guessing is hopeless, and to look costs little whatever is shown. */
+static bool is_beyond_guessing(struct str token)
+{
+    return token.len >= TOKEN_SECURE_MIN && token.len <= TOKEN_SECURE_MAX;
+}
+
 enum access_verdict access_check(const struct token_table *table, struct attempts *attempts,
                                  const struct access_request *request, mono_ms now,
                                  const struct token **out)
 {
     struct network_address address;
     bool has_address = network_address_of(request->peer, &address);
+    bool is_blocked = has_address && attempts_is_blocked(attempts, &address, now);
 
     *out = NULL;
-    if (has_address && attempts_is_blocked(attempts, &address, now))
+    if (is_blocked && !is_beyond_guessing(request->token))
         return ACCESS_BLOCKED;
     if (request->token.len == 0)
         return ACCESS_NO_TOKEN;
     *out = token_table_find(table, request->token);
     if (*out == NULL) {
+        if (is_blocked)
+            return ACCESS_BLOCKED;
         if (has_address)
             attempts_add_wrong(attempts, &address, now);
         return ACCESS_WRONG;

@@ -1,8 +1,11 @@
 /* Whether somebody may do what they ask: the token they show, and how often they showed a wrong
  * one.
  *
- * Ten wrong tokens of one sender within a minute, and for a minute all it says is refused, whatever
- * it shows. Each thread keeps its own account, so many threads let some more pass. */
+ * Ten wrong tokens of one sender within a minute, and for a minute all wrong ones it shows are
+ * refused as too many, so that nobody guesses what can be guessed. Others may share the address
+ * (loopback, a proxy) and are not to suffer for it: a right token gets in still, if it is as long
+ * as those that kpid makes or nearly so; a short one, of a file that somebody wrote, is not looked
+ * at. Each thread keeps its own account, so many threads let some more pass. */
 #pragma once
 
 #include "base/buf.h"
@@ -21,6 +24,9 @@ void attempts_free(struct attempts *attempts); /* NULL is fine */
 void attempts_add_wrong(struct attempts *attempts, const struct network_address *peer, mono_ms now);
 bool attempts_is_blocked(const struct attempts *attempts, const struct network_address *peer,
                          mono_ms now);
+
+/* Bytes of a token that nobody guesses, and of which looking at it takes no time to speak of. */
+enum { TOKEN_SECURE_MIN = 32, TOKEN_SECURE_MAX = 128 };
 
 enum access_verdict {
     ACCESS_GRANTED,

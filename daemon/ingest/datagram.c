@@ -153,6 +153,20 @@ void datagram_on_readable(evutil_socket_t fd, short events, void *arg)
         more = datagram_read_batch(part);
 }
 
+/* A socket that is connected takes datagrams of its peer alone; its own address is nobody else's.
+ */
+void datagram_leave(const struct listener_part *part)
+{
+    const struct listener_sockets *sockets = &part->listener->sockets;
+    union peer own = {.any.sa_family = AF_UNSPEC};
+    socklen_t len = sizeof own;
+
+    if (sockets->transport != TRANSPORT_UDP || sockets->is_inherited)
+        return;
+    if (getsockname(part->fd, &own.any, &len) == 0)
+        (void)connect(part->fd, &own.any, len); /* else what comes is lost with the socket */
+}
+
 void datagram_count_drops(struct listener_part *part)
 {
     uint32_t drops = listener_drops(part->fd);

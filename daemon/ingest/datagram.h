@@ -21,5 +21,9 @@ void datagram_on_readable(evutil_socket_t fd, short events, void *arg);
 /* Reads one batch; false when nothing is left for now. */
 bool datagram_read_batch(struct listener_part *part);
 
+/* What comes from now on is not for this socket of UDP any more, but for another one if one takes
+ * the address; what has come can be read still. Not an inherited one: it is in use elsewhere. */
+void datagram_leave(const struct listener_part *part);
+
 /* Adds what the kernel has dropped since the last call to the part's counts. */
 void datagram_count_drops(struct listener_part *part);

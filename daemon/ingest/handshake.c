@@ -13,6 +13,7 @@
 #include "ingest/tls.h"
 
 struct handshake {
+    struct peer_holder place; /* first: it comes back by the worker's handshake_room */
     TAILQ_ENTRY(handshake) link;
     struct listener_part *part;
     handshake_done_fn done;
@@ -32,7 +33,7 @@ static void forget(struct handshake *handshake)
     struct ingest_worker *worker = handshake->part->worker;
 
     TAILQ_REMOVE(&worker->handshakes, handshake, link);
-    worker->handshake_count--;
+    peer_room_hold(&worker->handshake_room, &handshake->place, 0, 0);
     event_free(handshake->event);
     free(handshake);
 }
@@ -118,25 +119,53 @@ static void on_ready(evutil_socket_t fd, short events, void *arg)
     go_on(arg);
 }
 
+void handshake_count_refused(struct listener_part *part)
+{
+    COUNTER_ADD(connections_refused, 1);
+    log_repeated(&part->refused_log, clock_mono(), "connections_refused", 1,
+                 "listener=\"%s\" limit=handshakes open=%d", part->name, HANDSHAKES_MAX);
+}
+
+/* A place for one more; false: there is none. Somebody gives way: of the peer that has most of them
+ * the oldest one, if that peer has more than the new one's, itself among them; else one that takes
+ * long, for clients speak at once, and who only keeps places does not. */
+static bool has_place(struct ingest_worker *worker, const struct peer_holder *place, mono_ms now)
+{
+    const struct peer_room *room = &worker->handshake_room;
+
+    if (room->held < HANDSHAKES_MAX)
+        return true;
+    struct peer_holder *other = peer_room_find_largest(room, place, 1);
+    if (other == NULL)
+        other = peer_room_find_idle(room, NULL, now - HANDSHAKE_IDLE_MS);
+    if (other == NULL)
+        return false;
+    handshake_count_refused(((struct handshake *)other)->part);
+    drop((struct handshake *)other);
+    return true;
+}
+
 bool handshake_begin(struct listener_part *part, int fd, const struct sockaddr *peer,
-                     handshake_done_fn done)
+                     handshake_done_fn done, mono_ms now)
 {
     struct ingest_worker *worker = part->worker;
+    const struct peer_holder place = {.place = peer_places_find(&worker->peer_places, fd)};
 
-    if (worker->handshake_count >= HANDSHAKES_MAX)
+    if (!has_place(worker, &place, now))
         return false;
     struct handshake *handshake = memory_zero(1, sizeof *handshake);
+    handshake->place = place;
     handshake->part = part;
     handshake->done = done;
     handshake->fd = fd;
     handshake->ssl = tls_session(part->tls, fd);
-    handshake->since = clock_mono();
+    handshake->since = now;
     if (peer->sa_family == AF_INET)
         memcpy(&handshake->peer, peer, sizeof(struct sockaddr_in));
     else if (peer->sa_family == AF_INET6)
         memcpy(&handshake->peer, peer, sizeof(struct sockaddr_in6));
     TAILQ_INSERT_TAIL(&worker->handshakes, handshake, link);
-    worker->handshake_count++;
+    peer_room_hold(&worker->handshake_room, &handshake->place, 1, now);
     wait_for(handshake, EV_READ); /* the client speaks first */
     return true;
 }

@@ -85,7 +85,15 @@ static void read_header(struct http_reader *reader)
         read_once(head, &reader->authorization, "Authorization", value);
     } else if (str_is(name, "idempotency-key")) {
         read_key(reader, value);
+    } else if (str_is(name, "host")) {
+        reader->hosts++;
     }
+}
+
+/* RFC 9112, 3.2: who reads another one than we do, or none, sends it elsewhere. */
+static bool has_good_host(const struct http_reader *reader)
+{
+    return reader->hosts == 1 || (reader->hosts == 0 && reader->parser.http_minor == 0);
 }
 
 static int on_url(http_parser *parser, const char *at, size_t len)
@@ -160,6 +168,8 @@ static int on_headers_complete(http_parser *parser)
     if (parser->http_major != 1)
         return -1;
     read_header(reader);
+    if (!has_good_host(reader))
+        return -1;
     reader->head_done = true;
     parser->upgrade = 0; /* nothing else is spoken here, so the request is answered as it is */
     read_target(reader);
@@ -216,6 +226,7 @@ void http_reader_next(struct http_reader *reader)
     reader->head = (struct http_head){.method = HTTP_GET};
     reader->name_len = 0;
     reader->value_len = 0;
+    reader->hosts = 0;
     reader->in_value = false;
     reader->head_done = false;
     reader->began = false;
@@ -243,6 +254,16 @@ static enum http_read bad_version(unsigned *status, struct error *err)
     return HTTP_READ_BAD;
 }
 
+static enum http_read bad_host(const struct http_reader *reader, unsigned *status,
+                               struct error *err)
+{
+    *status = 400;
+    (void)error_set(err, ERROR_INVALID, "%s",
+                    reader->hosts == 0 ? "the header Host is missing"
+                                       : "the header Host is given twice");
+    return HTTP_READ_BAD;
+}
+
 static enum http_read explain(const struct http_reader *reader, unsigned *status, struct error *err)
 {
     enum http_errno why = HTTP_PARSER_ERRNO(&reader->parser);
@@ -251,7 +272,9 @@ static enum http_read explain(const struct http_reader *reader, unsigned *status
     case HPE_PAUSED:
         return HTTP_READ_DONE;
     case HPE_CB_headers_complete:
-        return reader->parser.http_major == 1 ? HTTP_READ_STOPPED : bad_version(status, err);
+        if (reader->parser.http_major != 1)
+            return bad_version(status, err);
+        return has_good_host(reader) ? HTTP_READ_STOPPED : bad_host(reader, status, err);
     case HPE_CB_body:
         return HTTP_READ_STOPPED;
     case HPE_HEADER_OVERFLOW:

@@ -52,6 +52,7 @@ struct http_reader {
     size_t name_len;
     char value[HTTP_HEADER_MAX];
     size_t value_len;
+    unsigned hosts; /* headers of this name */
     bool in_value;
     bool head_done;
     bool began; /* a byte of the request was seen */

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/counters.h"
 #include "base/memory.h"
+#include "ingest/budget.h"
 
 struct http_write {
     struct listener_part *part;
@@ -44,16 +44,9 @@ struct http_reply {
 /* --- the budget -------------------------------------------------------------------------------
  */
 
-static void release(struct ingest_worker *worker, size_t bytes)
-{
-    (void)atomic_fetch_sub_explicit(&worker->shared->body_bytes, bytes, memory_order_relaxed);
-    COUNTER_SUB(ingest_body_bytes, bytes);
-}
-
 /* Charges what the write holds now; false when there is no room for it. */
 static bool charge(struct http_write *write)
 {
-    struct ingest_worker *worker = write->part->worker;
     size_t held =
         sizeof *write + http_body_size_bytes(write->bytes) + write->format->size_bytes(write->body);
     size_t length = http_body_length(write->bytes);
@@ -62,11 +55,9 @@ static bool charge(struct http_write *write)
     if (held <= write->charged)
         return true;
     size_t more = held - write->charged;
-    size_t before =
-        atomic_fetch_add_explicit(&worker->shared->body_bytes, more, memory_order_relaxed);
-    COUNTER_ADD(ingest_body_bytes, more);
+
     write->charged = held;
-    return before + more <= worker->body_budget;
+    return budget_charge(write->part->worker, more);
 }
 
 size_t http_write_charged(const struct http_write *write)
@@ -227,7 +218,7 @@ void http_write_free(struct http_write *write)
 {
     if (write == NULL)
         return;
-    release(write->part->worker, write->charged);
+    budget_release(write->part->worker, write->charged);
     http_body_free(write->bytes);
     write->format->close(write->body);
     buf_fini(&write->key);
@@ -326,7 +317,7 @@ static void on_reply(struct message *message, void *receiver)
     struct http_reply *reply = (struct http_reply *)message;
     (void)receiver;
 
-    release(reply->worker, reply->charged);
+    budget_release(reply->worker, reply->charged);
     judge(reply);
     if (reply->on_answered != NULL)
         reply->on_answered(&reply->answer, reply->arg);
@@ -505,7 +496,7 @@ static struct http_reply *post(struct http_write *write, struct http_answer *ans
         return reply; /* the sink may be done with it, but its message waits for this thread */
     }
     worker_count_batch(write->part, -received);
-    release(worker, reply->charged);
+    budget_release(worker, reply->charged);
     free(reply);
     delta_free(delta);
     return NULL;
@@ -522,12 +513,24 @@ static bool end_body(struct http_write *write, struct http_answer *answer)
     return false;
 }
 
+/* A body takes as long as its sender likes, and its token may be revoked meanwhile. */
+static bool may_still_write(const struct http_write *write, struct http_answer *answer)
+{
+    const char *why = part_why_denied(write->part, write->usage);
+
+    if (why == NULL)
+        return true;
+    refuse(write->format, answer, 401, "%s", why);
+    count_refused(write->part, REJECT_denied, write->peer);
+    return false;
+}
+
 struct http_reply *http_write_end(struct http_write *write, http_answered_fn on_answered, void *arg,
                                   struct http_answer *answer)
 {
     struct http_reply *reply = NULL;
 
-    if (end_body(write, answer)) {
+    if (may_still_write(write, answer) && end_body(write, answer)) {
         ledger_drop(&write->body->counts, DROP_unwanted, batch_unwanted(write->body->batch));
         write->format->verdict(write->body, answer);
         if (write->body->counts.received > 0 || write->key.len > 0) {

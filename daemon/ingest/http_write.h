@@ -32,8 +32,9 @@ bool http_write_take(struct http_write *write, struct str bytes, struct http_ans
 /* How many bytes the body has so far, inflated. */
 size_t http_write_length(const struct http_write *write);
 
-/* The body is there; the write is freed. NULL: `answer` is the answer already. Else `on_answered`
- * is called later, unless the reply was forgotten by then. */
+/* The body is there; the write is freed. One whose token was revoked since it began is refused.
+ * NULL: `answer` is the answer already. Else `on_answered` is called later, unless the reply was
+ * forgotten by then. */
 struct http_reply;
 struct http_reply *http_write_end(struct http_write *write, http_answered_fn on_answered, void *arg,
                                   struct http_answer *answer);

@@ -65,25 +65,13 @@ static void free_list(struct listener_list *list)
     }
 }
 
-/* `replaced`: the listener that has the path now, NULL if none of ours. */
-static struct listener *open_listener(struct ingest *ingest, const struct listener_config *config,
-                                      const struct listener *replaced, struct error *err)
+static struct listener *new_listener(struct ingest *ingest, const struct listener_config *config,
+                                     const struct listener_sockets *sockets)
 {
-    struct listener_sockets sockets;
-
-    if (listener_take(&sockets, config, ingest->inherited)) {
-        if (!listener_set_mode(&sockets, config->mode, err)) {
-            listener_close(&sockets);
-            return NULL;
-        }
-    } else if (replaced == NULL ? !listener_open(&sockets, config, ingest->threads, err)
-                                : !listener_open_beside(&sockets, config, err)) {
-        return NULL;
-    }
     struct listener *listener = memory_zero(1, sizeof *listener);
     listener->protocol = config->protocol;
     listener->address = memory_copy(config->address, strlen(config->address));
-    listener->sockets = sockets;
+    listener->sockets = *sockets;
     listener->reader = ingest->opened++ % ingest->threads;
     return listener;
 }
@@ -121,69 +109,173 @@ static bool is_same(const struct listener *listener, const struct listener_confi
 {
     return !listener->is_gone && listener->protocol == config->protocol &&
            listener->sockets.transport == config->transport &&
-           strcmp(listener->address, config->address) == 0;
+           strcmp(listener->address, config->address) == 0 && listener_has_file(&listener->sockets);
 }
 
-/* The listener of each line of a configuration. */
+/* The listener of one line of a configuration. */
+struct plan_line {
+    struct listener *listener;
+    bool is_new;
+    /* of a new one, or NULL */
+    struct listener *replaced; /* whose Unix path it gets by a swap */
+    struct listener *taken;    /* whose sockets it takes over */
+    /* of one that was there */
+    bool mode_is_set;
+    unsigned mode_before;
+};
+
 struct plan {
     const struct ingest_config *config;
-    struct listener **listeners; /* one for each of the config's */
-    struct listener **replaced;  /* the one that a new one takes the path from, or NULL */
-    bool *is_new;
+    struct plan_line *lines; /* one for each of the config's listeners */
 };
 
 static struct plan plan_new(const struct ingest_config *config)
 {
-    size_t count = config->listener_count;
-    return (struct plan){.config = config,
-                         .listeners = memory_zero(count + 1, sizeof(struct listener *)),
-                         .replaced = memory_zero(count + 1, sizeof(struct listener *)),
-                         .is_new = memory_zero(count + 1, sizeof(bool))};
+    return (struct plan){config, memory_zero(config->listener_count + 1, sizeof(struct plan_line))};
 }
 
 static void plan_free(struct plan *plan)
 {
-    free(plan->listeners);
-    free(plan->replaced);
-    free(plan->is_new);
+    free(plan->lines);
 }
 
 static bool plan_has(const struct plan *plan, const struct listener *listener)
 {
     for (size_t i = 0; i < plan->config->listener_count; i++) {
-        if (plan->listeners[i] == listener)
+        if (plan->lines[i].listener == listener)
             return true;
     }
     return false;
 }
 
-static struct listener *find_unchanged(struct ingest *ingest, const struct plan *plan,
-                                       const struct listener_config *config)
+/* Whether the sockets of a listener stay open, for itself or another one. */
+static bool plan_keeps(const struct plan *plan, const struct listener *listener)
 {
-    struct listener *listener = NULL;
-
-    TAILQ_FOREACH(listener, &ingest->listeners, link)
-    {
-        if (is_same(listener, config) && !plan_has(plan, listener))
-            return listener;
+    for (size_t i = 0; i < plan->config->listener_count; i++) {
+        if (plan->lines[i].listener == listener || plan->lines[i].taken == listener)
+            return true;
     }
-    return NULL;
+    return false;
 }
 
-/* Whoever of ours has the path of a Unix socket that is to be opened: another transport had it, for
- * else it would not have changed. */
-static struct listener *find_replaced(struct ingest *ingest, const struct listener_config *config)
+static void find_unchanged(struct ingest *ingest, struct plan *plan)
+{
+    for (size_t i = 0; i < plan->config->listener_count; i++) {
+        struct listener *listener = NULL;
+        TAILQ_FOREACH(listener, &ingest->listeners, link)
+        {
+            if (is_same(listener, &plan->config->listeners[i]) && !plan_has(plan, listener))
+                break;
+        }
+        plan->lines[i].listener = listener;
+    }
+}
+
+/* What a listener that is removed leaves to another one on its address, which speaks something
+ * else. Port 0 is what it was. */
+static bool can_take(const struct listener *listener, const struct listener_config *config)
+{
+    bool same_text =
+        strcmp(listener->address, config->address) == 0 &&
+        transport_is_stream(listener->sockets.transport) ==
+            transport_is_stream(config->transport) &&
+        transport_is_unix(listener->sockets.transport) == transport_is_unix(config->transport);
+
+    return !listener->is_gone && listener_has_file(&listener->sockets) &&
+           (same_text || listener_relation_of(&listener->sockets, config) == LISTENER_SAME);
+}
+
+static void find_taken(struct ingest *ingest, struct plan *plan)
+{
+    for (size_t i = 0; i < plan->config->listener_count; i++) {
+        struct listener *listener = NULL;
+        if (plan->lines[i].listener != NULL)
+            continue;
+        TAILQ_FOREACH(listener, &ingest->listeners, link)
+        {
+            if (can_take(listener, &plan->config->listeners[i]) && !plan_keeps(plan, listener))
+                break;
+        }
+        plan->lines[i].taken = listener;
+    }
+}
+
+/* A listener of ours because of which an address cannot simply be opened; one that stays if there
+ * is one, else `*stays` is false. NULL: there is none. */
+static struct listener *find_in_the_way(struct ingest *ingest, const struct plan *plan,
+                                        const struct listener_config *config, bool *stays)
 {
     struct listener *listener = NULL;
+    struct listener *leaving = NULL;
 
-    if (!transport_is_unix(config->transport))
-        return NULL;
-    TAILQ_FOREACH(listener, &ingest->listeners, link)
-    {
-        if (strcmp(listener->sockets.path, config->address) == 0)
+    *stays = true;
+    for (size_t i = 0; i < plan->config->listener_count; i++) {
+        listener = plan->lines[i].is_new ? plan->lines[i].listener : NULL;
+        if (listener != NULL && listener_relation_of(&listener->sockets, config) != LISTENER_APART)
             return listener;
     }
-    return NULL;
+    TAILQ_FOREACH(listener, &ingest->listeners, link)
+    {
+        if (listener->is_gone || !listener_has_file(&listener->sockets) ||
+            listener_relation_of(&listener->sockets, config) == LISTENER_APART)
+            continue;
+        if (plan_keeps(plan, listener) || listener->sockets.is_inherited)
+            return listener;
+        leaving = listener;
+    }
+    *stays = false;
+    return leaving;
+}
+
+static bool hint_whose(const struct listener *listener, struct error *err)
+{
+    if (listener->sockets.is_inherited)
+        return error_hint(err,
+                          "kpid itself has '%s', from whoever started it; change the socket's "
+                          "unit and restart both",
+                          listener->sockets.listen);
+    return error_hint(err, "kpid itself has it, for '%s'", listener->sockets.listen);
+}
+
+static bool open_sockets(struct ingest *ingest, struct plan *plan, size_t i,
+                         struct listener_sockets *out, struct error *err)
+{
+    const struct listener_config *config = &plan->config->listeners[i];
+    struct plan_line *line = &plan->lines[i];
+    bool stays = false;
+
+    if (line->taken != NULL)
+        return listener_share(out, &line->taken->sockets, config->transport, err);
+    if (listener_take(out, config, ingest->inherited)) {
+        bool ok = listener_set_mode(out, config->mode, err);
+        if (!ok)
+            listener_close(out);
+        return ok;
+    }
+    struct listener *in_the_way = find_in_the_way(ingest, plan, config, &stays);
+    if (in_the_way != NULL && !stays) {
+        line->replaced = transport_is_unix(config->transport) ? in_the_way : NULL;
+        return listener_open_beside(out, config, ingest->threads, err);
+    }
+    if (listener_open(out, config, ingest->threads, err))
+        return true;
+    return in_the_way != NULL && err->kind == ERROR_CONFLICT ? hint_whose(in_the_way, err) : false;
+}
+
+static bool open_line(struct ingest *ingest, struct plan *plan, size_t i, struct error *err)
+{
+    struct plan_line *line = &plan->lines[i];
+    struct listener_sockets sockets;
+
+    if (line->listener != NULL)
+        return true;
+    if (!open_sockets(ingest, plan, i, &sockets, err))
+        return false;
+    line->listener = new_listener(ingest, &plan->config->listeners[i], &sockets);
+    line->is_new = true;
+    if (line->taken != NULL) /* who reads it for all stays the same */
+        line->listener->reader = line->taken->reader;
+    return true;
 }
 
 /* The new ones take the paths over, all or none of them. */
@@ -193,48 +285,87 @@ static bool plan_swap(struct plan *plan, struct error *err)
     bool ok = true;
 
     for (; done < plan->config->listener_count && ok; done++) {
-        struct listener *replaced = plan->replaced[done];
-        ok = replaced == NULL ||
-             listener_swap(&plan->listeners[done]->sockets, &replaced->sockets, err);
+        const struct plan_line *line = &plan->lines[done];
+        ok = line->replaced == NULL ||
+             listener_swap(&line->listener->sockets, &line->replaced->sockets, err);
     }
     for (size_t i = 0; i + 1 < done && !ok; i++) {
+        const struct plan_line *line = &plan->lines[i];
         struct error ignored;
-        if (plan->replaced[i] != NULL)
-            (void)listener_swap(&plan->listeners[i]->sockets, &plan->replaced[i]->sockets,
-                                &ignored);
+        if (line->replaced != NULL)
+            (void)listener_swap(&line->listener->sockets, &line->replaced->sockets, &ignored);
     }
     return ok;
+}
+
+/* Whose the file of a line's socket is before the reload. */
+static struct listener_sockets *old_sockets(const struct plan_line *line)
+{
+    return line->taken != NULL ? &line->taken->sockets : &line->listener->sockets;
+}
+
+/* The modes of files that are there already, all or none of them. */
+static bool plan_set_modes(struct plan *plan, struct error *err)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < plan->config->listener_count && ok; i++) {
+        struct plan_line *line = &plan->lines[i];
+        if (line->is_new && line->taken == NULL)
+            continue;
+        line->mode_before = old_sockets(line)->mode;
+        ok = line->mode_is_set =
+            listener_set_mode(old_sockets(line), plan->config->listeners[i].mode, err);
+    }
+    return ok;
+}
+
+static void restore_modes(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->config->listener_count; i++) {
+        const struct plan_line *line = &plan->lines[i];
+        struct error ignored;
+        if (line->mode_is_set && !old_sockets(line)->is_inherited)
+            (void)listener_set_mode(old_sockets(line), line->mode_before, &ignored);
+    }
 }
 
 static void close_new(struct plan *plan)
 {
     for (size_t i = 0; i < plan->config->listener_count; i++) {
-        if (plan->is_new[i])
-            free_listener(plan->listeners[i]);
+        if (plan->lines[i].is_new)
+            free_listener(plan->lines[i].listener);
+    }
+}
+
+/* Nothing can go wrong from here on. */
+static void give_files(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->config->listener_count; i++) {
+        struct plan_line *line = &plan->lines[i];
+        if (line->taken == NULL)
+            continue;
+        listener_give_file(&line->taken->sockets, &line->listener->sockets);
+        line->taken->is_taken = true;
     }
 }
 
 /* Finds or opens the listener of every line; on failure nothing has changed. */
 static bool plan_open(struct ingest *ingest, struct plan *plan, struct error *err)
 {
-    const struct ingest_config *config = plan->config;
     bool ok = true;
 
-    for (size_t i = 0; i < config->listener_count && ok; i++) {
-        const struct listener_config *wanted = &config->listeners[i];
-        plan->listeners[i] = find_unchanged(ingest, plan, wanted);
-        if (plan->listeners[i] != NULL)
-            continue;
-        plan->replaced[i] = find_replaced(ingest, wanted);
-        plan->listeners[i] = open_listener(ingest, wanted, plan->replaced[i], err);
-        ok = plan->is_new[i] = plan->listeners[i] != NULL;
-    }
-    for (size_t i = 0; i < config->listener_count && ok; i++)
-        ok = plan->is_new[i] ||
-             listener_set_mode(&plan->listeners[i]->sockets, config->listeners[i].mode, err);
-    ok = ok && plan_swap(plan, err);
-    if (!ok)
+    find_unchanged(ingest, plan);
+    find_taken(ingest, plan);
+    for (size_t i = 0; i < plan->config->listener_count && ok; i++)
+        ok = open_line(ingest, plan, i, err);
+    ok = ok && plan_set_modes(plan, err) && plan_swap(plan, err);
+    if (ok) {
+        give_files(plan);
+    } else {
+        restore_modes(plan);
         close_new(plan);
+    }
     return ok;
 }
 
@@ -264,9 +395,10 @@ static void apply_change(void *arg)
     worker_set(worker, &settings);
     for (size_t i = 0; i < plan->config->listener_count; i++) {
         const struct listener_config *config = &plan->config->listeners[i];
-        struct listener_part *part = worker_find_part(worker, plan->listeners[i]);
+        const struct plan_line *line = &plan->lines[i];
+        struct listener_part *part = worker_find_part(worker, line->listener);
         if (part == NULL)
-            worker_add_listener(worker, plan->listeners[i], config);
+            worker_add_listener(worker, line->listener, line->taken, config);
         else
             part_set(part, config);
     }
@@ -302,14 +434,14 @@ static void change_workers(struct ingest *ingest, const struct plan *plan)
     }
     retire_listeners(ingest, plan);
     for (size_t i = plan->config->listener_count; i-- > 0;) {
-        struct listener *listener = plan->listeners[i];
-        if (!plan->is_new[i])
+        struct listener *listener = plan->lines[i].listener;
+        if (!plan->lines[i].is_new)
             TAILQ_REMOVE(&ingest->listeners, listener, link);
         TAILQ_INSERT_HEAD(&ingest->listeners, listener, link);
     }
     for (size_t i = 0; i < plan->config->listener_count; i++) {
-        if (plan->is_new[i])
-            log_opened(plan->listeners[i]);
+        if (plan->lines[i].is_new)
+            log_opened(plan->lines[i].listener);
     }
 }
 

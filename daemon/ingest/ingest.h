@@ -45,7 +45,7 @@ const char *protocol_name(enum protocol protocol);
 /* Whether kpid speaks it over that. */
 bool protocol_has_transport(enum protocol protocol, enum transport transport);
 
-enum { RESOURCE_LABELS_SIZE = 1024 };
+enum { RESOURCE_LABELS_SIZE = 1024, INGEST_LISTENERS_MAX = 256 };
 
 /* One listener of the configuration. */
 struct listener_config {
@@ -74,7 +74,7 @@ struct listener_config {
 /* Part of a configuration; borrowed until the next ingest_reload returns, or ingest_stop. */
 struct ingest_config {
     const struct listener_config *listeners;
-    size_t listener_count;
+    size_t listener_count; /* at most INGEST_LISTENERS_MAX */
     const struct metric_table *metrics;
     const struct calendar *calendar; /* of times in JSON that have no offset; NULL: they need one */
     size_t line_bytes_max;  /* longer lines: the stream is closed, a datagram's line rejected */
@@ -124,9 +124,11 @@ struct ingest *ingest_start(const struct ingest_options *options,
                             const struct ingest_config *config, struct error *err);
 
 /* Opens what is new, keeps every unchanged socket, closes what is gone (a removed stream listener
- * stops accepting; its connections are read to their end). A Unix socket's path may change between
- * stream and datagrams: there is always one of them on it. When a new listener cannot be opened
- * nothing changes. When it returns true the old configuration is no longer used. */
+ * stops accepting; its connections are read to their end). What is new on the address of one that
+ * is gone takes its sockets over, with what waits in them. A port may come to be that of all
+ * addresses, or of one of them; a Unix socket's path may change between stream and datagrams: there
+ * is always one of them on it. One whose file is gone is opened again. When a new listener cannot
+ * be opened nothing changes. When it returns true the old configuration is no longer used. */
 bool ingest_reload(struct ingest *ingest, const struct ingest_config *config, struct error *err);
 
 /* From any one thread at a time, but for those of ingest: when it returns, no thread uses the

@@ -137,16 +137,17 @@ static void stop_reading(struct listener_part *part)
 }
 
 void worker_add_listener(struct ingest_worker *worker, struct listener *listener,
-                         const struct listener_config *config)
+                         const struct listener *taken, const struct listener_config *config)
 {
     const struct listener_sockets *sockets = &listener->sockets;
+    const struct listener_part *before = taken == NULL ? NULL : worker_find_part(worker, taken);
     struct listener_part *part = memory_zero(1, sizeof *part);
 
     part->worker = worker;
     part->listener = listener;
     part->counts = &listener->counts[worker->index];
     part->fd = sockets->fds[sockets->count == 1 ? 0 : worker->index];
-    part->kernel_drops_seen = sockets->drops_before;
+    part->kernel_drops_seen = before == NULL ? sockets->drops_before : before->kernel_drops_seen;
     part_set(part, config);
     TAILQ_INSERT_TAIL(&worker->parts, part, link);
     (void)atomic_fetch_add(&listener->users, 1);
@@ -202,6 +203,8 @@ void worker_remove_listener(struct ingest_worker *worker, struct listener *liste
     mono_ms until = clock_mono() + LEAVE_MS;
 
     assert(part != NULL);
+    if (part->readable != NULL && !listener->is_taken)
+        datagram_leave(part);
     while (take_some(part) && clock_mono() < until) {
     }
     count_drops(part);
@@ -587,6 +590,14 @@ enum access_verdict part_check_token(struct listener_part *part, struct str toke
     return verdict;
 }
 
+const char *part_why_denied(const struct listener_part *part, const struct token_usage *usage)
+{
+    if (!part->tokens || token_table_grants(part->worker->tokens, usage, RIGHT_SAMPLES))
+        return NULL;
+    return usage == NULL ? "a token is needed here now, and none was shown"
+                         : "the token is not known any more";
+}
+
 void worker_set_tokens(struct ingest_worker *worker, struct token_table *tokens)
 {
     token_table_release(worker->tokens);
@@ -699,6 +710,8 @@ struct ingest_worker *worker_new(unsigned index, const struct ingest_options *op
     TAILQ_INIT(&worker->http_connections);
     TAILQ_INIT(&worker->native_connections);
     TAILQ_INIT(&worker->handshakes);
+    peer_room_init(&worker->handshake_room);
+    peer_room_init(&worker->frame_room);
     worker->attempts = attempts_new(options->seed);
     worker->tokens = token_table_keep(options->tokens);
     worker->index = index;
@@ -710,6 +723,7 @@ struct ingest_worker *worker_new(unsigned index, const struct ingest_options *op
     worker->descriptors_max = descriptors_for_connections();
     worker->shared = shared;
     worker->body_budget = options->body_budget > 0 ? options->body_budget : DEFAULT_BODY_BYTES;
+    worker->frame_bytes_held_max = worker->body_budget / 2 / options->threads;
     worker->tail_room.bytes_max =
         options->tail_bytes_max > 0 ? options->tail_bytes_max : DEFAULT_TAIL_BYTES;
     (void)snprintf(name, sizeof name, "ingest-%u", index);

@@ -14,6 +14,7 @@
 #include "ingest/http_query.h"
 #include "ingest/intake.h"
 #include "ingest/listener.h"
+#include "ingest/peer_room.h"
 #include "ingest/peers.h"
 #include "ingest/room_queue.h"
 #include "ingest/stream_frame.h"
@@ -44,6 +45,7 @@ struct listener_counts {
 struct listener {
     TAILQ_ENTRY(listener) link; /* main thread only */
     bool is_gone;               /* main thread only: no longer in the configuration */
+    bool is_taken;              /* set before it is removed: another one has its sockets now */
 
     /* set once when it was opened */
     enum protocol protocol;
@@ -131,7 +133,8 @@ struct ingest_worker {
     size_t pending_bytes_max; /* of the shard, while the sink has no room */
     int descriptors_max;      /* connections leave those from here on to others */
     struct ingest_shared *shared;
-    size_t body_budget; /* of all workers together */
+    size_t body_budget;          /* of all workers together */
+    size_t frame_bytes_held_max; /* of that, for frames without an end on this worker */
     span_ms flush_every;
     struct event *flush_timer;
     struct event *part_timer; /* the next parts of a hand-over */
@@ -155,14 +158,15 @@ struct ingest_worker {
     struct room_queue tail_queue;        /* of connections that wait for that */
     struct connection_list tail_holders; /* of that; who holds it longest first */
     struct handshake_list handshakes;    /* the oldest first */
-    size_t handshake_count;
-    struct token_table *tokens; /* NULL: none */
+    struct peer_room handshake_room;     /* they hold one each */
+    struct token_table *tokens;          /* NULL: none */
     struct attempts *attempts;
     struct http_connection_list http_connections;
     size_t http_waiting;    /* of these, for the sink's word */
     uint64_t http_requests; /* answered */
     struct native_connection_list native_connections;
     size_t native_waiting;               /* batches of these, for the sink's word */
+    struct peer_room frame_room;         /* for their frames without an end, in bytes */
     struct native_reader *native_reader; /* NULL until there is one */
     struct series_cache *series_cache;   /* of bodies of remote write and OTLP */
     uint64_t last_arrival;               /* of a sample in a batch */
@@ -190,8 +194,9 @@ void worker_free(struct ingest_worker *worker);
 /* From here on on the worker's thread, or before it runs. */
 
 void worker_set(struct ingest_worker *worker, const struct worker_settings *settings);
+/* `taken`: whose sockets it has taken over, NULL if its own are new. */
 void worker_add_listener(struct ingest_worker *worker, struct listener *listener,
-                         const struct listener_config *config);
+                         const struct listener *taken, const struct listener_config *config);
 
 /* On the worker's thread: it keeps them. */
 void worker_set_tokens(struct ingest_worker *worker, struct token_table *tokens);
@@ -237,6 +242,10 @@ bool part_lets_speak(const struct listener_part *part, int fd, const struct sock
  * is the caller's. */
 enum access_verdict part_check_token(struct listener_part *part, struct str token,
                                      const struct sockaddr *peer, const struct token **out);
+
+/* Why who was let in with this token (its usage; NULL: without one) may send no samples any more:
+ * it was revoked since, or tokens are asked for only now. NULL: they may. */
+const char *part_why_denied(const struct listener_part *part, const struct token_usage *usage);
 
 /* A connection that was closed because of whom it came from. */
 void worker_connection_denied(struct listener_part *part, const struct sockaddr *peer);

@@ -141,6 +141,13 @@ static bool parse_path(const char *path, union address *out, struct error *err)
     return true;
 }
 
+static bool parse_address(const struct listener_config *config, union address *out,
+                          struct error *err)
+{
+    return transport_is_unix(config->transport) ? parse_path(config->address, out, err)
+                                                : parse_host_port(config->address, out, err);
+}
+
 static void format_listen(struct listener_sockets *sockets, const union address *address)
 {
     const char *transport = transport_name(sockets->transport);
@@ -204,20 +211,23 @@ static bool explain_bind(const char *address, struct error *err)
     int why = errno;
 
     (void)error_set_errno(err, "cannot listen on '%s'", address);
-    if (why == EADDRINUSE)
+    if (why == EADDRINUSE) {
+        err->kind = ERROR_CONFLICT;
         (void)error_hint(err, "another process has the port; 'ss -lunptx' shows which");
-    else if (why == EADDRNOTAVAIL)
+    } else if (why == EADDRNOTAVAIL) {
         (void)error_hint(err, "no interface of this machine has the address");
-    else if (why == EACCES)
+    } else if (why == EACCES) {
         (void)error_hint(err, "ports below 1024 need CAP_NET_BIND_SERVICE");
+    }
     return false;
 }
 
 /* The first socket is bound without SO_REUSEPORT, so that a port that anybody has is an error even
  * where that process shares it; it gets the option only afterwards, for the sockets beside it. So
- * there is no moment in which two kpids can both have the port. */
+ * there is no moment in which two kpids can both have the port. `beside`: it has the option from
+ * the beginning, for the sockets that are in the way are our own. */
 static bool open_inet(struct listener_sockets *sockets, const char *text, union address *address,
-                      unsigned threads, struct error *err)
+                      unsigned threads, bool beside, struct error *err)
 {
     for (unsigned i = 0; i < threads; i++) {
         socklen_t len = address_length(address);
@@ -227,11 +237,11 @@ static bool open_inet(struct listener_sockets *sockets, const char *text, union 
         sockets->fds[sockets->count++] = fd;
         if (!set_options(fd, address, sockets->transport, err))
             return false;
-        if (i > 0 && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT, err))
+        if ((i > 0 || beside) && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT, err))
             return false;
         if (bind(fd, &address->any, len) != 0)
             return explain_bind(text, err);
-        if (i == 0 && threads > 1 && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT, err))
+        if (i == 0 && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT, err))
             return false;
         if (i == 0 && getsockname(fd, &address->any, &len) != 0) /* port 0 is a real one now */
             return error_set_errno(err, "cannot ask for the address of '%s'", text);
@@ -279,11 +289,59 @@ static bool clear_path(const union address *address, struct error *err)
     return error_set_errno(err, "cannot find out who has the socket '%s'", path);
 }
 
+/* Opens what is on the path, whatever it is, without following a link and without any right to it:
+ * what is asked of it and done to it then is of one and the same file. */
+static int open_file(const char *path, struct stat *out, struct error *err)
+{
+    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd >= 0 && fstat(fd, out) == 0)
+        return fd;
+    (void)error_set_errno(err, "cannot look at '%s'", path);
+    if (fd >= 0)
+        (void)close(fd);
+    return -1;
+}
+
+static bool is_own_file(const struct listener_sockets *sockets, const struct stat *file)
+{
+    return S_ISSOCK(file->st_mode) && file->st_dev == sockets->device &&
+           file->st_ino == sockets->inode;
+}
+
+bool listener_has_file(const struct listener_sockets *sockets)
+{
+    struct stat file;
+
+    return sockets->path[0] == '\0' ||
+           (lstat(sockets->path, &file) == 0 && is_own_file(sockets, &file));
+}
+
+/* Remembers which file bind has made. Who may write to the folder may have been faster and put
+ * another one there; that is not taken for ours unless it could be, a socket of our own user that
+ * lets no more people in. */
+static bool find_file(struct listener_sockets *sockets, const char *path, unsigned mode,
+                      struct error *err)
+{
+    struct stat file;
+    int fd = open_file(path, &file, err);
+
+    if (fd < 0)
+        return false;
+    (void)close(fd);
+    if (!S_ISSOCK(file.st_mode) || file.st_uid != geteuid() || (file.st_mode & 07777 & ~mode) != 0)
+        return error_set(err, ERROR_CONFLICT,
+                         "cannot listen on '%s': somebody has replaced the socket", path);
+    (void)snprintf(sockets->path, sizeof sockets->path, "%s", path);
+    sockets->device = file.st_dev;
+    sockets->inode = file.st_ino;
+    return true;
+}
+
 static bool open_unix(struct listener_sockets *sockets, const union address *address, unsigned mode,
                       struct error *err)
 {
     const char *path = address->local.sun_path;
-    struct stat status;
 
     if (mode == 0)
         mode = DEFAULT_MODE;
@@ -294,15 +352,10 @@ static bool open_unix(struct listener_sockets *sockets, const union address *add
         return false;
     sockets->fds[sockets->count++] = fd;
     /* bind gives the file the socket's mode less the umask: never more than asked for, not even for
-     * a moment. The chmod after it adds what the umask took. */
+     * a moment. What the umask took is added after it. */
     if (fchmod(fd, mode) != 0 || bind(fd, &address->any, sizeof address->local) != 0)
         return error_set_errno(err, "cannot listen on '%s'", path);
-    (void)snprintf(sockets->path, sizeof sockets->path, "%s", path);
-    if (lstat(path, &status) == 0) {
-        sockets->device = status.st_dev;
-        sockets->inode = status.st_ino;
-    }
-    if (!listener_set_mode(sockets, mode, err))
+    if (!find_file(sockets, path, mode, err) || !listener_set_mode(sockets, mode, err))
         return false;
     if (sockets->transport == TRANSPORT_UNIX && listen(fd, BACKLOG) != 0)
         return error_set_errno(err, "cannot listen on '%s'", path);
@@ -314,8 +367,11 @@ static bool check_mode(const char *path, unsigned mode, struct error *err)
 {
     struct stat file;
 
-    if (stat(path, &file) != 0)
+    if (stat(path, &file) != 0) {
+        if (errno == ENOENT) /* it lets nobody in */
+            return true;
         return error_set_errno(err, "cannot look at '%s'", path);
+    }
     if ((file.st_mode & 0222 & ~mode) == 0)
         return true;
     (void)error_set(err, ERROR_DENIED,
@@ -324,15 +380,45 @@ static bool check_mode(const char *path, unsigned mode, struct error *err)
     return error_hint(err, "set SocketMode=%04o in its unit, or the listener's mode", mode);
 }
 
-bool listener_set_mode(const struct listener_sockets *sockets, unsigned mode, struct error *err)
+/* No call changes the mode of a file that was opened without rights, but its name in /proc leads to
+ * just that file. */
+static bool change_mode(int fd, const char *path, unsigned mode, struct error *err)
 {
+    char name[32];
+
+    (void)snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    if (chmod(name, mode) == 0)
+        return true;
+    bool has_proc = errno != ENOENT;
+    (void)error_set_errno(err, "cannot set the mode of '%s'", path);
+    if (!has_proc)
+        (void)error_hint(err, "it takes /proc, which is not there");
+    return false;
+}
+
+bool listener_set_mode(struct listener_sockets *sockets, unsigned mode, struct error *err)
+{
+    struct stat file;
+
+    if (mode == 0)
+        mode = DEFAULT_MODE;
     if (sockets->is_inherited && transport_is_unix(sockets->transport))
-        return check_mode(strchr(sockets->listen, ':') + 1, mode == 0 ? DEFAULT_MODE : mode, err);
+        return check_mode(strchr(sockets->listen, ':') + 1, mode, err);
     if (sockets->path[0] == '\0')
         return true;
-    if (chmod(sockets->path, mode == 0 ? DEFAULT_MODE : mode) != 0)
-        return error_set_errno(err, "cannot set the mode of '%s'", sockets->path);
-    return true;
+    int fd = open_file(sockets->path, &file, err);
+    if (fd < 0)
+        return false;
+    bool ok = is_own_file(sockets, &file);
+    if (!ok)
+        (void)error_set(err, ERROR_CONFLICT, "cannot set the mode of '%s': it is another file now",
+                        sockets->path);
+    else if ((file.st_mode & 07777) != mode)
+        ok = change_mode(fd, sockets->path, mode, err);
+    (void)close(fd);
+    if (ok)
+        sockets->mode = mode;
+    return ok;
 }
 
 /* The kernel doubles what it grants, for its own bookkeeping. */
@@ -346,18 +432,17 @@ static unsigned granted_buffer(int fd)
     return (unsigned)granted / 2;
 }
 
-bool listener_open(struct listener_sockets *out, const struct listener_config *config,
-                   unsigned threads, struct error *err)
+static bool open_all(struct listener_sockets *out, const struct listener_config *config,
+                     unsigned threads, bool beside, struct error *err)
 {
-    union address address;
-    bool local = transport_is_unix(config->transport);
+    union address address = {.any.sa_family = AF_UNSPEC};
 
     *out = (struct listener_sockets){.transport = config->transport};
-    if (local ? !parse_path(config->address, &address, err)
-              : !parse_host_port(config->address, &address, err))
+    if (!parse_address(config, &address, err))
         return false;
-    if (local ? !open_unix(out, &address, config->mode, err)
-              : !open_inet(out, config->address, &address, threads, err)) {
+    if (transport_is_unix(config->transport)
+            ? !open_unix(out, &address, config->mode, err)
+            : !open_inet(out, config->address, &address, threads, beside, err)) {
         listener_close(out);
         return false;
     }
@@ -365,6 +450,12 @@ bool listener_open(struct listener_sockets *out, const struct listener_config *c
     if (out->transport == TRANSPORT_UDP)
         out->receive_buffer_bytes = granted_buffer(out->fds[0]);
     return true;
+}
+
+bool listener_open(struct listener_sockets *out, const struct listener_config *config,
+                   unsigned threads, struct error *err)
+{
+    return open_all(out, config, threads, false, err);
 }
 
 bool listener_take(struct listener_sockets *out, const struct listener_config *config,
@@ -377,8 +468,7 @@ bool listener_take(struct listener_sockets *out, const struct listener_config *c
     if (inherited == NULL)
         return false;
     *out = (struct listener_sockets){.transport = transport, .is_inherited = true, .count = 1};
-    if (transport_is_unix(transport) ? !parse_path(config->address, &address, &ignored)
-                                     : !parse_host_port(config->address, &address, &ignored))
+    if (!parse_address(config, &address, &ignored))
         return false;
     out->fds[0] = inherited_take(inherited, &address.any,
                                  transport_is_stream(transport) ? SOCK_STREAM : SOCK_DGRAM);
@@ -402,8 +492,87 @@ uint32_t listener_drops(int fd)
     return info[SK_MEMINFO_DROPS];
 }
 
-bool listener_open_beside(struct listener_sockets *out, const struct listener_config *config,
-                          struct error *err)
+static bool is_any(const union address *address)
+{
+    return address->any.sa_family == AF_INET
+               ? address->v4.sin_addr.s_addr == htonl(INADDR_ANY)
+               : memcmp(&address->v6.sin6_addr, &in6addr_any, sizeof in6addr_any) == 0;
+}
+
+static bool same_host(const union address *one, const union address *other)
+{
+    return one->any.sa_family == AF_INET
+               ? one->v4.sin_addr.s_addr == other->v4.sin_addr.s_addr
+               : memcmp(&one->v6.sin6_addr, &other->v6.sin6_addr, sizeof one->v6.sin6_addr) == 0;
+}
+
+static enum listener_relation relation_of_inet(const union address *one, const union address *other)
+{
+    /* The port is in the same place in both families. */
+    if (one->any.sa_family != other->any.sa_family || one->v4.sin_port != other->v4.sin_port)
+        return LISTENER_APART;
+    if (same_host(one, other))
+        return LISTENER_SAME;
+    return is_any(one) || is_any(other) ? LISTENER_IN_THE_WAY : LISTENER_APART;
+}
+
+enum listener_relation listener_relation_of(const struct listener_sockets *sockets,
+                                            const struct listener_config *config)
+{
+    union address bound = {.any.sa_family = AF_UNSPEC};
+    union address wanted = {.any.sa_family = AF_UNSPEC};
+    struct error ignored = ERROR_EMPTY; /* listener_open says it */
+    socklen_t len = sizeof bound;
+    bool same_type =
+        transport_is_stream(sockets->transport) == transport_is_stream(config->transport);
+    bool is_unix = transport_is_unix(sockets->transport);
+
+    if (sockets->count == 0 || is_unix != transport_is_unix(config->transport) ||
+        !parse_address(config, &wanted, &ignored))
+        return LISTENER_APART;
+    if (is_unix) {
+        if (strcmp(strchr(sockets->listen, ':') + 1, config->address) != 0)
+            return LISTENER_APART;
+        return same_type ? LISTENER_SAME : LISTENER_IN_THE_WAY;
+    }
+    if (!same_type || getsockname(sockets->fds[0], &bound.any, &len) != 0)
+        return LISTENER_APART;
+    return relation_of_inet(&bound, &wanted);
+}
+
+bool listener_share(struct listener_sockets *out, const struct listener_sockets *sockets,
+                    enum transport transport, struct error *err)
+{
+    *out = *sockets;
+    out->transport = transport;
+    out->path[0] = '\0';
+    out->count = 0;
+    out->drops_before = 0; /* they were told of when it was opened */
+    (void)snprintf(out->listen, sizeof out->listen, "%s%s", transport_name(transport),
+                   strchr(sockets->listen, ':'));
+    for (unsigned i = 0; i < sockets->count; i++) {
+        int fd = fcntl(sockets->fds[i], F_DUPFD_CLOEXEC, 0);
+        if (fd < 0) {
+            (void)error_set_errno(err, "cannot take over the socket '%s'", sockets->listen);
+            listener_close(out);
+            return false;
+        }
+        out->fds[out->count++] = fd;
+    }
+    return true;
+}
+
+void listener_give_file(struct listener_sockets *from, struct listener_sockets *to)
+{
+    memcpy(to->path, from->path, sizeof to->path);
+    to->device = from->device;
+    to->inode = from->inode;
+    to->mode = from->mode;
+    from->path[0] = '\0';
+}
+
+static bool open_unix_beside(struct listener_sockets *out, const struct listener_config *config,
+                             struct error *err)
 {
     union address address;
     union address beside;
@@ -428,6 +597,13 @@ bool listener_open_beside(struct listener_sockets *out, const struct listener_co
     return true;
 }
 
+bool listener_open_beside(struct listener_sockets *out, const struct listener_config *config,
+                          unsigned threads, struct error *err)
+{
+    return transport_is_unix(config->transport) ? open_unix_beside(out, config, err)
+                                                : open_all(out, config, threads, true, err);
+}
+
 bool listener_swap(struct listener_sockets *one, struct listener_sockets *other, struct error *err)
 {
     char path[sizeof one->path];
@@ -442,10 +618,7 @@ bool listener_swap(struct listener_sockets *one, struct listener_sockets *other,
 
 void listener_close(struct listener_sockets *sockets)
 {
-    struct stat status;
-
-    if (sockets->path[0] != '\0' && lstat(sockets->path, &status) == 0 &&
-        status.st_dev == sockets->device && status.st_ino == sockets->inode)
+    if (sockets->path[0] != '\0' && listener_has_file(sockets))
         (void)unlink(sockets->path);
     for (unsigned i = 0; i < sockets->count; i++)
         (void)close(sockets->fds[i]);

@@ -11,12 +11,12 @@
 
 #include "base/counters.h"
 #include "base/memory.h"
+#include "ingest/budget.h"
 #include "ingest/channel.h"
 #include "ingest/native_answer.h"
+#include "ingest/native_input.h"
 
 enum {
-    READ_BYTES = 64 * 1024,   /* at a time, and for a large frame READ_BYTES_MAX */
-    READ_BYTES_MAX = 1 << 20, /* of one turn; then others have theirs */
     OUTPUT_BYTES = 64 * 1024, /* of answers that wait to be read */
     STALLED_US = 20 * 1000,   /* until it is looked again whether there is room */
     RETRY_AFTER_MS = 1000,
@@ -53,6 +53,7 @@ struct native_reply {
 TAILQ_HEAD(native_reply_list, native_reply);
 
 struct native_connection {
+    struct native_input in; /* first: it comes back by native_input_find_yielding */
     TAILQ_ENTRY(native_connection) link;
     struct listener_part *part;
     struct channel channel;
@@ -62,14 +63,13 @@ struct native_connection {
     enum native_state state;
     struct delta_identity identity; /* of its batches */
     struct token_usage *usage;      /* of its token; NULL without */
-    struct buf in;                  /* what was read and not taken yet */
     struct buf out;                 /* answers; up to `sent` the socket has them */
     size_t sent;
-    size_t charged; /* for the frame that is being read */
     struct native_reply_list replies;
     unsigned waiting;           /* replies */
     struct native_error ending; /* while NATIVE_ENDING: what is said then */
-    bool is_stalled;            /* a frame has to wait for room */
+    bool is_stalled;            /* a frame has to wait until it may be taken */
+    bool wants_room;            /* the rest of a frame has to wait until it may be read */
     bool has_more;              /* to be read, which the socket does not show */
     bool at_end;                /* the client says no more */
     mono_ms since;    /* of the state; of the frame's first bytes; else of when it last spoke */
@@ -84,32 +84,6 @@ static struct ingest_worker *worker_of(const struct native_connection *connectio
     return connection->part->worker;
 }
 
-/* --- the budget -------------------------------------------------------------------------------
- */
-
-static void release(struct ingest_worker *worker, size_t bytes)
-{
-    (void)atomic_fetch_sub_explicit(&worker->shared->body_bytes, bytes, memory_order_relaxed);
-    COUNTER_SUB(ingest_body_bytes, bytes);
-}
-
-/* Charges them whatever there is; false when there was no room for them. */
-static bool charge(struct ingest_worker *worker, size_t bytes)
-{
-    size_t before =
-        atomic_fetch_add_explicit(&worker->shared->body_bytes, bytes, memory_order_relaxed);
-    COUNTER_ADD(ingest_body_bytes, bytes);
-    return before + bytes <= worker->body_budget;
-}
-
-static bool try_charge(struct ingest_worker *worker, size_t bytes)
-{
-    if (charge(worker, bytes))
-        return true;
-    release(worker, bytes);
-    return false;
-}
-
 /* --- ends -------------------------------------------------------------------------------------
  */
 
@@ -120,16 +94,10 @@ static void count_refused(struct native_connection *connection, enum reject_reas
     worker_end(connection->part, connection->peer);
 }
 
-static void release_frame(struct native_connection *connection)
-{
-    release(worker_of(connection), connection->charged);
-    connection->charged = 0;
-}
-
 /* Of a client that has gone; what kpid itself cuts off at a stop is sent again. */
 static bool was_in_frame(const struct native_connection *connection)
 {
-    return connection->state == NATIVE_OPEN && connection->in.len > 0 && connection->at_end;
+    return connection->state == NATIVE_OPEN && connection->in.bytes.len > 0 && connection->at_end;
 }
 
 static void end_connection(struct native_connection *connection)
@@ -144,7 +112,7 @@ static void end_connection(struct native_connection *connection)
         reply->connection = NULL;
         worker->native_waiting--;
     }
-    release_frame(connection);
+    native_input_forget(worker_of(connection), &connection->in);
     token_usage_release(connection->usage);
     TAILQ_REMOVE(&worker->native_connections, connection, link);
     worker_connection_closed(connection->part, connection->channel.fd);
@@ -152,7 +120,6 @@ static void end_connection(struct native_connection *connection)
     event_free(connection->writable);
     event_free(connection->turn);
     channel_close(&connection->channel);
-    buf_fini(&connection->in);
     buf_fini(&connection->out);
     free(connection);
 }
@@ -204,8 +171,8 @@ static void end_with(struct native_connection *connection, const struct native_e
     connection->ending = *err;
     connection->ending.sequence = 0;
     connection->is_stalled = false;
-    release_frame(connection);
-    buf_fini(&connection->in);
+    connection->wants_room = false;
+    native_input_forget(worker_of(connection), &connection->in);
 }
 
 /* When all is answered: says why it ends, and that nothing follows. False: the client has gone. */
@@ -265,7 +232,7 @@ static void on_reply(struct message *message, void *receiver)
     struct native_connection *connection = reply->connection;
     (void)receiver;
 
-    release(reply->worker, reply->charged);
+    budget_release(reply->worker, reply->charged);
     if (connection != NULL) {
         TAILQ_REMOVE(&connection->replies, reply, link);
         connection->waiting--;
@@ -428,14 +395,14 @@ static void take_batch(struct native_connection *connection, struct str bytes)
     }
     size_t held = batch_size_bytes(batch.batch) + sizeof(struct native_reply) +
                   batch.example_count * sizeof batch.examples[0];
-    bool has_room = try_charge(worker, held);
+    bool has_room = budget_try_charge(worker, held);
     if (has_room && post(connection, &batch, held)) {
         log_rejected(connection, &batch);
         show_dropped(connection, &batch);
         return;
     }
     if (has_room)
-        release(worker, held);
+        budget_release(worker, held);
     batch_free(batch.batch);
     refuse_busy(connection, batch.sequence);
 }
@@ -492,22 +459,16 @@ static size_t frame_max(const struct native_connection *connection)
     return connection->state == NATIVE_GREETING && max > NATIVE_HELLO_MAX ? NATIVE_HELLO_MAX : max;
 }
 
-/* Whether another batch may be read, and taken. */
-static bool has_room(struct native_connection *connection, size_t len)
+/* Whether another batch may be taken. */
+static bool may_take(const struct native_connection *connection)
 {
-    struct ingest_worker *worker = worker_of(connection);
+    const struct ingest_worker *worker = worker_of(connection);
 
     if (connection->state == NATIVE_GREETING)
         return true;
-    if (connection->waiting >= NATIVE_BATCHES_MAX || connection->part->fd < 0 ||
-        connection->out.len - connection->sent > OUTPUT_BYTES)
-        return false;
-    if (!worker->sink.has_room(worker->sink.arg))
-        return false;
-    if (connection->charged == 0 && !try_charge(worker, len))
-        return false;
-    connection->charged = len; /* so that what was begun can be read to its end */
-    return true;
+    return connection->waiting < NATIVE_BATCHES_MAX && connection->part->fd >= 0 &&
+           connection->out.len - connection->sent <= OUTPUT_BYTES &&
+           worker->sink.has_room(worker->sink.arg);
 }
 
 static void refuse_length(struct native_connection *connection, size_t len)
@@ -523,7 +484,7 @@ static void refuse_length(struct native_connection *connection, size_t len)
 /* Takes the frame at `at`; 0: it is not all there, or has to wait. */
 static size_t take_frame(struct native_connection *connection, size_t at)
 {
-    struct str rest = {connection->in.bytes + at, connection->in.len - at};
+    struct str rest = {connection->in.bytes.bytes + at, connection->in.bytes.len - at};
 
     connection->is_stalled = false;
     if (rest.len < NATIVE_LENGTH_SIZE)
@@ -533,7 +494,7 @@ static size_t take_frame(struct native_connection *connection, size_t at)
         refuse_length(connection, len);
         return 0;
     }
-    if (!has_room(connection, len)) {
+    if (!may_take(connection)) {
         connection->is_stalled = true;
         return 0;
     }
@@ -544,7 +505,6 @@ static size_t take_frame(struct native_connection *connection, size_t at)
         take_hello(connection, frame);
     else
         take_batch(connection, frame);
-    release_frame(connection);
     return NATIVE_LENGTH_SIZE + len;
 }
 
@@ -556,6 +516,7 @@ static bool takes_frames(const struct native_connection *connection)
 /* Takes what is here and may be taken. */
 static void take_frames(struct native_connection *connection)
 {
+    struct buf *in = &connection->in.bytes;
     size_t at = 0;
     size_t taken = 1;
 
@@ -563,41 +524,64 @@ static void take_frames(struct native_connection *connection)
         taken = take_frame(connection, at);
         at += taken;
     }
-    if (!takes_frames(connection) || at == 0)
+    if (!takes_frames(connection))
         return;
-    connection->since = clock_mono();
-    connection->in.len -= at;
-    if (connection->in.len == 0)
-        buf_fini(&connection->in);
-    else
-        memmove(connection->in.bytes, connection->in.bytes + at, connection->in.len);
+    mono_ms now = clock_mono();
+    if (at > 0) {
+        connection->since = now;
+        in->len -= at;
+        memmove(in->bytes, in->bytes + at, in->len);
+    }
+    native_input_account(worker_of(connection), &connection->in, now);
+    if (at > 0 || connection->is_stalled)
+        native_input_touch(worker_of(connection), &connection->in, now);
 }
 
 /* --- reading ----------------------------------------------------------------------------------
  */
 
-/* How much is asked for: of a large frame all that is missing. */
-static size_t read_size(const struct native_connection *connection)
+/* Its frame is not read to its end. What is said happens at its own turn, for this one is that of
+ * another connection. */
+static void give_way(struct native_connection *connection)
 {
-    if (connection->in.len < NATIVE_LENGTH_SIZE || !takes_frames(connection))
-        return READ_BYTES;
-    size_t len = native_frame_length((const unsigned char *)connection->in.bytes);
-    size_t all = NATIVE_LENGTH_SIZE + len;
-    size_t missing = all > connection->in.len ? all - connection->in.len : 0;
-    if (missing > READ_BYTES_MAX)
-        return READ_BYTES_MAX;
-    return missing < READ_BYTES ? READ_BYTES : missing;
+    static const struct timeval at_once = {0};
+    struct native_error error;
+
+    (void)native_refuse(&error, 0, NATIVE_BUSY, "others need the room that the frame takes");
+    error.retry_after_ms = RETRY_AFTER_MS;
+    count_refused(connection, REJECT_too_slow);
+    end_with(connection, &error);
+    (void)event_del(connection->readable);
+    (void)event_add(connection->turn, &at_once);
+}
+
+/* How much may be read now; 0: nothing, until there is room. Where frames wait for each other, some
+ * have to come again, so that the others come to their end. */
+static size_t may_read(struct native_connection *connection)
+{
+    struct ingest_worker *worker = worker_of(connection);
+    struct native_input *other = NULL;
+
+    if (!takes_frames(connection))
+        return NATIVE_READ_BYTES;
+    size_t size = native_input_may_read(worker, &connection->in);
+    while (size == 0 &&
+           (other = native_input_find_yielding(worker, &connection->in, clock_mono())) != NULL) {
+        give_way((struct native_connection *)other);
+        size = native_input_may_read(worker, &connection->in);
+    }
+    return size;
 }
 
 /* Reads once; false: the connection is broken. */
-static bool read_once(struct native_connection *connection)
+static bool read_once(struct native_connection *connection, size_t size)
 {
-    struct buf *in = &connection->in;
-    size_t size = read_size(connection);
+    struct buf *in = &connection->in.bytes;
     bool more = false;
     bool was_empty = in->len == 0;
 
-    ssize_t got = channel_read(&connection->channel, buf_room(in, size), size, &more);
+    ssize_t got =
+        channel_read(&connection->channel, native_input_at(&connection->in, size), size, &more);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         if (in->len == 0)
             buf_fini(in);
@@ -617,8 +601,8 @@ static bool read_once(struct native_connection *connection)
 
 static bool drop_input(struct native_connection *connection)
 {
-    connection->dropped += connection->in.len;
-    buf_fini(&connection->in);
+    connection->dropped += connection->in.bytes.len;
+    buf_fini(&connection->in.bytes);
     return !connection->at_end && connection->dropped <= LINGER_BYTES;
 }
 
@@ -627,14 +611,14 @@ static void set_reading(struct native_connection *connection)
 {
     static const struct timeval at_once = {0};
     static const struct timeval soon = {.tv_usec = STALLED_US};
-    bool reads =
-        !connection->is_stalled && !connection->at_end && connection->state != NATIVE_ENDING;
+    bool waits = connection->is_stalled || connection->wants_room;
+    bool reads = !waits && !connection->at_end && connection->state != NATIVE_ENDING;
 
     if (reads)
         (void)event_add(connection->readable, NULL);
     else
         (void)event_del(connection->readable);
-    if (connection->is_stalled)
+    if (waits)
         (void)event_add(connection->turn, &soon);
     else if (reads && connection->has_more)
         (void)event_add(connection->turn, &at_once);
@@ -670,10 +654,15 @@ static void go_on(struct native_connection *connection)
 static void on_readable(evutil_socket_t fd, short events, void *arg)
 {
     struct native_connection *connection = arg;
+    size_t size = may_read(connection);
+    bool wanted_room = connection->wants_room;
     (void)fd;
     (void)events;
 
-    if (read_once(connection))
+    connection->wants_room = size == 0;
+    if (wanted_room && size > 0) /* its time counts from when there is room */
+        connection->since = clock_mono();
+    if (size == 0 || read_once(connection, size))
         go_on(connection);
     else
         end_connection(connection);
@@ -724,6 +713,7 @@ void native_connection_open(struct listener_part *part, int fd, SSL *ssl,
         worker->native_reader = native_reader_new();
     connection->part = part;
     connection->channel = channel_of(fd, ssl);
+    connection->in.room.place = peer_places_find(&worker->peer_places, fd);
     TAILQ_INIT(&connection->replies);
     (void)peer_format(peer, connection->peer);
     memcpy(&connection->address, peer,
@@ -761,9 +751,9 @@ static enum lateness lateness_of(const struct native_connection *connection, mon
     case NATIVE_OPEN:
         break;
     }
-    if (connection->waiting > 0 || connection->is_stalled)
+    if (connection->waiting > 0 || connection->is_stalled || connection->wants_room)
         return NOT_LATE;
-    if (connection->in.len > 0)
+    if (connection->in.bytes.len > 0)
         return age > settings->request_timeout ? LATE_WORDS : NOT_LATE;
     return settings->idle_timeout > 0 && age > settings->idle_timeout ? LATE_END : NOT_LATE;
 }
@@ -790,17 +780,6 @@ void native_expire(struct ingest_worker *worker, mono_ms now)
     }
 }
 
-/* A token that is still there has kept its usage. */
-static bool is_known(const struct token_table *tokens, const struct token_usage *usage)
-{
-    for (size_t i = 0; i < token_table_count(tokens); i++) {
-        const struct token *token = token_table_at(tokens, i);
-        if (token->usage == usage)
-            return role_may(token->role, RIGHT_SAMPLES);
-    }
-    return false;
-}
-
 void native_check_tokens(struct ingest_worker *worker)
 {
     struct native_connection *next = NULL;
@@ -809,10 +788,11 @@ void native_check_tokens(struct ingest_worker *worker)
     for (struct native_connection *c = TAILQ_FIRST(&worker->native_connections); c != NULL;
          c = next) {
         next = TAILQ_NEXT(c, link);
-        if (c->state != NATIVE_OPEN || c->usage == NULL || is_known(worker->tokens, c->usage))
+        const char *why = part_why_denied(c->part, c->usage);
+        if (c->state != NATIVE_OPEN || why == NULL)
             continue;
-        (void)native_refuse(&error, 0, NATIVE_DENIED, "the token is not known any more");
-        if (c->in.len > 0) /* of a batch that nobody takes now */
+        (void)native_refuse(&error, 0, NATIVE_DENIED, "%s", why);
+        if (c->in.bytes.len > 0) /* of a batch that nobody takes now */
             count_refused(c, REJECT_denied);
         end_with(c, &error);
         go_on(c);

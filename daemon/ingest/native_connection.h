@@ -2,9 +2,10 @@
  * the sink has committed it, in the order of the commits.
  *
  * Where there is no room for more (the sink's, the budget of bodies and frames, answers that wait)
- * nothing is read: who sends waits. What cannot be understood is answered with an error, after the
- * answers to all that came before it, and ends the connection; what is still sent then is read and
- * dropped for a while, so that the client can read why. */
+ * nothing is read: who sends waits. A frame that has begun and does not go on gives way to others
+ * that need its room (native_input.h). What cannot be understood is answered with an error, after
+ * the answers to all that came before it, and ends the connection; what is still sent then is read
+ * and dropped for a while, so that the client can read why. */
 #pragma once
 
 #include <openssl/types.h>
@@ -17,7 +18,8 @@ enum { NATIVE_BATCHES_MAX = 64 }; /* of one connection, without an answer */
 void native_connection_open(struct listener_part *part, int fd, SSL *ssl,
                             const struct sockaddr *peer);
 
-/* The worker has other tokens: ends, with an error, the connections whose own is not among them. */
+/* The worker has other tokens, or its listeners ask for them now: ends, with an error, the
+ * connections whose own is not among them, and those that gave none where one is needed. */
 void native_check_tokens(struct ingest_worker *worker);
 
 /* From the worker's timer: ends what is over its deadline. */

@@ -98,7 +98,7 @@ static bool read_name(const struct builder *builder, const json_t *sample, struc
     if (!json_is_string(name))
         return refuse(builder, REJECT_bad_name, "name", err, "not a text");
     out->name = text_of(name);
-    if (!metric_name_is_valid(out->name))
+    if (!metric_name_is_clean(out->name))
         return refuse(builder, REJECT_bad_name, "name", err,
                       "empty, longer than %d bytes or with control characters", METRIC_NAME_MAX);
     return true;
@@ -120,8 +120,9 @@ static bool read_kind(const struct builder *builder, const json_t *sample, struc
         (void)refuse(builder, REJECT_bad_type, "type", err, "unknown type '%s'",
                      str_printable(text_of(type), quoted));
         const char *near = str_nearest(text_of(type), names, METRIC_KIND_MAX + 1);
-        return near == NULL ? error_hint(err, "counter, gauge, distribution, unique or untyped")
-                            : error_hint(err, "did you mean '%s'?", near);
+        return near == NULL
+                   ? error_hint(err, "counter, gauge, distribution, unique, score or untyped")
+                   : error_hint(err, "did you mean '%s'?", near);
     }
     const struct metric_definition *metric = metric_find(builder->rules->batch->metrics, out->name);
     if (metric != NULL && metric->has_kind) {
@@ -329,8 +330,9 @@ static bool end_sample(const struct builder *builder, struct error *err)
     struct push_reader *reader = builder->reader;
     json_error_t mistake;
 
-    json_t *tree =
-        json_loadb(reader->text.bytes, reader->text.len, JSON_REJECT_DUPLICATES, &mistake);
+    /* A whole number may be larger than any integer here: all are doubles in the end. */
+    json_t *tree = json_loadb(reader->text.bytes, reader->text.len,
+                              JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &mistake);
     if (tree == NULL) {
         reader->reason = REJECT_malformed;
         return error_set(err, ERROR_INVALID, "samples[%zu]: not JSON: byte %d: %s", reader->samples,

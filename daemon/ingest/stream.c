@@ -352,9 +352,7 @@ static bool let_in(struct listener_part *part, int fd, const struct sockaddr *pe
 static void refuse_handshake(struct listener_part *part, int fd)
 {
     worker_connection_forget(part->worker, fd);
-    COUNTER_ADD(connections_refused, 1);
-    log_repeated(&part->refused_log, clock_mono(), "connections_refused", 1,
-                 "listener=\"%s\" limit=handshakes open=%d", part->name, HANDSHAKES_MAX);
+    handshake_count_refused(part);
     (void)close(fd);
 }
 
@@ -372,7 +370,7 @@ static void begin(struct listener_part *part, int fd, const struct sockaddr *pee
 
     if (part->tls == NULL)
         open(part, fd, NULL, peer);
-    else if (!handshake_begin(part, fd, peer, open))
+    else if (!handshake_begin(part, fd, peer, open, clock_mono()))
         refuse_handshake(part, fd);
 }
 

@@ -2,13 +2,19 @@
 
 #include <assert.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/memory.h"
+
+enum { TLS_FILE_BYTES_MAX = 1024 * 1024 };
 
 struct tls {
     _Atomic unsigned holders;
@@ -38,43 +44,156 @@ static int no_password(char *into, int size, int for_writing, void *arg)
 
 static bool refuse(const char *what, const char *path, struct error *err)
 {
-    unsigned long code = ERR_peek_error(); /* the first one is the file's, if it is */
-
-    if (ERR_SYSTEM_ERROR(code)) {
-        char words[100];
-        (void)error_set(err, ERROR_INVALID, "cannot read %s '%s': %s", what, path,
-                        error_errno_words(ERR_GET_REASON(code), words, sizeof words));
-        ERR_clear_error();
-        return false;
-    }
     return error_set(err, ERROR_INVALID, "cannot use %s '%s': %s", what, path, tls_words());
+}
+
+/* --- files -------------------------------------------------------------------------------------
+ */
+
+/* A file of PEM while it is read. Not by OpenSSL's functions of paths: they wait for a FIFO. */
+struct pem {
+    struct buf bytes;
+    BIO *bio; /* of the bytes; NULL: there are none */
+};
+
+static void pem_fini(struct pem *pem)
+{
+    BIO_free(pem->bio);
+    if (pem->bytes.bytes != NULL)
+        explicit_bzero(pem->bytes.bytes, pem->bytes.capacity); /* a key */
+    buf_fini(&pem->bytes);
+}
+
+static bool pem_read(struct pem *pem, const char *what, const char *path, struct error *err)
+{
+    struct stat facts;
+
+    *pem = (struct pem){.bytes = BUF_EMPTY};
+    int fd = file_open(path, what, &facts, err);
+    if (fd < 0)
+        return false;
+    bool ok = file_read(fd, path, what, TLS_FILE_BYTES_MAX, &pem->bytes, err);
+    (void)close(fd);
+    if (ok) {
+        pem->bio =
+            BIO_new_mem_buf(pem->bytes.len == 0 ? "" : pem->bytes.bytes, (int)pem->bytes.len);
+        assert(pem->bio != NULL); /* out of memory */
+    }
+    return ok;
+}
+
+/* Whether the last certificate was read, and no broken one stands behind it. */
+static bool is_at_end(void)
+{
+    unsigned long code = ERR_peek_last_error();
+
+    if (ERR_GET_LIB(code) != ERR_LIB_PEM || ERR_GET_REASON(code) != PEM_R_NO_START_LINE)
+        return false;
+    ERR_clear_error();
+    return true;
+}
+
+/* The server's certificate, then those that lead to its root. */
+static bool use_certificates(SSL_CTX *context, BIO *bio)
+{
+    X509 *certificate = PEM_read_bio_X509_AUX(bio, NULL, no_password, NULL);
+    bool ok = certificate != NULL && SSL_CTX_use_certificate(context, certificate) == 1;
+
+    X509_free(certificate);
+    while (ok) {
+        certificate = PEM_read_bio_X509(bio, NULL, no_password, NULL);
+        if (certificate == NULL)
+            return is_at_end();
+        ok = SSL_CTX_add0_chain_cert(context, certificate) == 1; /* takes it */
+        if (!ok)
+            X509_free(certificate);
+    }
+    return false;
+}
+
+static bool use_key(SSL_CTX *context, BIO *bio)
+{
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+    bool ok = key != NULL && SSL_CTX_use_PrivateKey(context, key) == 1;
+
+    EVP_PKEY_free(key);
+    return ok;
+}
+
+static bool has_name(const STACK_OF(X509_NAME) * names, const X509_NAME *name)
+{
+    for (int i = 0; i < sk_X509_NAME_num(names); i++) {
+        if (X509_NAME_cmp(sk_X509_NAME_value(names, i), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Authorities of clients: trusted, and their names told to who connects. */
+static bool use_authorities(SSL_CTX *context, BIO *bio)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(context);
+    bool ok = true;
+
+    for (int count = 0; ok; count++) {
+        X509 *certificate = PEM_read_bio_X509_AUX(bio, NULL, no_password, NULL);
+        if (certificate == NULL)
+            return count > 0 && is_at_end();
+        ok = X509_STORE_add_cert(store, certificate) == 1 &&
+             (has_name(SSL_CTX_get_client_CA_list(context), X509_get_subject_name(certificate)) ||
+              SSL_CTX_add_client_CA(context, certificate) == 1);
+        X509_free(certificate);
+    }
+    return false;
+}
+
+static bool load_certificate(SSL_CTX *context, const char *path, struct error *err)
+{
+    static const char what[] = "certificate";
+    struct pem pem;
+    bool ok = pem_read(&pem, what, path, err) &&
+              (use_certificates(context, pem.bio) || refuse(what, path, err));
+
+    pem_fini(&pem);
+    return ok;
+}
+
+static bool load_key(SSL_CTX *context, const struct tls_files *files, struct error *err)
+{
+    static const char what[] = "key";
+    struct pem pem;
+    bool ok = pem_read(&pem, what, files->key, err);
+
+    if (ok && !use_key(context, pem.bio)) {
+        ok = false;
+        if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH)
+            (void)error_set(err, ERROR_INVALID, "key '%s' is not that of certificate '%s'",
+                            files->key, files->cert);
+        else
+            (void)refuse(what, files->key, err);
+        ERR_clear_error();
+    }
+    pem_fini(&pem);
+    return ok;
 }
 
 static bool load_clients(SSL_CTX *context, const char *path, struct error *err)
 {
-    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(path);
+    static const char what[] = "the certificates of clients' authorities";
+    struct pem pem;
+    bool ok = pem_read(&pem, what, path, err) &&
+              (use_authorities(context, pem.bio) || refuse(what, path, err));
 
-    if (names == NULL || SSL_CTX_load_verify_file(context, path) != 1) {
-        sk_X509_NAME_pop_free(names, X509_NAME_free);
-        return refuse("the certificates of clients' authorities", path, err);
-    }
-    SSL_CTX_set_client_CA_list(context, names); /* takes them */
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    return true;
+    pem_fini(&pem);
+    if (ok)
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    return ok;
 }
 
 static bool load(SSL_CTX *context, const struct tls_files *files, struct error *err)
 {
-    if (SSL_CTX_use_certificate_chain_file(context, files->cert) != 1)
-        return refuse("certificate", files->cert, err);
-    if (SSL_CTX_use_PrivateKey_file(context, files->key, SSL_FILETYPE_PEM) != 1) {
-        if (ERR_GET_REASON(ERR_peek_last_error()) != X509_R_KEY_VALUES_MISMATCH)
-            return refuse("key", files->key, err);
-        ERR_clear_error();
-        return error_set(err, ERROR_INVALID, "key '%s' is not that of certificate '%s'", files->key,
-                         files->cert);
-    }
-    return files->client_ca == NULL || load_clients(context, files->client_ca, err);
+    return load_certificate(context, files->cert, err) && load_key(context, files, err) &&
+           (files->client_ca == NULL || load_clients(context, files->client_ca, err));
 }
 
 static void set_options(SSL_CTX *context)

@@ -19,7 +19,8 @@ struct tls_files {
     const char *client_ca; /* PEM: a client needs a certificate of one of them; NULL: none */
 };
 
-/* NULL, with words that name the file. The caller holds it. */
+/* NULL, with words that name the file: it cannot be read or used, is larger than 1 MiB, or is no
+ * regular file (one that would have to be waited for). The caller holds it. */
 struct tls *tls_load(const struct tls_files *files, struct error *err);
 struct tls *tls_keep(struct tls *tls); /* returns it; NULL is fine */
 void tls_release(struct tls *tls);     /* NULL is fine */

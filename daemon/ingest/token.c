@@ -189,6 +189,23 @@ static bool parse_line(struct str line, unsigned long number, struct token *out,
     return true;
 }
 
+/* Two tokens of one text would be one that has two roles. */
+static bool is_alone(const struct token *token, const struct token *others, size_t count,
+                     unsigned long number, struct error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(others[i].name, token->name) == 0)
+            return error_set(err, ERROR_CONFLICT, "line %lu: another token has the name '%s'",
+                             number, token->name);
+        if (memcmp(others[i].hash, token->hash, sizeof token->hash) == 0) {
+            (void)error_set(err, ERROR_CONFLICT, "line %lu: '%s' and '%s' have the same hash",
+                            number, others[i].name, token->name);
+            return error_hint(err, "a token has one name and one role");
+        }
+    }
+    return true;
+}
+
 bool token_file_parse(struct str text, struct arena *arena, struct token **out, size_t *count,
                       struct error *err)
 {
@@ -210,11 +227,8 @@ bool token_file_parse(struct str text, struct arena *arena, struct token **out, 
         struct token *token = &(*out)[*count];
         if (!parse_line(line, number, token, err))
             return false;
-        for (size_t i = 0; i < *count; i++) {
-            if (strcmp((*out)[i].name, token->name) == 0)
-                return error_set(err, ERROR_CONFLICT, "line %lu: another token has the name '%s'",
-                                 number, token->name);
-        }
+        if (!is_alone(token, *out, *count, number, err))
+            return false;
         (*count)++;
     }
     return true;
@@ -287,6 +301,16 @@ const struct token *token_table_named(const struct token_table *table, struct st
             return &table->tokens[i];
     }
     return NULL;
+}
+
+bool token_table_grants(const struct token_table *table, const struct token_usage *usage,
+                        enum right right)
+{
+    for (size_t i = 0; i < token_table_count(table); i++) {
+        if (table->tokens[i].usage == usage)
+            return role_may(table->tokens[i].role, right);
+    }
+    return false;
 }
 
 const struct token *token_table_find(const struct token_table *table, struct str text)

@@ -66,7 +66,8 @@ bool token_make(char *out, struct error *err);
 void token_hash(struct str text, unsigned char *out); /* TOKEN_HASH_SIZE bytes */
 
 /* A file of tokens: lines of "role name sha256", the hash in 64 hex digits; blanks around and
- * between, empty lines and those that begin with '#' are fine. The error names the line. */
+ * between, empty lines and those that begin with '#' are fine. No two have one name, or one hash.
+ * The error names the line. */
 bool token_file_parse(struct str text, struct arena *arena, struct token **out, size_t *count,
                       struct error *err);
 
@@ -82,6 +83,11 @@ void token_table_release(struct token_table *table);             /* NULL is fine
 size_t token_table_count(const struct token_table *table); /* of NULL: 0 */
 const struct token *token_table_at(const struct token_table *table, size_t i);
 const struct token *token_table_named(const struct token_table *table, struct str name);
+
+/* Whether the token that is used there (NULL: none) is among them and may do this: one that stays
+ * has kept its usage. */
+bool token_table_grants(const struct token_table *table, const struct token_usage *usage,
+                        enum right right);
 
 /* The token that has this text; NULL: none. Takes as long whichever it is. */
 const struct token *token_table_find(const struct token_table *table, struct str text);

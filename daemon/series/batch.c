@@ -156,7 +156,7 @@ static void look_up(const struct batch *batch, struct batch_memo *memo, struct s
         .is_known = true,
         .kind = metric != NULL && metric->has_kind ? metric->kind : kind,
         .metric = metric,
-        .wrong = metric_name_is_valid(name) ? REJECT_NONE : REJECT_bad_name,
+        .wrong = metric_name_is_clean(name) ? REJECT_NONE : REJECT_bad_name,
     };
 }
 

@@ -102,21 +102,39 @@ bool labels_parse(struct str tags, enum tag_style style, struct label *out, size
     return true;
 }
 
-bool metric_name_is_valid(struct str name)
+/* U+0080 to U+009F, in UTF-8. */
+static bool is_c1(struct str text, size_t at)
+{
+    return (unsigned char)text.text[at] == 0xc2 && at + 1 < text.len &&
+           (unsigned char)text.text[at + 1] >= 0x80 && (unsigned char)text.text[at + 1] < 0xa0;
+}
+
+/* `c1`: these may be there. */
+static bool name_is_valid(struct str name, bool c1)
 {
     if (name.len == 0 || name.len > METRIC_NAME_MAX)
         return false;
     for (size_t i = 0; i < name.len; i++) {
         unsigned char c = (unsigned char)name.text[i];
-        if (c < 0x20 || c == 0x7f)
+        if (c < 0x20 || c == 0x7f || (!c1 && is_c1(name, i)))
             return false;
     }
     return true;
 }
 
+bool metric_name_is_valid(struct str name)
+{
+    return name_is_valid(name, true);
+}
+
+bool metric_name_is_clean(struct str name)
+{
+    return name_is_valid(name, false);
+}
+
 bool metric_name_is_storable(struct str name)
 {
-    return metric_name_is_valid(name) && str_is_utf8(name);
+    return metric_name_is_clean(name) && str_is_utf8(name);
 }
 
 /* The place after it. */

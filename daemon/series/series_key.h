@@ -28,12 +28,16 @@ struct label {
  * (D7), and one whose value is empty is no label. Labels come back sorted. */
 bool labels_parse(struct str tags, enum tag_style style, struct label *out, size_t *count);
 
-/* Whether a metric may be called so: 1 to METRIC_NAME_MAX bytes, no control characters. */
+/* Whether a metric may be called so: 1 to METRIC_NAME_MAX bytes, no control characters of ASCII. */
 bool metric_name_is_valid(struct str name);
 
-/* Whether new samples of it are taken: valid, and UTF-8, or nobody could ask for them. Stores of
- * earlier versions have names and labels that are not. */
+/* Whether new samples of it are taken: valid, without the other control characters (U+0080 to
+ * U+009F) and UTF-8, or nobody could ask for them. Stores of earlier versions have names and labels
+ * that are not. */
 bool metric_name_is_storable(struct str name);
+
+/* The same of what is known to be UTF-8. */
+bool metric_name_is_clean(struct str name);
 
 /* Writes the key over what `out` held. `labels` are sorted and unique (labels_parse). */
 void series_key_write(struct buf *out, enum metric_kind kind, struct str metric,

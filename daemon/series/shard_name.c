@@ -33,7 +33,7 @@ enum reject_reason series_name_of(struct shard *shard, const struct sample *samp
         out->name = mapped->name;
         out->labels = mapped->labels;
         out->label_count = mapped->label_count;
-        return metric_name_is_valid(mapped->name) ? REJECT_NONE : REJECT_bad_name;
+        return metric_name_is_clean(mapped->name) ? REJECT_NONE : REJECT_bad_name;
     case MAPPING_NONE:
         break;
     }

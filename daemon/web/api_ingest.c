@@ -1,6 +1,8 @@
 /* GET /api/v1/ingest, the ledger; POST /api/v1/push, samples that are answered when they are
  * committed. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/counters.h"
 #include "base/memory.h"
@@ -265,6 +267,48 @@ static bool read_after(const struct http_request *request, uint64_t *out, struct
     return true;
 }
 
+/* The names that fit. */
+static void list_names(const struct web_listener *listeners, size_t count, struct error *err)
+{
+    char names[sizeof err->hint] = "";
+    size_t len = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const char *before = i == 0 ? "" : ", ";
+        size_t more = strlen(before) + strlen(listeners[i].name);
+        if (len + more >= sizeof names - sizeof "there are: , and 1024 more") {
+            (void)error_hint(err, "there are: %s, and %zu more", names, count - i);
+            return;
+        }
+        (void)snprintf(names + len, sizeof names - len, "%s%s", before, listeners[i].name);
+        len += more;
+    }
+    (void)error_hint(err, "there are: %s", count == 0 ? "none" : names);
+}
+
+/* Who waits for a listener that is not there would wait for ever. */
+static bool check_listener(struct web *web, struct http_request *request, struct str part,
+                           struct error *err)
+{
+    char quoted[STR_QUOTED_SIZE];
+    size_t count = 0;
+
+    if (part.len == 0 || web->options.listeners == NULL)
+        return true;
+    struct web_listener *listeners =
+        arena_array(http_request_arena(request), LISTENERS_MAX, sizeof *listeners);
+    count = web->options.listeners(listeners, LISTENERS_MAX, web->options.arg);
+    count = count < LISTENERS_MAX ? count : LISTENERS_MAX;
+    for (size_t i = 0; i < count; i++) {
+        if (memmem(listeners[i].name, strlen(listeners[i].name), part.text, part.len) != NULL)
+            return true;
+    }
+    (void)error_set(err, ERROR_NOT_FOUND, "no listener has '%s' in its name",
+                    str_quoted(part, quoted));
+    list_names(listeners, count, err);
+    return false;
+}
+
 /* GET /api/v1/ingest/tail?after=N: {"next","skipped","samples":[...]}. */
 bool api_ingest_tail(struct web *web, struct http_request *request, struct error *err)
 {
@@ -278,6 +322,8 @@ bool api_ingest_tail(struct web *web, struct http_request *request, struct error
     const char *listener = http_request_query(request, "listener");
     wanted.listener = listener == NULL ? STR_EMPTY : str_of(listener);
     wanted.rejected = http_request_query(request, "rejected") != NULL;
+    if (!check_listener(web, request, wanted.listener, err))
+        return false;
     if (web->options.tail != NULL)
         web->options.tail(&wanted, &lines, web->options.arg);
     struct json json = json_to(&body);

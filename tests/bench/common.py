@@ -211,8 +211,21 @@ class VictoriaMetrics(Program):
                    for path, _, names in os.walk(self.data) for name in names)
 
 
+MISSING = set()  # that was said of already
+
+
+def is_there(program, name):
+    """Whether a peer can be started here; its rows are left out else, and that is said."""
+    if shutil.which(program) is not None:
+        return True
+    if program not in MISSING:
+        MISSING.add(program)
+        say(f"no rows beside {name}: it is not installed; tools/install-packages bench does that")
+    return False
+
+
 def has_victoria_metrics():
-    return shutil.which("victoria-metrics") is not None
+    return is_there("victoria-metrics", "VictoriaMetrics")
 
 
 def load(bench, *arguments, cpu=None):

@@ -4,14 +4,14 @@ Receivers have one core, senders the other one. Each case is measured in rounds 
 turn, because a machine's speed drifts; medians are compared."""
 
 import contextlib
-import shutil
 import statistics
 import subprocess
 import sys
 import time
 from typing import NamedTuple
 
-from common import Kpid, Program, Row, VictoriaMetrics, free_port, has_victoria_metrics, load, say, scratch, wait_until
+from common import (Kpid, Program, Row, VictoriaMetrics, free_port, has_victoria_metrics, is_there, load, say, scratch,
+                    wait_until)
 
 RECEIVER, SENDER = 0, 1  # cores
 GAUGES = "86,0,14"
@@ -119,7 +119,7 @@ max private charts hard limit = 0
 
 def start_netdata(folder, stack):
     """None where it is not installed."""
-    if shutil.which("netdata") is None:
+    if not is_there("netdata", "netdata"):
         return None
     home = folder / "netdata"
     home.mkdir()
@@ -501,7 +501,7 @@ def stores(bench):
         stack.callback(peer.stop)
         peer.wait_ready()
         prometheus = None
-        if shutil.which("prometheus") is not None:
+        if is_there("prometheus", "Prometheus"):
             prometheus = Prometheus(folder, RECEIVER)
             stack.callback(prometheus.stop)
             prometheus.wait_ready()

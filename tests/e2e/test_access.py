@@ -195,14 +195,17 @@ def test_tokens_live_through_restart_backup_and_restore_and_stand_nowhere(kpid, 
     assert write(daemon.port("http"), *bearer(token))[0] == 204
 
 
-def test_who_guesses_is_refused_for_a_minute(kpid):
+def test_who_guesses_is_refused_for_a_minute_and_others_of_the_address_are_not(kpid):
     daemon = kpid(INFLUX, threads=1)
     port = daemon.port("http")
     token = add_token(daemon, "web", "ingest")
     statuses = [write(port, *bearer(f"kpid_guess{i}"))[0] for i in range(12)]
     assert statuses == [401] * 10 + [429] * 2
-    status, text = write(port, "-i", *bearer(token))
+    status, text = write(port, "-i", *bearer("kpid_guess"))
     assert status == 429 and "Retry-After: 60" in text
+    assert write(port, *bearer(token))[0] == 204
+    assert write(port, *bearer(token[:-1] + ("A" if token[-1] != "A" else "B")))[0] == 429
+    assert write(port)[0] == 429
     assert daemon.kpictl("token", "list").returncode == 0  # the control socket knows no attempts
 
 
@@ -313,6 +316,77 @@ def test_a_revoked_token_ends_its_native_connections(kpid):
     assert other.ask(native_client.Batch(1).add("hits", 1.0)).is_ack
 
 
+def test_tokens_that_a_reload_asks_for_end_native_connections_without_one(kpid):
+    daemon = kpid(NATIVE.replace(", tokens: true", ""))
+    without = native_client.Connection(daemon.port("tcp"), b"0123456789abcdef", 1)
+    assert without.ask(native_client.Batch(1).add("hits", 1.0)).is_ack
+    daemon.write_config(NATIVE)
+    daemon.reload()
+    answer = without.answer()
+    assert (answer.is_ack, answer.sequence, answer.code) == (False, 0, native_client.DENIED)
+    assert "a token is needed here now" in answer.message
+    assert without.socket.recv(1) == b""
+    other = say_hello(daemon, "go")
+    assert other.ask(native_client.Batch(1).add("hits", 1.0)).is_ack
+    daemon.reload()  # which changes nothing
+    assert other.ask(native_client.Batch(2).add("hits", 1.0)).is_ack
+
+
+@pytest.mark.parametrize("protocol,path,body,words", [
+    ("influx", "/write", b"m f=1\nm f=2\n", b'{"error":'),
+    ("influx", "/api/v2/write", b"m f=1\nm f=2\n", b'{"code":"unauthorized"'),
+    ("json", "/push", b'{"samples":[{"name":"m","value":1}]}', b'{"error":'),
+])
+def test_a_body_whose_token_is_revoked_in_the_middle_is_not_stored(kpid, protocol, path, body, words):
+    daemon = kpid(INFLUX.replace("influx", protocol))
+
+    def begin(token=None):
+        head = f"POST {path} HTTP/1.1\r\nHost: k\r\nContent-Length: {len(body)}\r\n"
+        shown = f"Authorization: Bearer {token}\r\n" if token else ""
+        connection = socket.create_connection(("127.0.0.1", daemon.port("http")), PATIENCE)
+        connection.sendall(f"{head}Connection: close\r\n{shown}\r\n".encode() + body[:7])
+        return connection
+
+    def rest(connection):
+        with connection:
+            connection.sendall(body[7:])
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+            return answer
+
+    def under_way(count):
+        wait_until(lambda: f"kpid_connections {count}\n" in daemon.get("/metrics")[1]
+                   and "kpid_ingest_body_bytes 0\n" not in daemon.get("/metrics")[1], "the halves to be read")
+
+    def facts_of(received):
+        return wait_until(lambda: (found := daemon.listeners()["http"])["received"] == received
+                          and not found["pending"] and found, "the ledger")
+
+    token, other = add_token(daemon, "go", "ingest"), add_token(daemon, "by", "ingest")
+    revoked, good = begin(token), begin(other)
+    under_way(2)
+    daemon.kpictl("token", "revoke", "go")
+    answer = rest(revoked)
+    assert answer.startswith(b"HTTP/1.1 401 ") and words in answer and b"not known any more" in answer, answer
+    assert rest(good)[9:12] in (b"200", b"204")
+    samples = body.count(b"m f") or 1
+    facts = facts_of(samples + 1)
+    assert (facts["stored"], facts["rejected"]) == (samples, {"denied": 1})
+
+    # and where tokens are asked for only now
+    daemon.write_config(INFLUX.replace("influx", protocol).replace(", tokens: true", ""))
+    daemon.reload()
+    late = begin()
+    under_way(1)
+    daemon.write_config(INFLUX.replace("influx", protocol))
+    daemon.reload()
+    answer = rest(late)
+    assert answer.startswith(b"HTTP/1.1 401 ") and b"a token is needed here now" in answer, answer
+    facts = facts_of(samples + 2)
+    assert (facts["stored"], facts["rejected"]) == (samples, {"denied": 2})
+
+
 # --- TLS -----------------------------------------------------------------------------------------
 
 
@@ -343,7 +417,8 @@ def test_a_client_by_tls_that_expects_to_go_on_hears_what_is_wrong(kpid, folder)
     for _ in range(5):
         plain = socket.create_connection(("127.0.0.1", daemon.port("http")), PATIENCE)
         with context.wrap_socket(plain, server_hostname="localhost") as connection:
-            connection.sendall(b"POST /write HTTP/1.1\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
+            connection.sendall(b"POST /write HTTP/1.1\r\nHost: k\r\nExpect: 100-continue\r\n"
+                               b"Transfer-Encoding: chunked\r\n\r\n")
             connection.sendall(b"no number\r\n")
             answer = b""
             while chunk := connection.recv(65536):

@@ -1,15 +1,17 @@
-"""Hostile peers on every kind of listener: garbage, halves of requests, slow ones, floods, bombs, depth,
-bodies without an end. One kpid bears all of it; after each attack it is alive, what it counted
-balances, and a good client of each listener is served. In the end its memory was never above a
+"""Hostile peers on every kind of listener, and on server.http: garbage, halves of requests, slow ones,
+floods, bombs, depth, bodies without an end. One kpid bears all of it; after each attack it is alive, what
+it counted balances, and a good client of each listener is served. In the end its memory was never above a
 stated bound."""
 
 import concurrent.futures
+import contextlib
 import gzip
 import json
 import pickle
 import random
 import resource
 import socket
+import ssl
 import struct
 import time
 import zlib
@@ -17,13 +19,17 @@ import zlib
 import pytest
 
 import native_client
+from certificates import make_authority, make_certificate
 from conftest import BUILD, PATIENCE, Kpid, wait_until
 from remote_write import V1, number, series_1, snappy, text, varint
 
 LISTENERS = [("statsd", "udp"), ("statsd", "tcp"), ("statsd", "unix"), ("statsd", "unixgram"), ("dogstatsd", "udp"),
-             ("dogstatsd", "unix"), ("graphite", "tcp"), ("graphite", "udp"), ("graphite_pickle", "tcp"),
-             ("influx", "tcp"), ("influx", "udp"), ("influx", "http"), ("prometheus", "http"), ("otlp", "http"),
-             ("json", "http"), ("collectd", "http"), ("native", "tcp"), ("native", "unix")]
+             ("dogstatsd", "tcp"), ("dogstatsd", "unix"), ("dogstatsd", "unixgram"), ("graphite", "tcp"),
+             ("graphite", "udp"), ("graphite", "unix"), ("graphite_pickle", "tcp"), ("graphite_pickle", "unix"),
+             ("influx", "tcp"), ("influx", "udp"), ("influx", "unix"), ("influx", "http"), ("prometheus", "http"),
+             ("otlp", "http"), ("json", "http"), ("collectd", "http"), ("native", "tcp"), ("native", "unix")]
+SECURED = {("statsd", "tls"): "tcp", ("influx", "https"): "http", ("native", "tls"): "tcp"}  # by TLS
+API = ("server", "http")  # no listener: server.http
 STREAMS = [one for one in LISTENERS if one[1] not in ("udp", "unixgram")]
 HTTP = [one for one in LISTENERS if one[1] == "http"]
 LIMITS = "limits: { connections: 600, request: 3s, line: 16K, frame: 1M }"
@@ -43,15 +49,24 @@ class Target:
         for protocol, transport in LISTENERS:
             where = f"{folder}/{protocol}.{transport}" if transport.startswith("unix") else "127.0.0.1:0"
             lines.append(f'  - {{ protocol: {protocol}, listen: "{transport}:{where}" }}\n')
-        self.daemon = Kpid(folder, "ingest:\n" + "".join(lines) + "metrics: { well: { type: counter } }\n")
+        make_authority(folder)
+        make_certificate(folder, "server")
+        self.trust = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+        for (protocol, _), transport in SECURED.items():
+            lines.append(f'  - {{ protocol: {protocol}, listen: "{transport}:127.0.0.2:0", '
+                         f'tls: {{ cert: {folder}/server.crt, key: {folder}/server.key }} }}\n')
+        self.daemon = Kpid(folder, "ingest:\n" + "".join(lines) + "metrics: { well: { type: counter } }\n",
+                           server=', http: { listen: "127.0.0.1:0" }')
         config = self.daemon.config_path
         config.write_text(config.read_text().replace("threads:", LIMITS + ", threads:"))
         self.daemon.start()
         self.addresses = {}
         for one in self.ledgers():
-            transport, _, where = one["listen"].partition(":")
+            kind, (_, _, where) = kind_of(one), one["listen"].partition(":")
             host, _, port = where.rpartition(":")
-            self.addresses[one["protocol"], transport] = where if transport.startswith("unix") else (host, int(port))
+            self.addresses[kind] = where if kind[1].startswith("unix") else (host, int(port))
+        api = next(line for line in self.daemon.log().splitlines() if "protocol=http " in line)
+        self.addresses[API] = ("127.0.0.1", int(api.rpartition(":")[2]))
 
     def ledgers(self):
         return self.daemon.ask("ingest")["listeners"]
@@ -60,12 +75,21 @@ class Target:
         lines = self.daemon.get("/metrics")[1].splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((name + " ", name + "{")))
 
-    def dial(self, kind, timeout=PATIENCE):
+    def dial(self, kind, timeout=PATIENCE, is_plain=False):
+        """`is_plain`: no TLS, even where it is asked for."""
         address = self.addresses[kind]
         connection = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
         connection.settimeout(timeout)
         connection.connect(address)
-        return connection
+        if kind not in SECURED or is_plain:
+            return connection
+        return self.trust.wrap_socket(connection, server_hostname="localhost")
+
+    def say_secretly(self, kind, data):
+        """By TLS, with its goodbye: kpid says its own, or has broken off."""
+        with self.dial(kind) as connection, contextlib.suppress(OSError):
+            connection.sendall(data)
+            connection.unwrap()
 
     def throw(self, kind, data):
         """A datagram. One that the kernel has no room for is lost."""
@@ -75,8 +99,8 @@ class Target:
             sender.sendto(data, address)
 
     def exchange(self, kind, *parts):
-        """Says this, as much as is taken, and then nothing more; what was answered until the end."""
-        with self.dial(kind) as connection:
+        """Says this, as much as is taken, and then nothing more; what was answered until the end. Without TLS."""
+        with self.dial(kind, is_plain=True) as connection:
             try:
                 for part in parts:
                     connection.sendall(part)
@@ -95,7 +119,7 @@ class Target:
             now = self.stored()
             waiting = [kind for kind in kinds if now[kind] == before[kind]]
             for kind in waiting:
-                if kind not in STREAMS:  # the kernel's buffer may have been full of garbage
+                if kind not in STREAMS and kind not in SECURED:  # the kernel's buffer may have been full of garbage
                     self.throw(kind, good(kind))
             return not waiting
 
@@ -103,7 +127,9 @@ class Target:
 
     def say_well(self, kind):
         protocol, transport = kind
-        if protocol == "native":
+        if kind in SECURED:
+            self.say_secretly(kind, good(kind))
+        elif protocol == "native":
             address = self.addresses[kind]
             client = native_client.Connection(address if transport == "unix" else address[1])
             assert client.ask(native_client.Batch(1).add("well")).stored == 1
@@ -117,12 +143,13 @@ class Target:
             self.throw(kind, good(kind))
 
     def stored(self):
-        return {(one["protocol"], one["listen"].split(":")[0]): one["stored"] for one in self.ledgers()}
+        return {kind_of(one): one["stored"] for one in self.ledgers()}
 
     def check(self):
         """After an attack."""
         assert self.daemon.process.poll() is None, self.daemon.log()
-        self.serve(*LISTENERS)
+        self.serve(*LISTENERS, *SECURED)
+        assert self.exchange(API, good(API)).startswith(b"HTTP/1.1 200")
         wait_until(lambda: all(one["pending"] == 0 for one in self.ledgers()), "all to be committed")
         for one in self.ledgers():
             told = one["stored"] + sum(one["rejected"].values()) + sum(one["dropped"].values())
@@ -142,6 +169,13 @@ def one_target(tmp_path_factory):
     code = made.daemon.stop()
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert code == 0 and "Sanitizer" not in made.daemon.log(), made.daemon.log()
+
+
+def kind_of(listener):
+    transport, _, where = listener["listen"].partition(":")
+    if where.startswith("127.0.0.2:"):
+        transport = {"tcp": "tls", "http": "https"}[transport]
+    return listener["protocol"], transport
 
 
 def read_to_end(connection):
@@ -167,7 +201,9 @@ def chunk(data):
 def good(kind):
     """What a client of this listener says to have one sample stored."""
     now = time.time()
-    if kind == ("influx", "http"):
+    if kind == API:
+        return b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    if kind in (("influx", "http"), ("influx", "https")):
         return request("/write?db=x", b"well v=1")
     if kind[0] == "native":
         hello = native_client.field(1, native_client.field(4, b"test 1"))
@@ -224,14 +260,34 @@ def mangled(chance, data):
     return bytes(data)
 
 
+def client_hello(target):
+    """What begins a TLS session."""
+    ours = ssl.MemoryBIO()
+    session = target.trust.wrap_bio(ssl.MemoryBIO(), ours, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        session.do_handshake()
+    return ours.read()
+
+
 def test_garbage_on_every_listener(target):
     chance = random.Random(4)
     calls = []
-    for kind in LISTENERS:
-        for number_of in range(40):
-            data = mangled(chance, good(kind)) if number_of % 2 else chance.randbytes(chance.randrange(1, 3000))
-            calls.append((target.exchange if kind in STREAMS else target.throw, kind, data))
+
+    def garbage(whole):
+        return [mangled(chance, whole) if number_of % 2 else chance.randbytes(chance.randrange(1, 3000))
+                for number_of in range(40)]
+
+    for kind in [*LISTENERS, API]:
+        say = target.throw if kind not in STREAMS and kind != API else target.exchange
+        calls += [(say, kind, data) for data in garbage(good(kind))]
+    push = good(("json", "http")).replace(b"/push", b"/api/v1/push").replace(b"kpid", b"localhost")
+    calls += [(target.exchange, API, data) for data in garbage(push)]
+    for kind in SECURED:
+        calls += [(target.exchange, kind, data) for data in garbage(client_hello(target))]
+        calls += [(target.say_secretly, kind, data) for data in garbage(good(kind))]
+    failures = target.counter("kpid_tls_failures_total")
     in_parallel(calls)
+    assert target.counter("kpid_tls_failures_total") > failures
     target.check()
     assert all(one["rejected"] for one in target.ledgers()), target.ledgers()
 
@@ -240,17 +296,21 @@ def test_halves_of_requests_on_every_listener(target):
     """Ended by a close, or by a reset in the middle."""
     reset = struct.pack("ii", 1, 0)
 
-    def say_half(kind, data, is_reset):
-        with target.dial(kind) as connection:
+    def say_half(kind, data, is_reset, is_plain=False):
+        with target.dial(kind, is_plain=is_plain) as connection:
             connection.sendall(data)
             if is_reset:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
 
     calls = []
-    for kind in STREAMS:
+    for kind in [*STREAMS, *SECURED, API]:
         whole = good(kind)
         for at in range(0, len(whole), max(1, len(whole) // 20)):
             calls += [(say_half, kind, whole[:at], False), (say_half, kind, whole[:at], True)]
+    for kind in SECURED:  # halves of a handshake
+        whole = client_hello(target)
+        for at in range(0, len(whole), len(whole) // 10):
+            calls += [(say_half, kind, whole[:at], False, True), (say_half, kind, whole[:at], True, True)]
     in_parallel(calls)
     target.check()
 

@@ -124,6 +124,25 @@ def test_wrong_rows_are_told_and_nothing_is_sent(kpid, tmp_path):
         assert why in done.stderr
 
 
+def test_a_column_that_is_used_has_its_name_for_itself(kpid, tmp_path):
+    daemon = kpid(BODY)
+    at = minutes_ago(5)
+    for head, more, why in (
+            ("date,value,value", [], "columns 2 and 3 are both called 'value'"),
+            ("date,value,date", [], "columns 1 and 3 are both called 'date'"),
+            ("id,date,value,id", [], "columns 1 and 4 are both called 'id'"),
+            ("date,value,a,b,a", ["--label", "a=site"], "columns 3 and 5 are both called 'a'"),
+            ("date,n,n,value", ["--value", "n"], "columns 2 and 3 are both called 'n'"),
+            ("date,value,a,a", ["--label", "all"], "two labels are called 'a'")):
+        path = csv_of(tmp_path, [",".join([at] + ["1"] * head.count(","))], head)
+        done = daemon.kpictl("import", "--metric", "orders", "--csv", path, *more, check=False)
+        assert done.returncode == 2, (head, done.stderr)
+        assert f"rows.csv:1: {why}\n" in done.stderr
+    assert daemon.stored() == 0
+    done = import_rows(daemon, csv_of(tmp_path, [f"{at},1,x,y"], "date,value,note,note"))
+    assert (done["stored"], done["bad"]) == (1, 0)  # nobody asks for them
+
+
 def test_what_kpid_refuses_is_told_by_its_line(kpid, tmp_path):
     daemon = kpid(BODY)
     path = csv_of(tmp_path, [f"{minutes_ago(5)},1,a", "1999-01-01,1,a", f"{minutes_ago(4)},1,a"])

@@ -153,7 +153,8 @@ def test_a_key_counts_once(kpid):
 def test_one_key_sent_by_many_at_once_counts_once(kpid):
     daemon = kpid(BODY, threads=2)
     port = daemon.port("http")
-    request = (b"POST /write HTTP/1.1\r\nIdempotency-Key: k\r\nConnection: close\r\nContent-Length: 6\r\n\r\nm f=1\n")
+    request = (b"POST /write HTTP/1.1\r\nHost: k\r\nIdempotency-Key: k\r\nConnection: close\r\n"
+               b"Content-Length: 6\r\n\r\nm f=1\n")
     connections = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(20)]
     for connection in connections:
         connection.sendall(request)
@@ -189,7 +190,7 @@ def test_garbage_and_slow_clients_harm_nobody(kpid):
     port = daemon.port("http")
     slow = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(20)]
     for number, connection in enumerate(slow):
-        connection.sendall(b"POST /write HTTP/1.1\r\nContent-Length: 100\r\n\r\nm f=1"[: 5 + 3 * number])
+        connection.sendall(b"POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 100\r\n\r\nm f=1"[: 5 + 3 * number])
     for garbage in (b"\x00" * 5000, b"\x16\x03\x01\x02\x00\x01", b"m f=1\n", b"GET " + b"/" * 100000):
         with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
             connection.sendall(garbage)
@@ -226,5 +227,5 @@ def test_a_stop_answers_what_it_has_stored(tmp_path):
 
 
 def test_writes_through_kill_9_count_exactly_once(tmp_path):
-    batches, sends = kill_rounds(tmp_path, rounds=5, seed=1)
+    batches, sends = kill_rounds(tmp_path, rounds=20, seed=1)
     assert sends > batches > 0

@@ -212,6 +212,36 @@ def test_a_reload_keeps_them_and_closes_what_is_removed(kpid, opener, tmp_path):
         wait_until(lambda: daemon.value("sum(kept)") == 112, "the connection to go on")
 
 
+def test_another_protocol_takes_them_over_and_they_are_whole_after_it(kpid, opener, tmp_path):
+    udp, stream = opener.inet(socket.SOCK_DGRAM), str(tmp_path / "s.sock")
+    opener.bind(stream, socket.SOCK_STREAM, socket.AF_UNIX)
+    before = listen_on(f"udp:{udp}", f"unix:{stream}")
+    daemon = kpid(before, start=False)
+    opener.start(daemon)
+    send(udp, b"a:1|c", 10)
+    daemon.write_config(before.replace("statsd", "dogstatsd"))
+    daemon.reload()
+    assert "reload_refused" not in daemon.log()
+    send(udp, b"a:1|c|#plan:pro", 10)
+    with dial(stream) as connection:
+        connection.sendall(b"\x05\x00\x00\x00a:1|c")  # a packet with its length before it
+        wait_until(lambda: daemon.value("sum(a)") == 21, "all of them")
+    rows = {(row["protocol"], row["listen"], row["inherited"]) for row in daemon.ask("ingest")["listeners"]}
+    assert rows == {("dogstatsd", f"udp:{udp}", True), ("dogstatsd", f"unix:{stream}", True),
+                    ("statsd", f"udp:{udp}", False)}, "the last one has counts, but no socket any more"
+
+    # Whoever opened them has them as they were: also the one whose listener goes.
+    daemon.write_config("ingest: []\n")
+    daemon.reload()
+    assert daemon.stop() == 0
+    send(udp, b"a:1|c", 10)
+    daemon.write_config(before)
+    opener.start(daemon)
+    with dial(stream) as connection:
+        connection.sendall(b"a:1|c\n")
+        wait_until(lambda: daemon.value("sum(a)") == 32, "what waited, and more")
+
+
 def test_what_is_unfit_or_not_wanted_is_named_and_closed(kpid, opener, tmp_path):
     udp, tcp = opener.inet(socket.SOCK_DGRAM), opener.inet(socket.SOCK_STREAM)
     silent = socket.socket()

@@ -1,7 +1,9 @@
 """kpid's own protocol: batches are acknowledged when they are committed, and count once."""
 
 import random
+import struct
 import time
+import urllib.request
 
 import pytest
 from influx_rounds import free_port
@@ -201,6 +203,21 @@ def test_what_is_wrong_is_said_in_words(kpid):
     answer = client.answer()
     assert (answer.code, answer.sequence) == (TOO_LARGE, 0)
     assert "frame of 2147483647 bytes" in answer.message
+
+
+def test_frames_that_are_announced_and_never_come_keep_nobody_out(kpid):
+    daemon = kpid(BODY.replace(" ]", ', { protocol: influx, listen: "http:127.0.0.1:0" } ]'))
+    silent = [Connection(daemon.port("tcp")) for _ in range(80)]
+    for one in silent:  # 320 MiB, of which kpid has 80 bytes
+        one.socket.sendall(struct.pack(">I", 4 << 20) + b"\x12")
+    assert Connection(daemon.port("tcp"), timeout=10).ask(order(1)).is_ack
+    where = f"http://127.0.0.1:{daemon.port('http')}/write"
+    with urllib.request.urlopen(where, b"well v=1\n", timeout=10) as answer:
+        assert answer.status == 204
+    held = next(line for line in daemon.get("/metrics")[1].splitlines() if line.startswith("kpid_ingest_body_bytes "))
+    assert int(held.split()[1]) < 1 << 20
+    for one in silent:
+        one.close()
 
 
 def test_a_stop_answers_what_was_handed_over(kpid):

@@ -2,6 +2,9 @@
 
 import signal
 import socket
+import stat
+import urllib.error
+import urllib.request
 
 import pytest
 import statsd
@@ -81,6 +84,127 @@ def test_a_listener_that_cannot_be_opened_refuses_the_whole_reload(kpid, tmp_pat
     assert ids(daemon) == ["a"]
     assert not (tmp_path / "new.sock").exists()
     assert len(daemon.ask("ingest")["listeners"]) == 2
+
+
+def say_udp(port, text, host="127.0.0.1"):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(text.encode(), (host, port))
+
+
+def say_tcp(port, text, host="127.0.0.1"):
+    with socket.create_connection((host, port)) as stream:
+        stream.sendall(text.encode())
+
+
+def post(port, target, body, host="127.0.0.1", token=None):
+    """The status."""
+    request = urllib.request.Request(f"http://{host}:{port}{target}", body.encode(),
+                                     {"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
+def write(port, host="127.0.0.1", token=None):
+    assert post(port, "/write?db=x", "a value=1i", host, token) == 204
+
+
+def push(port, host="127.0.0.1"):
+    assert post(port, "/push", '{"samples":[{"name":"a","value":1,"type":"counter"}]}', host) == 200
+
+
+STATSD = "a:1|c\n"
+TAGGED = "a:1|c|#plan:pro\n"
+
+
+@pytest.mark.parametrize("before, after, speak_before, speak_after", [
+    ("statsd udp", "dogstatsd udp", lambda port: say_udp(port, STATSD), lambda port: say_udp(port, TAGGED)),
+    ("statsd tcp", "influx http", lambda port: say_tcp(port, STATSD), write),
+    ("influx http", "json http", write, push),
+    ("json http", "statsd tcp", push, lambda port: say_tcp(port, STATSD)),
+])
+def test_another_protocol_on_the_same_port_needs_no_restart(kpid, before, after, speak_before, speak_after):
+    def body(listener, port, kpi):
+        protocol, transport = listener.split()
+        return (f'ingest: [ {{ protocol: {protocol}, listen: "{transport}:127.0.0.1:{port}" }} ]\n'
+                f"kpis: {{ {kpi}: sum(a) }}\n")
+
+    daemon = kpid(body(before, 0, "old"))
+    port = daemon.port(before.split()[1])
+    speak_before(port)
+    daemon.write_config(body(after, port, "new"))
+    daemon.reload()
+    assert "reload_refused" not in daemon.log()
+    speak_after(port)
+    wait_until(lambda: daemon.stored() == 2, "both samples")
+    assert ids(daemon) == ["new"]
+    assert daemon.port(after.split()[1]) == port
+
+
+def test_a_port_opens_to_other_addresses_without_a_restart(kpid):
+    daemon = kpid('ingest: [ { protocol: statsd, listen: "udp:127.0.0.1:0" }, '
+                  '{ protocol: influx, listen: "http:127.0.0.1:0" } ]\n')
+    udp, http = daemon.port("udp"), daemon.port("http")
+    token = daemon.kpictl("token", "add", "web", "--role", "ingest").stdout.split()[-1]
+    daemon.write_config(f'ingest: [ {{ protocol: statsd, listen: "udp:0.0.0.0:{udp}", allow: [127.0.0.0/8] }}, '
+                        f'{{ protocol: influx, listen: "http:0.0.0.0:{http}", tokens: true }} ]\n')
+    daemon.reload()
+    assert "reload_refused" not in daemon.log()
+    for host in ("127.0.0.1", "127.0.0.2"):
+        say_udp(udp, STATSD, host)
+        write(http, host, token)
+        assert post(http, "/write?db=x", "a value=1i", host) == 401
+    wait_until(lambda: daemon.stored() == 4, "all of them")
+
+
+def test_a_port_that_a_listener_keeps_is_not_said_to_be_anothers(kpid):
+    daemon = kpid(UDP)
+    port = daemon.port("udp")
+    daemon.write_config(UDP.replace("[ {", f'[ {{ protocol: graphite, listen: "udp:0.0.0.0:{port}", allow: [127.0.0.1] }}, {{', 1))
+    daemon.reload()
+    line = next(line for line in daemon.log().splitlines() if " reload_refused " in line)
+    assert "Address already in use" in line and f"kpid itself has it, for 'udp:127.0.0.1:{port}'" in line
+
+
+def test_a_reload_does_not_touch_what_was_put_in_a_sockets_place(kpid, tmp_path):
+    """Who may write to the folder must not get kpid to open other files to them."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    secret = tmp_path / "tokens"
+    secret.write_text("precious")
+    secret.chmod(0o600)
+    path = folder / "s.sock"
+    body = f'ingest: [ {{ protocol: statsd, listen: "unix:{path}", mode: "0666" }} ]\n'
+    daemon = kpid(body)
+    path.unlink()
+    path.symlink_to(secret)
+    daemon.write_config(body + "kpis: { b: sum(b) }\n")
+    daemon.reload()
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600 and secret.read_text() == "precious"
+    assert " reload_refused " in daemon.log() and "the file is no socket" in daemon.log()
+    path.unlink()
+    daemon.reload()
+    assert ids(daemon) == ["b"] and path.is_socket()
+    assert daemon.stop() == 0
+    assert not path.exists()
+
+
+def test_a_socket_whose_file_was_deleted_is_made_anew(kpid, tmp_path):
+    path = tmp_path / "s.sock"
+    daemon = kpid(f'ingest: [ {{ protocol: statsd, listen: "unix:{path}" }} ]\n')
+    with socket.socket(socket.AF_UNIX) as old, socket.socket(socket.AF_UNIX) as new:
+        old.connect(str(path))
+        old.sendall(b"a:1|c\n")
+        path.unlink()
+        daemon.reload()
+        assert "reload_refused" not in daemon.log()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        new.connect(str(path))
+        new.sendall(b"a:1|c\n")
+        old.sendall(b"a:1|c\n")
+        wait_until(lambda: daemon.value("sum(a)") == 3, "all of them")
 
 
 def kpis(count, formula):

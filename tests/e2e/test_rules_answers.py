@@ -155,6 +155,52 @@ def test_one_bad_sample_leaves_the_others_in_every_batch(kpid):  # S17, G9, I24,
         assert daemon.value(expression) == 1, expression
 
 
+LINES = """
+  - { protocol: statsd, listen: "tcp:127.0.0.1:0" }
+  - { protocol: dogstatsd, listen: "tcp:127.0.0.1:0" }
+  - { protocol: graphite, listen: "tcp:127.0.0.1:0" }
+"""
+
+
+@pytest.mark.parametrize("control", ["\x02", "\x7f", "\x80", "\x85", "\x9f"])
+def test_no_protocol_takes_control_characters_in_a_name(kpid, control):  # S13: those of both halves
+    daemon = kpid(LISTENERS.rstrip() + LINES)
+    name, good, now = f"a{control}b", "a\u00a0b", int(time.time())
+
+    def say(protocol, data):
+        with socket.create_connection(("127.0.0.1", port_of(daemon, protocol)), 60) as connection:
+            connection.sendall(data)
+
+    for one in (name, good):
+        say("statsd", f"{one}:1|c\n".encode())
+        say("dogstatsd", f"{one}:1|c|#k:v\n".encode())
+        say("graphite", f"{one.replace(good, 'a.b')} 1 {now}\n".encode())
+        data = pickle.dumps([(one, (now, 1))], 2)
+        say("graphite_pickle", struct.pack("!I", len(data)) + data)
+        status = [post(port_of(daemon, "influx"), "/write", f"{one} v=1\n".encode())[0]]
+        status.append(post(port_of(daemon, "prometheus"), "/w",
+                           snappy(series_1({"__name__": one}, (1, now * 1000))), Content_Type=V1,
+                           Content_Encoding="snappy")[0])
+        metric = {"name": one, "gauge": {"dataPoints": [{"asInt": "1"}]}}
+        post(port_of(daemon, "otlp"), "/v1/metrics", json.dumps(
+            {"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}), Content_Type="application/json")
+        status.append(post(port_of(daemon, "json"), "/push", json.dumps({"samples": [{"name": one, "value": 1}]}))[0])
+        status.append(post(port_of(daemon, "collectd"), "/", json.dumps(
+            [{"values": [1], "dstypes": ["gauge"], "dsnames": ["value"], "plugin": one, "type": "t"}]))[0])
+        assert [code // 100 for code in status] == ([4] * 4 if one == name else [2] * 4), status
+    client = native_client.Connection(port_of(daemon, "native"))
+    answer = client.ask(native_client.Batch(1).add(name, 1).add(good, 1))
+    assert (answer.stored, answer.rejected) == (1, 1)
+    client.close()
+
+    def settled():
+        listeners = [one for one in daemon.ask("ingest")["listeners"] if one["listen"] != "control"]
+        return all(one["received"] == 2 and not one["pending"] for one in listeners) and listeners
+
+    for one in wait_until(settled, "all listeners to be done"):
+        assert (one["stored"], one["rejected"]) == (1, {"bad_name": 1}), one
+
+
 def test_labels_may_differ_under_one_name(kpid):
     """What one sender tags, and another one does not, are series of one metric."""
     daemon = kpid(LISTENERS)

@@ -29,7 +29,10 @@ ingest:
   - { protocol: prometheus, listen: "http:127.0.0.1:0" }
   - { protocol: otlp, listen: "http:127.0.0.1:0" }
   - { protocol: json, listen: "http:127.0.0.1:0" }
+  - { protocol: collectd, listen: "http:127.0.0.1:0" }
   - { protocol: native, listen: "tcp:127.0.0.1:0" }
+mapping:
+  - { match: "collectd.*.*.*", name: $1, labels: { shop: $2, via: $3 } }
 metrics:
   sold_total: { type: counter }
   stock_now: { type: gauge }
@@ -217,6 +220,21 @@ def by_otlp_totals(all_of, samples):
     all_of.post("otlp", "/v1/metrics", json.dumps(body), Content_Type="application/json")
 
 
+def by_collectd(all_of, samples):
+    """What is sold as increments, the others as gauges (FIG-8). A rule of mapping makes labels of the type."""
+    all_of.post("collectd", "/", json.dumps(
+        [{"values": [v], "dstypes": ["absolute" if m == "sold_total" else "gauge"], "dsnames": ["value"], "time": at,
+          "interval": 10, "plugin": m, "type": f"{s}.collectd"}
+         for m, s, v, at in samples]))
+
+
+def by_collectd_totals(all_of, samples):
+    all_of.post("collectd", "/", json.dumps(
+        [{"values": [total], "dstypes": ["derive"], "dsnames": ["value"], "time": at / 1000, "interval": 10,
+          "plugin": "sold_total", "type": f"{shop}.collectd_totals"}
+         for shop in "ab" for total, at in totals(samples, shop)]))
+
+
 # Each with the metrics whose cells are those of Graphite, to the bit.
 CLIENTS = {
     "statsd": (by_statsd, []),
@@ -229,12 +247,14 @@ CLIENTS = {
     "csv": (by_csv, METRICS),
     "native": (by_native, METRICS),
     "otlp": (by_otlp, METRICS),
+    "collectd": (by_collectd, METRICS),
     "remote": (by_remote_write, ["stock_now", "paid_ms", "seen_users"]),
     "remote2": (by_remote_write_2, ["stock_now", "paid_ms", "seen_users"]),
     "native_totals": (by_native_totals, []),
     "otlp_totals": (by_otlp_totals, []),
+    "collectd_totals": (by_collectd_totals, []),
 }
-TOTALS = ["remote", "remote2", "native_totals", "otlp_totals"]
+TOTALS = ["remote", "remote2", "native_totals", "otlp_totals", "collectd_totals"]
 
 
 def cells_of(daemon):

@@ -1,6 +1,7 @@
 """What comes to the listeners, as people see it: `kpictl ingest tail` and `ingest --reasons`."""
 
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -184,3 +185,18 @@ def test_wrong_usage_is_said(kpid):
     assert made.kpictl("ingest", "--rejected", check=False).returncode == 2
     assert made.kpictl("ingest", "tail", "-n", "0", check=False).returncode == 2
     assert made.get("/api/v1/ingest/tail?after=x")[0] == 400
+
+
+def test_a_listener_that_is_not_there_is_said_and_who_is(kpid):
+    made = kpid(LISTENERS)
+    refused = made.kpictl("ingest", "tail", "--listener", "nosuch", check=False)
+    assert refused.returncode == 4 and refused.stdout == ""
+    assert "no listener has 'nosuch' in its name" in refused.stderr
+    assert "hint: there are: " in refused.stderr
+    for name in ("statsd tcp:", "influx http:"):
+        assert name in refused.stderr
+    (made.folder / "many").mkdir()
+    lines = [f'  - {{ protocol: statsd, listen: "udp:127.0.0.{i}:0" }}\n' for i in range(1, 41)]
+    many = kpid("ingest:\n" + "".join(lines), folder=made.folder / "many")
+    refused = many.kpictl("ingest", "tail", "--listener", "nosuch", check=False)
+    assert re.search(r"statsd udp:127.0.0.1:\d+, .*, and \d\d more$", refused.stderr, re.M), refused.stderr

@@ -132,6 +132,25 @@ static size_t find_column(const struct csv *csv, const char *name)
     return NO_COLUMN;
 }
 
+/* Whether the column is the only one of its name, so that it is certain which is meant. False with
+ * words. */
+static bool is_only_one(const struct import *import, const struct csv *csv, size_t column)
+{
+    char text[STR_QUOTED_SIZE];
+
+    for (size_t i = column + 1; i < csv->field_count; i++) {
+        if (!str_equal(csv_field(csv, i), csv_field(csv, column)))
+            continue;
+        (void)fprintf(stderr,
+                      "kpictl: %s:%zu: columns %zu and %zu are both called '%s'\n"
+                      "  hint: give one of them another name\n",
+                      import->path, csv->line, column + 1, i + 1,
+                      str_quoted(csv_field(csv, column), text));
+        return false;
+    }
+    return true;
+}
+
 /* The column of an option, or the first of the names it has by itself. False with words. */
 static bool take_column(const struct import *import, const struct csv *csv, const char *name,
                         const char *const *defaults, size_t *out)
@@ -147,7 +166,9 @@ static bool take_column(const struct import *import, const struct csv *csv, cons
     }
     for (size_t i = 0; wanted == NULL && defaults[i] != NULL && *out == NO_COLUMN; i++)
         *out = find_column(csv, defaults[i]);
-    if (*out != NO_COLUMN || (wanted == NULL && strcmp(name, "id") == 0))
+    if (*out != NO_COLUMN)
+        return is_only_one(import, csv, *out);
+    if (wanted == NULL && strcmp(name, "id") == 0)
         return true;
     (void)fprintf(stderr, "kpictl: %s:%zu: there is no column '%s'\n", import->path, csv->line,
                   str_quoted(str_of(defaults[0]), text));
@@ -206,7 +227,8 @@ static bool take_labels(struct import *import, const struct csv *csv)
                           csv->line, str_quoted(column, text));
             return false;
         }
-        if (!add_label(import, csv, index, name.len == 0 ? column : name))
+        if (!is_only_one(import, csv, index) ||
+            !add_label(import, csv, index, name.len == 0 ? column : name))
             return false;
     }
     for (size_t i = 0; has_all && i < csv->field_count; i++) {
@@ -604,7 +626,7 @@ static bool read_options(struct import *import)
     struct error err = ERROR_EMPTY;
 
     import->metric = str_of(option(invocation, "metric"));
-    if (!metric_name_is_valid(import->metric) || !str_is_utf8(import->metric)) {
+    if (!metric_name_is_storable(import->metric)) {
         (void)usage_error(invocation, "'--csv' needs the name of a metric: '--metric M'");
         return false;
     }

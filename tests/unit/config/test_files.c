@@ -202,7 +202,7 @@ static void mistakes_of_secrets_stand_at_their_place(void **state)
         "s.yaml:9:17: error: hooks.f.url.env: environment variable 'KPID_TEST_NOT_SET' is not "
         "set\n"
         "  hint: set it where kpid is started, as KPID_TEST_NOT_SET=... kpid -c FILE\n"
-        "s.yaml:10:24: error: hooks.f.secrets[0].file: cannot open secret file 's.yaml/x': Not a "
+        "s.yaml:10:24: error: hooks.f.secrets[0].file: cannot read secret file 's.yaml/x': Not a "
         "directory\n"
         "s.yaml:10:50: error: hooks.f.secrets[1].credential: no credential '../x': "
         "$CREDENTIALS_DIRECTORY is not set\n"

@@ -211,7 +211,8 @@ static void objects_that_contradict_each_other_are_refused(void **state)
         {"ingest:\n  - { protocol: statsd, listen: \"udp:127.0.0.1:1\" }\n"
          "  - { protocol: statsd, listen: \"udp:127.0.0.1:1\" }\n",
          "kpid.yaml:3:33: error: ingest[1].listen: another listener has the address "
-         "'127.0.0.1:1'\n"},
+         "'127.0.0.1:1'\n"
+         "  hint: it is 'statsd udp:127.0.0.1:1'\n"},
         {"ingest:\n  - { protocol: statsd, listen: \"http:127.0.0.1:1\" }\n"
          "  - { protocol: influx, listen: \"udp:127.0.0.1:1\" }\n"
          "  - { protocol: influx, listen: \"http:0.0.0.0:8086\" }\n"

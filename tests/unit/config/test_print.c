@@ -49,7 +49,6 @@ static void what_is_printed_is_in_long_form_with_defaults(void **state)
                               "  -\n"
                               "    protocol: statsd\n"
                               "    listen: \"udp:127.0.0.1:8125\"\n"
-                              "    mode: 0660\n"
                               "  -\n"
                               "    protocol: native\n"
                               "    listen: \"unix:/run/kpid/ingest.sock\"\n"
@@ -130,6 +129,10 @@ static void what_is_printed_loads_and_prints_the_same(void **state)
         "schedules: { often: every 7s, m: { cron: '0 8 * * 1', timezone: Asia/Tokyo } }\n"
         "kpis: { a: { value: sum(x), when: value > 3, for: 2m }, b: { value: sum(x), target: { "
         "at_least: 2 } } }",
+        "server: { control: /run//kpid/./kpid.sock, http: { listen: \"http:localhost:8640\" } }\n"
+        "ingest: [ { protocol: statsd, listen: \"udp:localhost:8125\" },\n"
+        "          { protocol: influx, listen: \"http:[0::1]:8086\", tokens: true },\n"
+        "          { protocol: statsd, listen: \"unix:/run/./a.sock\", mode: '0600' } ]",
         "organisation: { name: Ölmühle }\nmetrics: { a.b: { type: score, range: [ 0, 10 ] } }\n"
         "boards: { wall: { title: '{{x}}', kpis: [ ] } }\nkpis: { a: { value: sum(b), by: [ [ p, q "
         "], r ] } }",

@@ -98,7 +98,7 @@ static void a_token_decides_who_may(void **state)
     for (int i = 0; i < ATTEMPTS_MAX; i++)
         assert_int_equal(access_check(table, attempts, &request, NOW, &found), ACCESS_WRONG);
     assert_int_equal(access_check(table, attempts, &request, NOW, &found), ACCESS_BLOCKED);
-    request.token = STR("one"); /* nor is a right one looked at then */
+    request.token = STR("one"); /* nor is a right one looked at then that could be guessed */
     assert_int_equal(access_check(table, attempts, &request, NOW, &found), ACCESS_BLOCKED);
     assert_null(found);
     request.peer = NULL; /* a Unix socket's */
@@ -106,6 +106,56 @@ static void a_token_decides_who_may(void **state)
     assert_int_equal(atomic_load(&token_table_at(table, 0)->usage->requests), 2);
     token_table_release(table);
     attempts_free(attempts);
+}
+
+/* Others have the same address: of this machine, or behind one proxy. */
+static void who_guesses_does_not_keep_others_of_its_address_out(void **state)
+{
+    enum { LENGTHS = 5 };
+    static const struct {
+        size_t length;
+        bool gets_in;
+    } cases[LENGTHS] = {{TOKEN_SECURE_MIN - 1, false},
+                        {TOKEN_SECURE_MIN, true},
+                        {TOKEN_TEXT_SIZE - 1, true},
+                        {TOKEN_SECURE_MAX, true},
+                        {TOKEN_SECURE_MAX + 1, false}};
+    static const char text[TOKEN_SECURE_MAX + 2] = {'k', 'p', 'i', 'd', '_'};
+    static const uint32_t addresses[] = {INADDR_LOOPBACK, 0x0a000001};
+    struct token tokens[LENGTHS] = {{.role = ROLE_INGEST}};
+    const struct token *found = NULL;
+    (void)state;
+
+    for (size_t i = 0; i < LENGTHS; i++) {
+        tokens[i].role = ROLE_INGEST;
+        (void)snprintf(tokens[i].name, sizeof tokens[i].name, "token%zu", i);
+        token_hash((struct str){text, cases[i].length}, tokens[i].hash);
+    }
+    struct token_table *table = token_table_new(tokens, LENGTHS, NULL);
+    for (size_t a = 0; a < TEST_COUNT(addresses); a++) {
+        struct attempts *attempts = attempts_new(1);
+        const struct sockaddr_in peer = peer_of(addresses[a]);
+        const struct access_request wrong = {
+            (const struct sockaddr *)&peer, STR("kpid_0123456789012345678901234567890123456789012"),
+            RIGHT_SAMPLES};
+        for (int i = 0; i < ATTEMPTS_MAX; i++)
+            assert_int_equal(access_check(table, attempts, &wrong, NOW, &found), ACCESS_WRONG);
+        for (size_t i = 0; i < LENGTHS; i++) {
+            const struct access_request right = {
+                wrong.peer, {text, cases[i].length}, RIGHT_SAMPLES};
+            assert_int_equal(access_check(table, attempts, &right, NOW, &found),
+                             cases[i].gets_in ? ACCESS_GRANTED : ACCESS_BLOCKED);
+            assert_true((found != NULL) == cases[i].gets_in);
+            assert_int_equal(access_check(table, attempts, &wrong, NOW + ATTEMPTS_MS - 1, &found),
+                             ACCESS_BLOCKED);
+            assert_null(found);
+        }
+        /* What was refused so was not counted: the minute ends. */
+        assert_int_equal(access_check(table, attempts, &wrong, NOW + ATTEMPTS_MS, &found),
+                         ACCESS_WRONG);
+        attempts_free(attempts);
+    }
+    token_table_release(table);
 }
 
 static void a_refusal_has_words_and_a_hint(void **state)
@@ -171,6 +221,7 @@ int main(void)
         cmocka_unit_test(slow_mistakes_never_block),
         cmocka_unit_test(any_number_of_senders_is_bounded_and_the_newest_are_known),
         cmocka_unit_test(a_token_decides_who_may),
+        cmocka_unit_test(who_guesses_does_not_keep_others_of_its_address_out),
         cmocka_unit_test(a_refusal_has_words_and_a_hint),
         cmocka_unit_test(a_token_is_found_wherever_clients_put_it),
     };

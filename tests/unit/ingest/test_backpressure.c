@@ -218,7 +218,8 @@ static unsigned status_of(int fd)
 static void say_post(int fd, const char *body, size_t len)
 {
     char head[128];
-    (void)snprintf(head, sizeof head, "POST /write HTTP/1.1\r\nContent-Length: %zu\r\n\r\n", len);
+    (void)snprintf(head, sizeof head,
+                   "POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: %zu\r\n\r\n", len);
     say(fd, head);
     say_bytes(fd, body, len);
 }

@@ -83,8 +83,8 @@ static struct response ask(const char *text)
 static char *post_of(const char *target, const char *headers, const char *body)
 {
     struct buf out = BUF_EMPTY;
-    buf_printf(&out, "POST %s HTTP/1.1\r\n%sContent-Length: %zu\r\n\r\n%s", target, headers,
-               strlen(body), body);
+    buf_printf(&out, "POST %s HTTP/1.1\r\nHost: k\r\n%sContent-Length: %zu\r\n\r\n%s", target,
+               headers, strlen(body), body);
     return buf_take_text(&out);
 }
 
@@ -134,7 +134,7 @@ static void a_write_is_answered_when_it_is_stored(void **state) /* I22 */
     start();
     set_mode(HOLD);
     int fd = dial(scene.listen);
-    say(fd, "POST /write HTTP/1.1\r\nContent-Length: 7\r\n\r\nm f=1.5");
+    say(fd, "POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 7\r\n\r\nm f=1.5");
     wait_posted(1);
     struct listener_facts facts = facts_of(scene.ingest, 0);
     assert_int_equal(facts.received - facts.handed_over, 1); /* pending */
@@ -160,58 +160,66 @@ static void requests_have_answers_with_words(void **state)
         unsigned status;
         const char *says;
     } cases[] = {
-        {"GET /ping HTTP/1.1\r\n\r\n", 204, "X-Influxdb-Version"}, /* I27 */
+        {"GET /ping HTTP/1.1\r\nHost: k\r\n\r\n", 204, "X-Influxdb-Version"}, /* I27 */
         {"HEAD /ping HTTP/1.0\r\n\r\n", 204, "Connection: close"},
-        {"GET /ping?verbose=true HTTP/1.1\r\n\r\n", 200, "{\"version\":"},
-        {"HEAD /ping?verbose=true HTTP/1.1\r\n\r\n", 200, "Content-Length: 28"},
-        {"GET /health HTTP/1.1\r\n\r\n", 200, "\"status\":\"pass\""}, /* I29 */
-        {"OPTIONS /write HTTP/1.1\r\n\r\n", 204, "Allow: POST, OPTIONS"},
-        {"POST /ping HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 405, "Allow: GET, HEAD, OPTIONS"},
-        {"GET /write HTTP/1.1\r\n\r\n", 405, "{\"error\":\"/write is not for GET\"}"},
-        {"HEAD /write HTTP/1.1\r\n\r\n", 405, "Allow: POST"},
-        {"DELETE /api/v2/write HTTP/1.1\r\n\r\n", 405,
+        {"GET /ping?verbose=true HTTP/1.1\r\nHost: k\r\n\r\n", 200, "{\"version\":"},
+        {"HEAD /ping?verbose=true HTTP/1.1\r\nHost: k\r\n\r\n", 200, "Content-Length: 28"},
+        {"GET /health HTTP/1.1\r\nHost: k\r\n\r\n", 200, "\"status\":\"pass\""}, /* I29 */
+        {"OPTIONS /write HTTP/1.1\r\nHost: k\r\n\r\n", 204, "Allow: POST, OPTIONS"},
+        {"POST /ping HTTP/1.1\r\nHost: k\r\nContent-Length: 0\r\n\r\n", 405,
+         "Allow: GET, HEAD, OPTIONS"},
+        {"GET /write HTTP/1.1\r\nHost: k\r\n\r\n", 405, "{\"error\":\"/write is not for GET\"}"},
+        {"HEAD /write HTTP/1.1\r\nHost: k\r\n\r\n", 405, "Allow: POST"},
+        {"DELETE /api/v2/write HTTP/1.1\r\nHost: k\r\n\r\n", 405,
          "{\"code\":\"method not allowed\",\"message\""},
-        {"GET / HTTP/1.1\r\n\r\n", 404, "nothing is at '/'"},
-        {"POST /quarry HTTP/1.1\r\nContent-Length: 100\r\n\r\n", 404, "Connection: close"},
-        {"POST /write HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 204, "keep-alive"},
+        {"GET / HTTP/1.1\r\nHost: k\r\n\r\n", 404, "nothing is at '/'"},
+        {"POST /quarry HTTP/1.1\r\nHost: k\r\nContent-Length: 100\r\n\r\n", 404,
+         "Connection: close"},
+        {"POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 0\r\n\r\n", 204, "keep-alive"},
         {"POST /write HTTP/1.0\r\n\r\n", 204, "Connection: close"},
-        {"POST /write HTTP/1.1\r\nContent-Length: 2\r\n\r\n#\n", 204, "keep-alive"},
-        {"POST /write HTTP/1.1\r\nContent-Length: 3\r\n\r\nm f", 400,
+        {"POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 2\r\n\r\n#\n", 204, "keep-alive"},
+        {"POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 3\r\n\r\nm f", 400,
          "X-Influxdb-Error: unable to parse 'm f': missing field value"}, /* I23 */
-        {"POST /api/v2/write HTTP/1.1\r\nContent-Length: 3\r\n\r\nm f", 400,
+        {"POST /api/v2/write HTTP/1.1\r\nHost: k\r\nContent-Length: 3\r\n\r\nm f", 400,
          "{\"code\":\"invalid\",\"message\":\"unable to parse 'm f'"}, /* I21 */
-        {"POST /write HTTP/1.1\r\nContent-Length: 9\r\n\r\nm f=1\nm f", 400,
+        {"POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 9\r\n\r\nm f=1\nm f", 400,
          "{\"error\":\"partial write: unable to parse 'm f': missing field value (line 2) "
          "dropped=1\""}, /* I24 */
-        {"POST /write HTTP/1.1\r\nContent-Length: 100001\r\n\r\n", 413,
+        {"POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 100001\r\n\r\n", 413,
          "larger than 100000"}, /* I26 */
-        {"POST /write HTTP/1.1\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\n", 415, "gzip"},
-        {"POST /write HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nab", 400,
-         "not gzip"},
-        {"POST /write HTTP/1.1\r\nOrigin: http://x\r\nContent-Length: 5\r\n\r\nm f=1", 403, "page"},
-        {"POST /write HTTP/1.1\r\nIdempotency-Key: \r\nContent-Length: 5\r\n\r\nm f=1", 400,
-         "1 to"},
-        {"POST /write HTTP/1.1\r\nContent-Encoding: snappy\r\nContent-Length: 1\r\n\r\n", 415,
-         "\"the Content-Encoding is not gzip or identity\""},
-        {"POST /write HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 415,
-         "\"the Transfer-Encoding is not chunked\""},
-        {"POST /query HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 415,
-         "the Transfer-Encoding is not chunked"},
-        {"POST /write HTTP/1.1\r\nAuthorization: Token a\r\nAuthorization: Token b\r\n"
+        {"POST /write HTTP/1.1\r\nHost: k\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\n",
+         415, "gzip"},
+        {"POST /write HTTP/1.1\r\nHost: k\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nab",
+         400, "not gzip"},
+        {"POST /write HTTP/1.1\r\nHost: k\r\nOrigin: http://x\r\nContent-Length: 5\r\n\r\nm f=1",
+         403, "page"},
+        {"POST /write HTTP/1.1\r\nHost: k\r\nIdempotency-Key: \r\nContent-Length: 5\r\n\r\nm f=1",
+         400, "1 to"},
+        {"POST /write HTTP/1.1\r\nHost: k\r\nContent-Encoding: snappy\r\nContent-Length: 1\r\n\r\n",
+         415, "\"the Content-Encoding is not gzip or identity\""},
+        {"POST /write HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+         415, "\"the Transfer-Encoding is not chunked\""},
+        {"POST /query HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+         415, "the Transfer-Encoding is not chunked"},
+        {"POST /write HTTP/1.1\r\nHost: k\r\nAuthorization: Token a\r\nAuthorization: Token b\r\n"
          "Content-Length: 5\r\n\r\nm f=1",
          400, "Authorization is given twice"},
-        {"GET /query?q=SHOW+DATABASES HTTP/1.1\r\n\r\n", 200, "{\"results\":[{"}, /* I28 */
-        {"POST /query HTTP/1.1\r\nContent-Length: 28\r\n\r\nq=CREATE+DATABASE+%22tick%22", 200,
-         "{\"results\":[]}"},
-        {"POST /query HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        {"GET /query?q=SHOW+DATABASES HTTP/1.1\r\nHost: k\r\n\r\n", 200,
+         "{\"results\":[{"}, /* I28 */
+        {"POST /query HTTP/1.1\r\nHost: k\r\nContent-Length: 28\r\n\r\nq=CREATE+DATABASE+%22tick%22",
+         200, "{\"results\":[]}"},
+        {"POST /query HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: chunked\r\n\r\n"
          "9\r\nq=SHOW+DA\r\n7\r\nTABASES\r\n0\r\n\r\n",
          200, "[\"tick\"]"},
-        {"POST /query HTTP/1.1\r\nContent-Length: 16385\r\n\r\n", 413, "larger than 16384"},
-        {"POST /query HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nq=abc", 415,
-         "no Content-Encoding"},
-        {"POST /query HTTP/1.1\r\nOrigin: http://x\r\nContent-Length: 5\r\n\r\nq=abc", 403, "page"},
-        {"GET /query HTTP/1.1\r\n\r\n", 400, "missing required parameter"},
-        {"POST /api/v3/write_lp?db=x HTTP/1.1\r\nContent-Length: 5\r\n\r\nm f=1", 204, ""},
+        {"POST /query HTTP/1.1\r\nHost: k\r\nContent-Length: 16385\r\n\r\n", 413,
+         "larger than 16384"},
+        {"POST /query HTTP/1.1\r\nHost: k\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nq=abc",
+         415, "no Content-Encoding"},
+        {"POST /query HTTP/1.1\r\nHost: k\r\nOrigin: http://x\r\nContent-Length: 5\r\n\r\nq=abc",
+         403, "page"},
+        {"GET /query HTTP/1.1\r\nHost: k\r\n\r\n", 400, "missing required parameter"},
+        {"POST /api/v3/write_lp?db=x HTTP/1.1\r\nHost: k\r\nContent-Length: 5\r\n\r\nm f=1", 204,
+         ""},
         {"garbage\r\n\r\n", 400, "this is not an HTTP request"},
         {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "not an HTTP request"},
         {"GET /ping HTTP/2.0\r\n\r\n", 505, "HTTP/1.1"},
@@ -256,13 +264,14 @@ static void requests_of_a_connection_are_answered_in_their_order(void **state)
     (void)state;
     start();
     int fd = dial(scene.listen);
-    say(fd, "POST /write HTTP/1.1\r\nContent-Length: 5\r\n\r\nm f=1"
-            "GET /ping HTTP/1.1\r\n\r\n\r\n"
-            "POST /write HTTP/1.1\r\nContent-Length: 3\r\n\r\nm f"
-            "POST /write HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nm f=2\r\n0\r\n\r\n"
-            "GET /nope HTTP/1.1\r\n\r\n"
-            "POST /write HTTP/1.1\r\nConnection: close\r\nContent-Length: 5\r\n\r\nm f=4"
-            "GET /ping HTTP/1.1\r\n\r\n");
+    say(fd,
+        "POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 5\r\n\r\nm f=1"
+        "GET /ping HTTP/1.1\r\nHost: k\r\n\r\n\r\n"
+        "POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 3\r\n\r\nm f"
+        "POST /write HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nm f=2\r\n0\r\n\r\n"
+        "GET /nope HTTP/1.1\r\nHost: k\r\n\r\n"
+        "POST /write HTTP/1.1\r\nHost: k\r\nConnection: close\r\nContent-Length: 5\r\n\r\nm f=4"
+        "GET /ping HTTP/1.1\r\nHost: k\r\n\r\n");
     const unsigned statuses[] = {204, 204, 400, 204, 404, 204};
     for (size_t i = 0; i < TEST_COUNT(statuses); i++)
         assert_int_equal(read_response(fd, false).status, statuses[i]);
@@ -275,11 +284,12 @@ static void an_expected_continue_is_given_only_where_a_body_is_wanted(void **sta
     (void)state;
     start();
     int fd = dial(scene.listen);
-    say(fd, "POST /write HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    say(fd, "POST /write HTTP/1.1\r\nHost: k\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
     assert_int_equal(read_response(fd, false).status, 100);
     say(fd, "m f=1");
     assert_int_equal(read_response(fd, false).status, 204);
-    say(fd, "POST /write HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 999999\r\n\r\n");
+    say(fd,
+        "POST /write HTTP/1.1\r\nHost: k\r\nExpect: 100-continue\r\nContent-Length: 999999\r\n\r\n");
     assert_int_equal(read_response(fd, false).status, 413);
     wait_until_closed(fd);
 }
@@ -292,7 +302,7 @@ static void a_form_has_a_limit_without_a_length_too(void **state)
     (void)state;
     start();
 
-    buf_text(&form, "POST /query HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    buf_text(&form, "POST /query HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i <= 16 * 1024 / CHUNK; i++)
         buf_text(&form, "10\r\nq=xxxxxxxxxxxxxx\r\n");
     struct response response = ask_bytes(form.bytes, form.len);
@@ -382,10 +392,10 @@ static void each_protocol_refuses_before_it_reads_a_body(void **state)
         const char *head; /* after the method */
         const char *says;
     } cases[] = {
-        {PROTOCOL_INFLUX, " /write HTTP/1.1\r\n", "{\"error\":\""},
-        {PROTOCOL_JSON, " /push HTTP/1.1\r\n", "{\"error\":\""},
+        {PROTOCOL_INFLUX, " /write HTTP/1.1\r\nHost: k\r\n", "{\"error\":\""},
+        {PROTOCOL_JSON, " /push HTTP/1.1\r\nHost: k\r\n", "{\"error\":\""},
         {PROTOCOL_PROMETHEUS,
-         " /api/v1/write HTTP/1.1\r\nContent-Encoding: snappy\r\n"
+         " /api/v1/write HTTP/1.1\r\nHost: k\r\nContent-Encoding: snappy\r\n"
          "Content-Type: application/x-protobuf\r\n",
          "X-Prometheus-Remote-Write-Samples-Written: 0"},
     };
@@ -468,10 +478,11 @@ static void a_busy_sink_is_said_before_the_body_is_read(void **state)
     (void)state;
     start();
     collector_set_room(scene.collector, false);
-    struct response response = ask("POST /write HTTP/1.1\r\nContent-Length: 1000\r\n\r\n");
+    struct response response =
+        ask("POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 1000\r\n\r\n");
     assert_int_equal(response.status, 503);
     assert_true(says(&response, "Retry-After: "));
-    response = ask("GET /health HTTP/1.1\r\n\r\n"); /* I29 */
+    response = ask("GET /health HTTP/1.1\r\nHost: k\r\n\r\n"); /* I29 */
     assert_int_equal(response.status, 503);
     assert_true(says(&response, "\"status\":\"fail\""));
     collector_set_room(scene.collector, true);
@@ -556,11 +567,12 @@ static void a_large_body_is_refused_and_the_client_can_read_that(void **state) /
     (void)state;
     start();
 
-    struct response response =
-        send_much("POST /write HTTP/1.1\r\nContent-Length: 8388608\r\n\r\n", body, LARGE);
+    struct response response = send_much(
+        "POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 8388608\r\n\r\n", body, LARGE);
     assert_int_equal(response.status, 413);
-    response = send_much("POST /write HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n800000\r\n",
-                         body, LARGE);
+    response =
+        send_much("POST /write HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: chunked\r\n\r\n800000\r\n",
+                  body, LARGE);
     assert_int_equal(response.status, 413);
     collector_wait(scene.collector, 2);
     assert_int_equal(collector_total(scene.collector).rejected[REJECT_too_long], 2);
@@ -585,9 +597,10 @@ static void a_gzip_bomb_is_refused(void **state) /* I26 */
     assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
     len -= stream.avail_out;
     (void)deflateEnd(&stream);
-    buf_printf(&request,
-               "POST /write HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
-               (size_t)len);
+    buf_printf(
+        &request,
+        "POST /write HTTP/1.1\r\nHost: k\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
+        (size_t)len);
     assert_true(len < BODY_MAX * 4);
     scene.config.body_bytes_max = BODY_MAX * 4;
     struct error err = ERROR_EMPTY;
@@ -621,7 +634,8 @@ static void bodies_share_a_budget(void **state)
     wait_posted(1);
     assert_true(COUNTER_GET(ingest_body_bytes) > 10000);
     assert_true(COUNTER_GET(ingest_body_bytes) < 32 * 1024);
-    struct response response = ask("POST /write HTTP/1.1\r\nContent-Length: 60000\r\n\r\n");
+    struct response response =
+        ask("POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 60000\r\n\r\n");
     assert_int_equal(response.status, 503);
     assert_true(says(&response, "too many bodies"));
     assert_true(says(&response, "Retry-After: "));
@@ -630,7 +644,7 @@ static void bodies_share_a_budget(void **state)
     int second = dial(scene.listen);
     say(second, text);
     wait_posted(2);
-    response = ask("POST /api/v2/write HTTP/1.1\r\nContent-Length: 60000\r\n\r\n");
+    response = ask("POST /api/v2/write HTTP/1.1\r\nHost: k\r\nContent-Length: 60000\r\n\r\n");
     assert_int_equal(response.status, 429);
     assert_true(says(&response, "{\"code\":\"too many requests\",\"message\":\"your bodies"));
     assert_true(says(&response, "Retry-After: "));
@@ -661,8 +675,8 @@ static void a_request_that_is_too_slow_is_ended(void **state)
     scene.config.request_timeout = 30;
     start();
     static const char *const begins[] = {
-        "POST /wri", "POST /write HTTP/1.1\r\nContent-Length: 5\r\n\r\nm f",
-        "POST /write HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n"};
+        "POST /wri", "POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 5\r\n\r\nm f",
+        "POST /write HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n"};
     for (size_t i = 0; i < TEST_COUNT(begins); i++) {
         int fd = dial(scene.listen);
         say(fd, begins[i]);
@@ -683,7 +697,7 @@ static void a_late_or_broken_request_is_answered_in_its_own_words(void **state)
     start();
     int fd = dial(scene.listen);
     say(fd,
-        "POST / HTTP/1.1\r\nContent-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n"
+        "POST / HTTP/1.1\r\nHost: k\r\nContent-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n"
         "Content-Length: 5\r\n\r\n");
     struct response response = read_response(fd, false);
     assert_int_equal(response.status, 408);
@@ -702,7 +716,7 @@ static void garbage_after_a_head_is_answered_with_words(void **state)
     (void)state;
     start();
     int fd = dial(scene.listen);
-    say(fd, "HEAD /ping HTTP/1.1\r\n\r\ngarbage\r\n\r\n");
+    say(fd, "HEAD /ping HTTP/1.1\r\nHost: k\r\n\r\ngarbage\r\n\r\n");
     assert_int_equal(read_response(fd, true).status, 204);
     struct response response = read_response(fd, false);
     assert_int_equal(response.status, 400);
@@ -716,7 +730,7 @@ static void a_connection_that_says_nothing_is_closed(void **state)
     scene.config.idle_timeout = 30;
     start();
     int fd = dial(scene.listen);
-    say(fd, "GET /ping HTTP/1.1\r\n\r\n");
+    say(fd, "GET /ping HTTP/1.1\r\nHost: k\r\n\r\n");
     assert_int_equal(read_response(fd, false).status, 204);
     wait_until_closed(fd);
     wait_until_closed(dial(scene.listen));
@@ -730,7 +744,7 @@ static void connections_have_a_limit(void **state)
     int fds[2];
     for (int i = 0; i < 2; i++) {
         fds[i] = dial(scene.listen);
-        say(fds[i], "GET /ping HTTP/1.1\r\n\r\n");
+        say(fds[i], "GET /ping HTTP/1.1\r\nHost: k\r\n\r\n");
         assert_int_equal(read_response(fds[i], false).status, 204);
     }
     wait_until_closed(dial(scene.listen));
@@ -740,7 +754,7 @@ static void connections_have_a_limit(void **state)
 
 static void many_requests_that_are_never_read_do_not_pile_up(void **state)
 {
-    static const char ping[] = "GET /ping HTTP/1.1\r\n\r\n";
+    static const char ping[] = "GET /ping HTTP/1.1\r\nHost: k\r\n\r\n";
     char many[sizeof ping * 100];
     size_t sent_bytes = 0;
     size_t len = 0;
@@ -770,13 +784,13 @@ static void a_client_that_goes_in_the_middle_stores_nothing(void **state)
     (void)state;
     start();
     int fd = dial(scene.listen);
-    say(fd, "POST /write HTTP/1.1\r\nContent-Length: 50\r\n\r\nm f=1\nm f=2\n");
+    say(fd, "POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 50\r\n\r\nm f=1\nm f=2\n");
     (void)close(fd);
     collector_wait(scene.collector, 1);
     assert_int_equal(collector_total(scene.collector).rejected[REJECT_truncated], 1);
     assert_int_equal(scene.posted, 0);
     fd = dial(scene.listen); /* one that has said all may close its side */
-    say(fd, "POST /write HTTP/1.1\r\nContent-Length: 5\r\n\r\nm f=1");
+    say(fd, "POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 5\r\n\r\nm f=1");
     (void)shutdown(fd, SHUT_WR);
     assert_int_equal(read_response(fd, false).status, 204);
     wait_until_closed(fd);
@@ -788,7 +802,7 @@ static void a_stop_waits_for_what_is_on_its_way(void **state)
     start();
     set_mode(HOLD);
     int fd = dial(scene.listen);
-    say(fd, "POST /write HTTP/1.1\r\nContent-Length: 5\r\n\r\nm f=1");
+    say(fd, "POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 5\r\n\r\nm f=1");
     wait_posted(1);
     /* Nothing comes while it drains; the sink says its word before the end. */
     ingest_stop(scene.ingest, 20);
@@ -803,7 +817,7 @@ static void answers_that_come_during_a_stop_are_sent(void **state)
     (void)state;
     start_beside_stream();
     int fd = dial(scene.listen);
-    say(fd, "POST /write HTTP/1.1\r\nContent-Length: 5\r\n\r\nm f=1");
+    say(fd, "POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 5\r\n\r\nm f=1");
     wait_posted(1);
     stop_and_release();
     assert_int_equal(read_response(fd, false).status, 204);
@@ -819,19 +833,19 @@ static void a_reload_keeps_connections_and_takes_new_rules(void **state)
     start();
 
     int fd = dial(scene.listen);
-    say(fd, "POST /write HTTP/1.1\r\nContent-Length: 12\r\n\r\nm f=1\n");
+    say(fd, "POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 12\r\n\r\nm f=1\n");
     assert_true(table_add(&metrics.by_name, STR("m_f"), &counter));
     scene.config.metrics = &metrics;
     scene.listener.skip_single_field = true; /* of requests from now on */
     assert_true(ingest_reload(scene.ingest, &scene.config, &err));
     say(fd, "m f=2\n");
     assert_int_equal(read_response(fd, false).status, 204);
-    say(fd, "POST /write HTTP/1.1\r\nContent-Length: 9\r\n\r\nm value=5");
+    say(fd, "POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 9\r\n\r\nm value=5");
     assert_int_equal(read_response(fd, false).status, 204);
     assert_true(collector_get(scene.collector, "m").sum == 5);
 
     scene.config.listener_count = 0; /* removed: the request under way is the last one */
-    say(fd, "POST /write HTTP/1.1\r\nContent-Length: 5\r\n\r\n");
+    say(fd, "POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 5\r\n\r\n");
     assert_true(ingest_reload(scene.ingest, &scene.config, &err));
     assert_int_equal(try_dial(scene.listen), -1);
     say(fd, "m f=3");

@@ -50,8 +50,9 @@ static bool on_body(struct str bytes, void *arg)
 
 static const struct http_reader_calls CALLS = {on_head, on_body};
 
-/* Reads requests to the end of the bytes, each piece from memory of its own. */
-static char *read_all(struct str bytes, size_t piece)
+/* Reads requests to the end of the bytes, each piece from memory of its own. `words`: also of what
+ * is wrong. */
+static char *read_with_words(struct str bytes, size_t piece, bool words)
 {
     struct notes notes = {.stop_at_head = false};
     struct error err = ERROR_EMPTY;
@@ -69,7 +70,7 @@ static char *read_all(struct str bytes, size_t piece)
             http_reader_next(&reader);
             break;
         case HTTP_READ_BAD:
-            buf_printf(&notes.text, "%u", status);
+            buf_printf(&notes.text, "%u%s%s", status, words ? " " : "", words ? err.text : "");
             assert_true(err.text[0] != '\0');
             break;
         case HTTP_READ_STOPPED:
@@ -83,65 +84,76 @@ static char *read_all(struct str bytes, size_t piece)
     return buf_take_text(&notes.text);
 }
 
+static char *read_all(struct str bytes, size_t piece)
+{
+    return read_with_words(bytes, piece, false);
+}
+
 static void requests_are_read_in_any_pieces(void **state)
 {
     static const struct {
         const char *bytes;
         const char *says;
     } cases[] = {
-        {"GET /ping HTTP/1.1\r\n\r\n", "GET /ping? keep|.\n"},
+        {"GET /ping HTTP/1.1\r\nHost: k\r\n\r\n", "GET /ping? keep|.\n"},
         {"HEAD /ping?verbose=true HTTP/1.0\r\n\r\n", "HEAD /ping?verbose=true|.\n"},
         {"GET /ping HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET /ping? keep|.\n"},
-        {"GET http://h:1/ping?a=b HTTP/1.1\r\nConnection: close\r\n\r\n", "GET /ping?a=b|.\n"},
-        {"POST /write?db=x HTTP/1.1\r\nContent-Length: 5\r\n\r\na b=1",
+        {"GET http://h:1/ping?a=b HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n",
+         "GET /ping?a=b|.\n"},
+        {"POST /write?db=x HTTP/1.1\r\nHost: k\r\nContent-Length: 5\r\n\r\na b=1",
          "POST /write?db=x keep length=5|a b=1.\n"},
-        {"POST /write HTTP/1.1\r\nContent-Length: 2\r\n\r\nabPOST /x HTTP/1.1\r\n\r\n",
+        {"POST /write HTTP/1.1\r\nHost: k\r\nContent-Length: 2\r\n\r\nabPOST /x HTTP/1.1\r\nHost: k\r\n\r\n",
          "POST /write? keep length=2|ab.\nPOST /x? keep|.\n"},
-        {"\r\n\r\nGET /a HTTP/1.1\r\n\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
+        {"\r\n\r\nGET /a HTTP/1.1\r\nHost: k\r\n\r\n\r\nGET /b HTTP/1.1\r\nHost: k\r\n\r\n",
          "GET /a? keep|.\nGET /b? keep|.\n"},
-        {"POST /write HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\n"
+        {"POST /write HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\n"
          "Idempotency-Key: late\r\n\r\n",
          "POST /write? chunked keep|abc.\n"},
-        {"POST /write HTTP/1.1\r\nEXPECT: 100-Continue\r\nContent-encoding: GZIP\r\n"
+        {"POST /write HTTP/1.1\r\nHost: k\r\nEXPECT: 100-Continue\r\nContent-encoding: GZIP\r\n"
          "idempotency-key:  a-1 \r\nOrigin: http://x\r\nX-Other: y\r\nContent-Length: 1\r\n\r\nx",
          "POST /write? expects page keep gzip length=1 key=a-1|x.\n"},
         {"POST /w HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
          "POST /w? length=1|x.\n"},
-        {"POST /w HTTP/1.1\r\nContent-Encoding: br\r\n\r\n", "POST /w? keep unknown|.\n"},
-        {"POST /w HTTP/1.1\r\nContent-Encoding: Snappy\r\n\r\n", "POST /w? keep snappy|.\n"},
-        {"POST /w HTTP/1.1\r\nContent-Encoding: snappy\r\nContent-Encoding: gzip\r\n\r\n",
+        {"POST /w HTTP/1.1\r\nHost: k\r\nContent-Encoding: br\r\n\r\n",
+         "POST /w? keep unknown|.\n"},
+        {"POST /w HTTP/1.1\r\nHost: k\r\nContent-Encoding: Snappy\r\n\r\n",
+         "POST /w? keep snappy|.\n"},
+        {"POST /w HTTP/1.1\r\nHost: k\r\nContent-Encoding: snappy\r\nContent-Encoding: gzip\r\n\r\n",
          "POST /w? keep unknown snappy|.\n"},
-        {"POST /w HTTP/1.1\r\nContent-Type: application/x-protobuf;proto=a\r\n"
-         "authorization:  Token T \r\n\r\nPOST /x HTTP/1.1\r\n\r\n",
+        {"POST /w HTTP/1.1\r\nHost: k\r\nContent-Type: application/x-protobuf;proto=a\r\n"
+         "authorization:  Token T \r\n\r\nPOST /x HTTP/1.1\r\nHost: k\r\n\r\n",
          "POST /w? keep type=application/x-protobuf;proto=a auth=Token T|.\nPOST /x? keep|.\n"},
-        {"POST /w HTTP/1.1\r\nContent-Type: a\r\nContent-Type: b\r\n\r\n",
+        {"POST /w HTTP/1.1\r\nHost: k\r\nContent-Type: a\r\nContent-Type: b\r\n\r\n",
          "POST /w? keep type=a twice=Content-Type|.\n"},
-        {"POST /w HTTP/1.1\r\nAuthorization: a\r\nAuthorization: a\r\n\r\n",
+        {"POST /w HTTP/1.1\r\nHost: k\r\nAuthorization: a\r\nAuthorization: a\r\n\r\n",
          "POST /w? keep auth=a twice=Authorization|.\n"},
-        {"POST /w HTTP/1.1\r\nAuthorization: \r\nContent-Type:\r\n\r\n", "POST /w? keep|.\n"},
-        {"POST /w HTTP/1.1\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        {"POST /w HTTP/1.1\r\nHost: k\r\nAuthorization: \r\nContent-Type:\r\n\r\n",
+         "POST /w? keep|.\n"},
+        {"POST /w HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
          "POST /w? chunked keep transfer|x.\n"},
-        {"POST /w HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        {"POST /w HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
          "POST /w? chunked keep|x.\n"},
-        {"POST /w HTTP/1.1\r\nContent-Encoding: gzip, gzip\r\n\r\n", "POST /w? keep unknown|.\n"},
-        {"POST /w HTTP/1.1\r\nContent-Encoding: identity\r\n\r\n", "POST /w? keep|.\n"},
-        {"POST /w HTTP/1.1\r\nIdempotency-Key:\r\n\r\n", "POST /w? keep badkey|.\n"},
-        {"POST /w HTTP/1.1\r\nIdempotency-Key: a\r\nIdempotency-Key: a\r\n\r\n",
+        {"POST /w HTTP/1.1\r\nHost: k\r\nContent-Encoding: gzip, gzip\r\n\r\n",
+         "POST /w? keep unknown|.\n"},
+        {"POST /w HTTP/1.1\r\nHost: k\r\nContent-Encoding: identity\r\n\r\n", "POST /w? keep|.\n"},
+        {"POST /w HTTP/1.1\r\nHost: k\r\nIdempotency-Key:\r\n\r\n", "POST /w? keep badkey|.\n"},
+        {"POST /w HTTP/1.1\r\nHost: k\r\nIdempotency-Key: a\r\nIdempotency-Key: a\r\n\r\n",
          "POST /w? keep key=a badkey|.\n"},
-        {"GET /x HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\nGET /y HTTP/1.1\r\n\r\n",
+        {"GET /x HTTP/1.1\r\nHost: k\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\nGET /y HTTP/1.1\r\nHost: k\r\n\r\n",
          "GET /x? keep|.\nGET /y? keep|.\n"},
         /* what is not HTTP */
         {"cpu user=1\n", "400"},
         {"\x16\x03\x01\x02", "400"},
-        {"GET /\x01 HTTP/1.1\r\n\r\n", "400"},
+        {"GET /\x01 HTTP/1.1\r\nHost: k\r\n\r\n", "400"},
         {"GET / HTTP/3.0\r\n\r\n", "505"},
-        {"POST /w HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400"},
-        {"POST /w HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400"},
-        {"POST /w HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "400"},
-        {"POST /w HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", "400"},
-        {"POST /w HTTP/1.1\r\nContent-Length : 1\r\n\r\nx", "400"},
-        {"POST /w HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", "400"},
-        {"POST /w HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n",
+        {"POST /w HTTP/1.1\r\nHost: k\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400"},
+        {"POST /w HTTP/1.1\r\nHost: k\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+         "400"},
+        {"POST /w HTTP/1.1\r\nHost: k\r\nContent-Length: -1\r\n\r\n", "400"},
+        {"POST /w HTTP/1.1\r\nHost: k\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", "400"},
+        {"POST /w HTTP/1.1\r\nHost: k\r\nContent-Length : 1\r\n\r\nx", "400"},
+        {"POST /w HTTP/1.1\r\nHost: k\r\nContent-Length: 99999999999999999999\r\n\r\n", "400"},
+        {"POST /w HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n",
          "POST /w? chunked keep|400"},
     };
     (void)state;
@@ -158,6 +170,39 @@ static void requests_are_read_in_any_pieces(void **state)
     }
 }
 
+/* RFC 9112, 3.2. */
+static void a_request_has_one_host_unless_it_is_of_http_1_0(void **state)
+{
+    static const struct {
+        const char *bytes;
+        const char *says;
+    } cases[] = {
+        {"GET /x HTTP/1.1\r\n\r\n", "400 the header Host is missing"},
+        {"GET http://h/x HTTP/1.1\r\nHosts: h\r\n\r\n", "400 the header Host is missing"},
+        {"GET /x HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "400 the header Host is given twice"},
+        {"GET /x HTTP/1.0\r\nhost: a\r\nA: b\r\nHOST: b\r\n\r\n",
+         "400 the header Host is given twice"},
+        {"GET /x HTTP/1.1\r\nHOST: a\r\n\r\nGET /y HTTP/1.1\r\n\r\n",
+         "GET /x? keep|.\n400 the header Host is missing"},
+        {"GET /x HTTP/1.1\r\nhost:\r\n\r\n", "GET /x? keep|.\n"}, /* there may be none to say */
+        {"GET /x HTTP/1.0\r\n\r\n", "GET /x?|.\n"},
+        {"POST /w HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: b\r\n\r\n",
+         "POST /w? chunked keep|.\n"}, /* what follows a body is no head */
+    };
+    (void)state;
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct str bytes = str_of(cases[i].bytes);
+        for (size_t piece = 1; piece <= bytes.len; piece++) {
+            char *says = read_with_words(bytes, piece, true);
+            if (strcmp(says, cases[i].says) != 0)
+                fail_msg("'%s' in pieces of %zu says '%s', not '%s'", cases[i].bytes, piece, says,
+                         cases[i].says);
+            free(says);
+        }
+    }
+}
+
 static void a_head_has_a_limit(void **state)
 {
     struct buf bytes = BUF_EMPTY;
@@ -165,7 +210,7 @@ static void a_head_has_a_limit(void **state)
 
     for (int over = 0; over <= 1; over++) {
         buf_clear(&bytes);
-        buf_text(&bytes, "GET /x HTTP/1.1\r\nA: ");
+        buf_text(&bytes, "GET /x HTTP/1.1\r\nHost: k\r\nA: ");
         while (bytes.len < (size_t)HTTP_HEAD_MAX + (over == 1) - 4)
             buf_char(&bytes, 'a');
         buf_text(&bytes, "\r\n\r\n");
@@ -184,8 +229,8 @@ static void an_idempotency_key_has_a_limit(void **state)
     (void)state;
 
     for (int len = HTTP_KEY_MAX; len <= HTTP_KEY_MAX + 1; len++) {
-        (void)snprintf(bytes, sizeof bytes, "POST /w HTTP/1.1\r\nIdempotency-Key: %0*d\r\n\r\n",
-                       len, 0);
+        (void)snprintf(bytes, sizeof bytes,
+                       "POST /w HTTP/1.1\r\nHost: k\r\nIdempotency-Key: %0*d\r\n\r\n", len, 0);
         char *says = read_all(str_of(bytes), 100);
         assert_true((strstr(says, "badkey") != NULL) == (len > HTTP_KEY_MAX));
         free(says);
@@ -203,8 +248,8 @@ static void a_header_that_is_cut_is_not_taken_for_its_beginning(void **state)
     (void)state;
 
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
-        (void)snprintf(bytes, sizeof bytes, "POST /w HTTP/1.1\r\n%s%*s\r\n\r\n", cases[i].header,
-                       HTTP_HEADER_MAX, "b");
+        (void)snprintf(bytes, sizeof bytes, "POST /w HTTP/1.1\r\nHost: k\r\n%s%*s\r\n\r\n",
+                       cases[i].header, HTTP_HEADER_MAX, "b");
         char *says = read_all(str_of(bytes), 100);
         if (strstr(says, cases[i].says) == NULL)
             fail_msg("'%s' says '%s'", cases[i].header, says);
@@ -222,7 +267,7 @@ static void the_heads_of_chunks_have_a_limit_and_their_own_words(void **state)
     size_t taken = 0;
     (void)state;
 
-    buf_text(&bytes, "POST /w HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;");
+    buf_text(&bytes, "POST /w HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: chunked\r\n\r\n1;");
     while (bytes.len < 1000000)
         buf_char(&bytes, 'a');
     http_reader_init(&reader, &CALLS, &notes);
@@ -237,7 +282,7 @@ static void the_heads_of_chunks_have_a_limit_and_their_own_words(void **state)
 
 static void a_call_that_says_no_stops_the_reader(void **state)
 {
-    struct str bytes = STR("POST /w HTTP/1.1\r\nContent-Length: 9\r\n\r\nabcdefghi");
+    struct str bytes = STR("POST /w HTTP/1.1\r\nHost: k\r\nContent-Length: 9\r\n\r\nabcdefghi");
     struct error err = ERROR_EMPTY;
     (void)state;
 
@@ -289,7 +334,7 @@ static void long_headers_are_cut(void **state)
     struct buf bytes = BUF_EMPTY;
     (void)state;
 
-    buf_text(&bytes, "POST /w HTTP/1.1\r\nAuthorization: ");
+    buf_text(&bytes, "POST /w HTTP/1.1\r\nHost: k\r\nAuthorization: ");
     for (int i = 0; i < 3 * HTTP_HEADER_MAX; i++)
         buf_char(&bytes, 'x');
     buf_text(&bytes, "\r\n\r\n");
@@ -305,6 +350,7 @@ int main(void)
         cmocka_unit_test(a_content_type_is_compared_without_its_parameters),
         cmocka_unit_test(long_headers_are_cut),
         cmocka_unit_test(requests_are_read_in_any_pieces),
+        cmocka_unit_test(a_request_has_one_host_unless_it_is_of_http_1_0),
         cmocka_unit_test(a_head_has_a_limit),
         cmocka_unit_test(an_idempotency_key_has_a_limit),
         cmocka_unit_test(a_header_that_is_cut_is_not_taken_for_its_beginning),

@@ -5,30 +5,7 @@
 #include <sys/stat.h>
 
 #include "collector.h"
-
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "/tmp/kpid-ingest-XXXXXX");
-    return mkdtemp(folder) == NULL ? -1 : 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return rmdir(folder); /* every socket's file has gone with its listener */
-}
-
-static const char *path_of(const char *name)
-{
-    static char paths[4][108];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
+#include "socket_folder.h"
 
 /* --- datagrams ---------------------------------------------------------------------------------
  */

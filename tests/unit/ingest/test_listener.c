@@ -320,6 +320,113 @@ static void closing_leaves_a_file_that_another_process_has_put_there(void **stat
     assert_int_equal(unlink(path), 0);
 }
 
+static void the_mode_is_that_of_the_sockets_own_file_alone(void **state)
+{
+    (void)state;
+    char precious[108];
+    struct listener_sockets sockets;
+    struct error err = ERROR_EMPTY;
+    struct stat status;
+
+    (void)snprintf(precious, sizeof precious, "%s", path_of("precious"));
+    const char *path = path_of("mode.sock");
+    must_open(&sockets, TRANSPORT_UNIX, path, 1);
+    assert_true(listener_has_file(&sockets));
+    assert_int_equal(unlink(path), 0);
+    assert_false(listener_has_file(&sockets));
+    assert_false(listener_set_mode(&sockets, 0666, &err));
+    assert_non_null(strstr(err.text, path));
+    FILE *file = fopen(precious, "w");
+    assert_non_null(file);
+    (void)fclose(file);
+    assert_int_equal(chmod(precious, 0600), 0);
+
+    int (*const make[])(const char *, const char *) = {symlink, link, rename};
+    for (size_t i = 0; i < TEST_COUNT(make); i++) {
+        assert_int_equal(make[i](precious, path), 0);
+        assert_false(listener_has_file(&sockets));
+        assert_false(listener_set_mode(&sockets, 0666, &err));
+        assert_non_null(strstr(err.text, "it is another file now"));
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_mode & 07777, 0600);
+        if (make[i] != rename)
+            assert_int_equal(unlink(path), 0);
+    }
+    listener_close(&sockets); /* nor is it removed */
+    assert_int_equal(unlink(path), 0);
+}
+
+static void a_mode_is_more_than_the_umask_lets(void **state)
+{
+    (void)state;
+    struct listener_config config = config_of(TRANSPORT_UNIXGRAM, path_of("mode.sock"));
+    struct listener_sockets sockets;
+    struct error err = ERROR_EMPTY;
+    struct stat status;
+
+    config.mode = 0666;
+    mode_t before = umask(0177);
+    assert_true(listener_open(&sockets, &config, 1, &err));
+    (void)umask(before);
+    assert_int_equal(lstat(config.address, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0666);
+    listener_close(&sockets);
+}
+
+static void an_address_is_the_same_in_the_way_or_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        enum transport transport;
+        const char *address; /* "#": the port that the socket has */
+        enum transport other;
+        const char *other_address;
+        enum listener_relation relation;
+    } cases[] = {
+        {TRANSPORT_UDP, "127.0.0.1:#", TRANSPORT_UDP, "127.0.0.1:#", LISTENER_SAME},
+        {TRANSPORT_UDP, "127.0.0.1:#", TRANSPORT_UDP, "0.0.0.0:#", LISTENER_IN_THE_WAY},
+        {TRANSPORT_UDP, "0.0.0.0:#", TRANSPORT_UDP, "127.0.0.1:#", LISTENER_IN_THE_WAY},
+        {TRANSPORT_UDP, "127.0.0.1:#", TRANSPORT_UDP, "127.0.0.2:#", LISTENER_APART},
+        {TRANSPORT_UDP, "127.0.0.1:#", TRANSPORT_UDP, "127.0.0.1:1", LISTENER_APART},
+        {TRANSPORT_UDP, "127.0.0.1:#", TRANSPORT_UDP, "127.0.0.1:0", LISTENER_APART},
+        {TRANSPORT_UDP, "127.0.0.1:#", TRANSPORT_TCP, "127.0.0.1:#", LISTENER_APART},
+        {TRANSPORT_UDP, "127.0.0.1:#", TRANSPORT_UDP, "nonsense", LISTENER_APART},
+        {TRANSPORT_TCP, "127.0.0.1:#", TRANSPORT_HTTP, "127.0.0.1:#", LISTENER_SAME},
+        {TRANSPORT_HTTP, "0.0.0.0:#", TRANSPORT_TCP, "127.0.0.1:#", LISTENER_IN_THE_WAY},
+        {TRANSPORT_TCP, "127.0.0.1:#", TRANSPORT_UDP, "127.0.0.1:#", LISTENER_APART},
+        {TRANSPORT_TCP, "[::1]:#", TRANSPORT_TCP, "[0:0::1]:#", LISTENER_SAME},
+        {TRANSPORT_TCP, "[::]:#", TRANSPORT_TCP, "[::1]:#", LISTENER_IN_THE_WAY},
+        {TRANSPORT_TCP, "[::]:#", TRANSPORT_TCP, "0.0.0.0:#", LISTENER_APART},
+        {TRANSPORT_UNIX, "one", TRANSPORT_UNIX, "one", LISTENER_SAME},
+        {TRANSPORT_UNIX, "one", TRANSPORT_UNIXGRAM, "one", LISTENER_IN_THE_WAY},
+        {TRANSPORT_UNIX, "one", TRANSPORT_UNIX, "two", LISTENER_APART},
+        {TRANSPORT_UNIX, "one", TRANSPORT_TCP, "127.0.0.1:1", LISTENER_APART},
+    };
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        struct listener_sockets sockets;
+        char address[128];
+        char other[128];
+        bool is_unix = transport_is_unix(cases[i].transport);
+
+        (void)snprintf(address, sizeof address, "%s%s%s", is_unix ? folder : "", is_unix ? "/" : "",
+                       cases[i].address);
+        if (!is_unix)
+            *strchr(address, '#') = '0';
+        must_open(&sockets, cases[i].transport, address, 1);
+        const char *port = is_unix ? "" : strrchr(sockets.listen, ':') + 1;
+        int len = (int)strcspn(cases[i].other_address, "#");
+        (void)snprintf(other, sizeof other, "%s%s%.*s%s",
+                       transport_is_unix(cases[i].other) ? folder : "",
+                       transport_is_unix(cases[i].other) ? "/" : "", len, cases[i].other_address,
+                       cases[i].other_address[len] == '#' ? port : "");
+        struct listener_config config = config_of(cases[i].other, other);
+        if (listener_relation_of(&sockets, &config) != cases[i].relation)
+            fail_msg("'%s' and '%s': %d", sockets.listen, other,
+                     (int)listener_relation_of(&sockets, &config));
+        listener_close(&sockets);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +440,9 @@ int main(void)
         cmocka_unit_test(a_unix_socket_has_its_mode_and_goes_with_its_listener),
         cmocka_unit_test(a_stale_socket_file_is_replaced_and_a_live_one_is_not),
         cmocka_unit_test(a_file_that_is_no_socket_is_left_alone),
+        cmocka_unit_test(the_mode_is_that_of_the_sockets_own_file_alone),
+        cmocka_unit_test(a_mode_is_more_than_the_umask_lets),
+        cmocka_unit_test(an_address_is_the_same_in_the_way_or_apart),
         cmocka_unit_test(closing_leaves_a_file_that_another_process_has_put_there),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

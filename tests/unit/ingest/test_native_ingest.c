@@ -565,6 +565,116 @@ static void frames_share_a_budget(void **state)
     buf_fini(&out);
 }
 
+/* A frame that is announced holds what has come of it, and nothing before. */
+static void who_announces_much_and_says_little_holds_next_to_nothing(void **state)
+{
+    enum { SILENT = 40 };
+    int silent[SILENT];
+    (void)state;
+    scene.options.threads = 1;
+    scene.options.body_budget = 100000; /* five of these frames */
+    start();
+    for (int i = 0; i < SILENT; i++) {
+        silent[i] = greet(PRODUCER);
+        say_bytes(silent[i], "\0\0\x4e\x20\x12", 5); /* FRAME_MAX, and a byte */
+    }
+    int fd = greet(PRODUCER);
+    say_batch(fd, 1, 4);
+    expect_ack(fd, 1, 1);
+    assert_true(COUNTER_GET(ingest_body_bytes) < 10000);
+    for (int i = 0; i < SILENT; i++)
+        (void)close(silent[i]);
+    (void)close(fd);
+}
+
+/* A batch of FRAME_MAX bytes, nearly, that says one value of `hits`: the rest are symbols. */
+static void put_long_batch(struct buf *out, uint64_t sequence)
+{
+    enum { SYMBOLS = 17 };
+    static char symbols[SYMBOLS][1000];
+    struct buf batch = BUF_EMPTY;
+
+    message_begin(&message, sequence);
+    uint32_t series =
+        message_series(&message, "hits", KPID__V1__KIND__COUNTER, KPID__V1__FORM__PLAIN);
+    (void)message_value(&message, series, 1);
+    for (int i = 0; i < SYMBOLS; i++) {
+        memset(symbols[i], 'a' + i, sizeof symbols[i] - 1);
+        (void)message_symbol(&message, symbols[i]);
+    }
+    message_end(&message, &batch);
+    assert_true(batch.len > FRAME_MAX / 10 * 8 && batch.len <= FRAME_MAX);
+    put_frame(out, buf_view(&batch));
+    buf_fini(&batch);
+}
+
+/* Ten frames, of which two have room, stop in the midst of it: they give way to who goes on. */
+static void of_frames_that_stop_midway_some_give_way(void **state)
+{
+    enum { HALVES = 10 };
+    struct buf out = BUF_EMPTY;
+    struct pollfd halves[HALVES];
+    (void)state;
+    scene.options.threads = 1;
+    scene.options.body_budget = 80000;
+    start();
+    put_long_batch(&out, 1);
+    for (int i = 0; i < HALVES; i++) {
+        halves[i] = (struct pollfd){.fd = greet(NULL), .events = POLLIN};
+        say_bytes(halves[i].fd, out.bytes, 12000);
+    }
+    int fd = greet(PRODUCER);
+    say_bytes(fd, out.bytes, out.len);
+    expect_ack(fd, 1, 1);
+    assert_true(poll(halves, HALVES, PATIENCE_S * 1000) > 0);
+    for (int i = 0; i < HALVES; i++) {
+        if (halves[i].revents == 0) {
+            (void)close(halves[i].fd);
+            continue;
+        }
+        expect_error(halves[i].fd, 0, KPID__V1__CODE__BUSY, "others need the room");
+        expect_end(halves[i].fd);
+    }
+    (void)close(fd);
+    buf_fini(&out);
+}
+
+/* All of them wait for room that only they hold: each comes to its end, some by being told to come
+ * again. */
+static void frames_that_wait_for_each_other_come_to_an_end(void **state)
+{
+    enum { CLIENTS = 10 };
+    struct buf out = BUF_EMPTY;
+    int fds[CLIENTS];
+    unsigned stored = 0;
+    unsigned refused = 0;
+    (void)state;
+    scene.options.threads = 1;
+    scene.options.body_budget = 80000;
+    start();
+    put_long_batch(&out, 1);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = greet(NULL);
+        say_bytes(fds[i], out.bytes, 12000);
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        say_bytes(fds[i], out.bytes + 12000, out.len - 12000);
+    for (int i = 0; i < CLIENTS; i++) {
+        Kpid__V1__ServerFrame *frame = read_frame(fds[i]);
+        assert_non_null(frame);
+        bool is_ack = frame->kind_case == KPID__V1__SERVER_FRAME__KIND_ACK;
+        assert_true(is_ack || frame->error->code == KPID__V1__CODE__BUSY);
+        stored += is_ack;
+        refused += !is_ack;
+        forget(frame);
+        (void)close(fds[i]);
+    }
+    assert_true(stored > 0);
+    collector_wait(scene.collector, stored + refused);
+    assert_int_equal(collector_total(scene.collector).rejected[REJECT_too_slow], refused);
+    buf_fini(&out);
+}
+
 /* What an answer is going to show is kept as long as the batch. */
 static void what_is_shown_of_rejected_samples_is_charged(void **state)
 {
@@ -663,6 +773,9 @@ int main(void)
         CASE(answers_that_nobody_reads_do_not_pile_up),
         CASE(without_room_nothing_is_read),
         CASE(frames_share_a_budget),
+        CASE(who_announces_much_and_says_little_holds_next_to_nothing),
+        CASE(of_frames_that_stop_midway_some_give_way),
+        CASE(frames_that_wait_for_each_other_come_to_an_end),
         CASE(what_is_shown_of_rejected_samples_is_charged),
         CASE(what_was_posted_is_answered_during_a_stop),
         CASE(a_removed_listener_answers_what_it_has),

@@ -203,7 +203,7 @@ static void expect_point(struct expected *expected, const struct one_point *poin
     else if (start == at && point->time > 0 && point->start < point->time &&
              point->form == POINT_CUMULATIVE)
         start = at - 1;
-    if (!metric_name_is_valid(point->name) || at > NOW + RULES.max_future ||
+    if (!metric_name_is_clean(point->name) || at > NOW + RULES.max_future ||
         at < NOW - RULES.max_past ||
         (point->buckets == NULL && point->form == POINT_CUMULATIVE && point->value < 0))
         return;

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/counters.h"
 #include "collector.h"
@@ -472,30 +473,53 @@ static void a_path_keeps_its_kind_when_the_reload_fails(void **state)
     collector_free(collector);
 }
 
+static int exchanges_before_failure = -1; /* -1: none fails */
+
+/* In place of the C library's, which it calls. */
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    if (exchanges_before_failure == 0) {
+        exchanges_before_failure = -1;
+        errno = EIO;
+        return -1;
+    }
+    if (exchanges_before_failure > 0)
+        exchanges_before_failure--;
+    return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
+}
+
 static void two_paths_change_or_none_does(void **state)
 {
     (void)state;
+    struct stat status;
     char paths[2][100];
     struct listener_config listeners[2];
     for (size_t i = 0; i < 2; i++) {
         (void)snprintf(paths[i], sizeof paths[i], "%s/socket%zu", folder, i);
         listeners[i] = listener_of(TRANSPORT_UNIX, paths[i], i == 0 ? "statsd 0" : "statsd 1");
+        listeners[i].mode = 0600;
     }
     struct ingest_config config = config_for(listeners, 2);
     struct collector *collector = collector_new();
     struct ingest *ingest = must_start(collector, 1, &config);
     struct error err = ERROR_EMPTY;
 
-    /* The second one's file has gone: nothing can be exchanged with it. */
-    assert_int_equal(unlink(paths[1]), 0);
-    for (size_t i = 0; i < 2; i++)
+    exchanges_before_failure = 1;
+    for (size_t i = 0; i < 2; i++) {
         listeners[i].transport = TRANSPORT_UNIXGRAM;
+        listeners[i].mode = 0622;
+    }
     assert_false(ingest_reload(ingest, &config, &err));
     assert_non_null(strstr(err.text, paths[1]));
-    int fd = dial(facts_of(ingest, 0).listen);
-    say(fd, "a:1|c\n");
-    collector_wait(collector, 1);
-    (void)close(fd);
+    assert_int_equal(exchanges_before_failure, -1);
+    for (size_t i = 0; i < 2; i++) {
+        int fd = dial(facts_of(ingest, i).listen);
+        say(fd, "a:1|c\n");
+        collector_wait(collector, i + 1);
+        (void)close(fd);
+        assert_int_equal(stat(paths[i], &status), 0);
+        assert_int_equal(status.st_mode & 0777, 0600);
+    }
     ingest_free(ingest);
     collector_free(collector);
 }

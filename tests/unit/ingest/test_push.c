@@ -105,6 +105,34 @@ static void samples_become_cells_of_their_minutes(void **state)
     delta_free(push.delta);
 }
 
+static void a_whole_number_of_any_size_is_a_double(void **state)
+{
+    static const struct {
+        const char *value;
+        double expected;
+    } cases[] = {
+        {"9223372036854775807", 9223372036854775807.0},
+        {"9223372036854775808", 9223372036854775808.0},
+        {"-9223372036854775809", -9223372036854775808.0},
+        {"18446744073709551616", 18446744073709551616.0},
+        {"9007199254740993", 9007199254740992.0}, /* the nearest there is */
+        {"10000000000000000000000000000000000000000", 1e40},
+        {"-0", 0},
+    };
+    char body[200];
+
+    for (size_t i = 0; i < TEST_COUNT(cases); i++) {
+        (void)snprintf(body, sizeof body, "{\"samples\":[{\"name\":\"big\",\"value\":%s}]}",
+                       cases[i].value);
+        struct push push = parse(*state, body);
+        assert_int_equal(push.samples, 1);
+        double sum = aggregate_sum(&push.delta->cells[0].cell.aggregate);
+        if (sum != cases[i].expected)
+            fail_msg("%s is %.17g", cases[i].value, sum);
+        delta_free(push.delta);
+    }
+}
+
 static struct delta_identity identity_of(struct scene *scene, const char *body)
 {
     struct push push = parse(scene, body);
@@ -547,6 +575,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples_become_cells_of_their_minutes),
+        cmocka_unit_test(a_whole_number_of_any_size_is_a_double),
         cmocka_unit_test(an_id_and_its_sample_name_a_push),
         cmocka_unit_test(an_id_has_a_limit),
         cmocka_unit_test(labels_are_sorted_into_the_key),

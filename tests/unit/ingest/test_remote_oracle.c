@@ -99,7 +99,7 @@ static void expect_times(struct buf *out, int64_t at, int64_t start)
 
 static bool can_be_stored(const struct one_series *series, int64_t at)
 {
-    return metric_name_is_valid(series->name) && at <= NOW + RULES.max_future &&
+    return metric_name_is_clean(series->name) && at <= NOW + RULES.max_future &&
            at >= NOW - RULES.max_past;
 }
 

@@ -334,8 +334,65 @@ static void a_certificate_that_ends_soon_is_known(void **state)
     }
 }
 
+/* FOLDER/NAME.crt: certificates that were made before, one behind the other, and then `more`. */
+static void write_chain(const char *name, const char *const *of, size_t count, const char *more)
+{
+    FILE *file = certificate_open(scene.folder, name, "crt", "w");
+
+    for (size_t i = 0; i < count; i++) {
+        FILE *one = certificate_open(scene.folder, of[i], "crt", "r");
+        X509 *certificate = PEM_read_X509(one, NULL, NULL, NULL);
+        assert_non_null(certificate);
+        assert_int_equal(PEM_write_X509(file, certificate), 1);
+        X509_free(certificate);
+        (void)fclose(one);
+    }
+    (void)fputs(more, file);
+    (void)fclose(file);
+}
+
+static void the_certificates_behind_the_first_one_are_shown_too(void **state)
+{
+    static const char *const chain[] = {"server", "ca"};
+    struct tls_client client;
+    struct error err = ERROR_EMPTY;
+    (void)state;
+
+    write_chain("chain", chain, TEST_COUNT(chain), "what follows is not read\n");
+    scene.listener.tls = load("chain", "server", NULL, &err);
+    assert_non_null(scene.listener.tls);
+    start();
+    assert_true(client_try(&client, NULL));
+    assert_int_equal(sk_X509_num(SSL_get_peer_cert_chain(client.ssl)), 2);
+    client_end(&client, true);
+    (void)unlink(path_of(3, "chain", "crt"));
+}
+
+static void a_client_may_be_of_any_of_several_authorities(void **state)
+{
+    static const char *const authorities[] = {"stranger", "ca", "stranger"};
+    static const char *const clients[] = {"client", "stranger"};
+    struct tls_client client;
+    struct error err = ERROR_EMPTY;
+    (void)state;
+
+    write_chain("several", authorities, TEST_COUNT(authorities), "");
+    scene.listener.tls = load("server", "server", "several", &err);
+    assert_non_null(scene.listener.tls);
+    start();
+    for (size_t i = 0; i < TEST_COUNT(clients); i++) {
+        assert_true(client_try(&client, clients[i]));
+        assert_int_equal(sk_X509_NAME_num(SSL_get0_peer_CA_list(client.ssl)), 2);
+        client_say(&client, "requests:1|c\n", 13);
+        client_end(&client, true);
+        collector_wait(scene.collector, i + 1);
+    }
+    (void)unlink(path_of(3, "several", "crt"));
+}
+
 static void files_that_cannot_be_used_are_named(void **state)
 {
+    static const char *const broken_chain[] = {"server"};
     static const struct {
         const char *cert, *key, *client_ca;
         const char *words;
@@ -346,22 +403,46 @@ static void files_that_cannot_be_used_are_named(void **state)
         {"server", "server", "none", "cannot read the certificates of clients' authorities '"},
         {"broken", "server", NULL, "cannot use certificate '"},
         {"server", "broken", NULL, "cannot use key '"},
+        {"server", "server", "broken", "cannot use the certificates of clients' authorities '"},
+        {"half", "server", NULL, "cannot use certificate '"},
+        {"server", "server", "half", "cannot use the certificates of clients' authorities '"},
+        {"empty", "server", NULL, "no start line"},
+        {"server", "empty", NULL, "cannot use key '"},
+        {"server", "server", "empty", "no start line"},
+        {"large", "server", NULL, "': it is larger than 1024 KiB"},
+        {"folder", "server", NULL, "cannot read certificate '"},
+        {"folder", "server", NULL, "': it is not a regular file"},
+        /* none of them is waited for */
+        {"fifo", "server", NULL, "': it is not a regular file"},
+        {"server", "fifo", NULL, "': it is not a regular file"},
+        {"server", "server", "fifo", "': it is not a regular file"},
     };
+    static const char *const made[] = {"broken", "half", "empty", "large", "fifo"};
     (void)state;
 
     for (int i = 0; i < 2; i++) {
-        FILE *file = certificate_open(scene.folder, "broken", i == 0 ? "crt" : "key", "w");
+        const char *suffix = i == 0 ? "crt" : "key";
+        FILE *file = certificate_open(scene.folder, "broken", suffix, "w");
         (void)fputs("-----BEGIN NOTHING-----\n", file);
         (void)fclose(file);
+        (void)fclose(certificate_open(scene.folder, "empty", suffix, "w"));
+        assert_int_equal(mkfifo(path_of(3, "fifo", suffix), 0600), 0);
     }
+    write_chain("half", broken_chain, 1, "-----BEGIN CERTIFICATE-----\nMIIB\n");
+    (void)fclose(certificate_open(scene.folder, "large", "crt", "w"));
+    assert_int_equal(truncate(path_of(3, "large", "crt"), 1024 * 1024 + 1), 0);
+    assert_int_equal(mkdir(path_of(3, "folder", "crt"), 0700), 0);
     for (size_t i = 0; i < TEST_COUNT(cases); i++) {
         struct error err = ERROR_EMPTY;
         assert_null(load(cases[i].cert, cases[i].key, cases[i].client_ca, &err));
         if (strstr(err.text, cases[i].words) == NULL)
             fail_msg("%s", err.text);
     }
-    (void)unlink(path_of(3, "broken", "crt"));
-    (void)unlink(path_of(3, "broken", "key"));
+    for (size_t i = 0; i < TEST_COUNT(made); i++) {
+        (void)unlink(path_of(3, made[i], "crt"));
+        (void)unlink(path_of(3, made[i], "key"));
+    }
+    assert_int_equal(rmdir(path_of(3, "folder", "crt")), 0);
 }
 
 /* --- networks and users --- */
@@ -482,6 +563,8 @@ int main(void)
         SCENE_TEST(who_only_connects_is_no_connection_and_ends_with_the_listener),
         SCENE_TEST(a_reload_brings_another_certificate_and_keeps_connections),
         SCENE_TEST(a_certificate_that_ends_soon_is_known),
+        SCENE_TEST(the_certificates_behind_the_first_one_are_shown_too),
+        SCENE_TEST(a_client_may_be_of_any_of_several_authorities),
         SCENE_TEST(files_that_cannot_be_used_are_named),
         SCENE_TEST(connections_of_other_networks_are_closed_and_counted),
         SCENE_TEST(datagrams_of_other_networks_are_received_and_rejected),

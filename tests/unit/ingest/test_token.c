@@ -109,6 +109,36 @@ static void usage_goes_on_over_a_change_but_not_over_a_new_token_of_the_name(voi
     token_usage_release(kept);
 }
 
+static void a_token_grants_as_long_as_it_is_in_the_table(void **state)
+{
+    struct token tokens[] = {token_of("a", ROLE_INGEST, "one"), token_of("b", ROLE_VIEWER, "two")};
+    (void)state;
+
+    struct token_table *before = token_table_new(tokens, 2, NULL);
+    struct token_usage *a = token_table_at(before, 0)->usage;
+    struct token_usage *b = token_table_at(before, 1)->usage;
+    token_usage_keep(a);
+    token_usage_keep(b);
+    assert_true(token_table_grants(before, a, RIGHT_SAMPLES));
+    assert_false(token_table_grants(before, a, RIGHT_READ));
+    assert_false(token_table_grants(before, b, RIGHT_SAMPLES));
+    assert_false(token_table_grants(before, NULL, RIGHT_SAMPLES));
+    assert_false(token_table_grants(NULL, a, RIGHT_SAMPLES));
+
+    tokens[1] = token_of("a", ROLE_INGEST, "three"); /* the name alone is not the token */
+    struct token_table *without = token_table_new(&tokens[1], 1, before);
+    assert_false(token_table_grants(without, a, RIGHT_SAMPLES));
+    tokens[0].role = ROLE_VIEWER;
+    struct token_table *less = token_table_new(tokens, 1, before);
+    assert_false(token_table_grants(less, a, RIGHT_SAMPLES));
+    assert_true(token_table_grants(less, a, RIGHT_READ));
+    token_table_release(before);
+    token_table_release(without);
+    token_table_release(less);
+    token_usage_release(a);
+    token_usage_release(b);
+}
+
 #define HASH_OF_ABC "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 static void a_file_has_a_role_a_name_and_a_hash_a_line(void **state)
@@ -148,6 +178,8 @@ static void a_bad_line_is_named_and_never_quoted(void **state)
         {"ingest a " HASH_OF_ABC "0", "line 1: after the name stands the SHA-256"},
         {"ingest a " HASH_OF_ABC " more", "line 1: after the name stands the SHA-256"},
         {"ingest a " HASH_OF_ABC "\nviewer a " HASH_OF_ABC, "line 2: another token has the name"},
+        {"viewer a " HASH_OF_ABC "\n\nadmin b " HASH_OF_ABC,
+         "line 3: 'a' and 'b' have the same hash"},
     };
     (void)state;
 
@@ -172,6 +204,7 @@ int main(void)
         cmocka_unit_test(a_token_is_found_by_its_text),
         cmocka_unit_test(of_two_tokens_with_one_name_the_first_stays),
         cmocka_unit_test(usage_goes_on_over_a_change_but_not_over_a_new_token_of_the_name),
+        cmocka_unit_test(a_token_grants_as_long_as_it_is_in_the_table),
         cmocka_unit_test(a_file_has_a_role_a_name_and_a_hash_a_line),
         cmocka_unit_test(a_bad_line_is_named_and_never_quoted),
     };

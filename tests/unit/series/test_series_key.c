@@ -267,6 +267,29 @@ static void names_are_checked(void **state)
     assert_false(metric_name_is_valid(STR("a\x7f")));
     assert_true(metric_name_is_storable(STR("temp\xc3\xa9rature")));
     assert_false(metric_name_is_storable(STR("a\tb")));
+    static const struct {
+        struct str name;
+        bool is_clean;
+    } control[] = {{STR("a\xc2\x80"), false},
+                   {STR("\xc2\x9f"
+                        "a"),
+                    false},
+                   {STR("a\xc2\x85"
+                        "b"),
+                    false},
+                   {STR("a\xc2\xa0"
+                        "b"),
+                    true},
+                   {STR("a\xc3\x85"), true},
+                   {STR("a\xe2\x82\x82"), true},
+                   {STR("\xf0\x90\x82\x85"), true},
+                   {STR("a\nb"), false}};
+    for (size_t i = 0; i < TEST_COUNT(control); i++) {
+        assert_int_equal(metric_name_is_clean(control[i].name), control[i].is_clean);
+        assert_int_equal(metric_name_is_storable(control[i].name), control[i].is_clean);
+    }
+    assert_true(metric_name_is_valid(STR("a\xc2\x85"
+                                         "b")));
     /* Those of earlier versions can be asked for, and there are no more of them. */
     assert_true(metric_name_is_valid(STR("a\xff")));
     assert_false(metric_name_is_storable(STR("a\xff")));
