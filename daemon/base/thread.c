@@ -215,6 +215,9 @@ void thread_free(struct thread *thread)
     thread_stop(thread);
     mailbox_free(thread->mailbox);
     event_free(thread->heartbeat);
+    /* What libevent has put off holds streams that were freed meanwhile; without its turn it would
+     * hold them for ever. */
+    (void)event_base_loop(thread->base, EVLOOP_NONBLOCK);
     event_base_free(thread->base);
     (void)pthread_cond_destroy(&thread->returned);
     (void)pthread_mutex_destroy(&thread->lock);

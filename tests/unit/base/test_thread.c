@@ -1,5 +1,9 @@
+#include <event2/bufferevent.h>
+#include <event2/event.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/thread.h"
 #include "test.h"
@@ -92,12 +96,39 @@ static void calls_to_a_thread_that_does_not_run_take_turns(void **state)
     thread_free(thread);
 }
 
+static void on_nothing(struct bufferevent *stream, void *arg)
+{
+    (void)stream;
+    (void)arg;
+}
+
+/* A stream that is freed while libevent has still to call it back. */
+static void what_was_put_off_is_done_before_the_loop_goes(void **state)
+{
+    struct thread *thread = thread_new("put-off", 4, NULL, NULL);
+    int ends[2];
+    (void)state;
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    struct bufferevent *stream = bufferevent_socket_new(
+        thread_base(thread), ends[0], BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    assert_non_null(stream);
+    bufferevent_setcb(stream, on_nothing, NULL, NULL, NULL);
+    bufferevent_trigger(stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+    bufferevent_free(stream);
+    thread_free(thread);
+    char byte;
+    assert_int_equal(read(ends[1], &byte, 1), 0); /* it is closed */
+    (void)close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_runs_once_before_it_returns),
         cmocka_unit_test(a_call_that_comes_with_the_stop_returns_too),
         cmocka_unit_test(calls_to_a_thread_that_does_not_run_take_turns),
+        cmocka_unit_test(what_was_put_off_is_done_before_the_loop_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
