@@ -10,7 +10,7 @@ import time
 
 import native_client
 from conftest import Kpid, wait_until
-from influx_rounds import free_port
+from ports import free_port
 from remote_write import V1, V2, request_2, series_1, snappy
 
 COUNTER = 1  # of remote write 2.0

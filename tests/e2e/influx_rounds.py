@@ -4,18 +4,12 @@ tools/campaign influx as many as you like."""
 
 import http.client
 import random
-import socket
 import threading
 
 from conftest import Kpid
+from ports import free_port
 
 TICKS = threading.Event()  # never set: waiting on it lets time pass
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def body_of(port):

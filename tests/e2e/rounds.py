@@ -11,6 +11,7 @@ import threading
 import time
 
 from conftest import BUILD, Kpid, SECRET, iso, wait_until
+from ports import free_port
 
 TICKS = threading.Event()  # never set: waiting on it lets time pass
 
@@ -33,12 +34,6 @@ hooks:
 HOURS = 60  # how far back the samples of batches reach
 LINES = 12  # of a batch
 VERIFY_EVERY = 4  # rounds: then offline too, as what a kill has left
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def push(control, samples):

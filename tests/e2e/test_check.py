@@ -10,6 +10,7 @@ import pytest
 from certificates import make_authority, make_certificate
 
 from conftest import BUILD, wait_until
+from ports import free_port
 
 LISTENERS_MAX = 256
 
@@ -19,18 +20,6 @@ def check(daemon):
     done = subprocess.run([BUILD / "kpid", "--check", "-c", daemon.config_path], capture_output=True, text=True,
                           timeout=60, check=False)
     return done.returncode, done.stdout + done.stderr
-
-
-def free_port():
-    """Of 127.0.0.1, for both UDP and TCP."""
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            try:
-                udp.bind(tcp.getsockname())
-            except OSError:
-                continue
-            return tcp.getsockname()[1]
 
 
 def test_localhost_is_127_0_0_1(kpid):

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 from conftest import BUILD, PATIENCE, ROOT, TICK, load
-from influx_rounds import free_port
+from ports import free_port
 
 HEADER = ROOT / "tools" / "client" / "kpid_client.h"
 BODY = 'ingest: [ { protocol: native, listen: "tcp:127.0.0.1:PORT" } ]\n'

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 from certificates import make_authority, make_certificate
 from conftest import BUILD, PATIENCE, ROOT, TICK, load, wait_until
-from influx_rounds import free_port
+from ports import free_port
 from test_client import assert_exact
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl(1)")

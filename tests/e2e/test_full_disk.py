@@ -10,7 +10,8 @@ import time
 import pytest
 
 from conftest import BUILD, SECRET, TICK, wait_until
-from rounds import LINES, Batcher, check_sound, free_port, push
+from ports import free_port
+from rounds import LINES, Batcher, check_sound, push
 
 SHIM = BUILD / "libkpid_faults.so"
 BODY = """

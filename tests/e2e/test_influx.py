@@ -10,7 +10,8 @@ import influxdb
 import pytest
 
 from conftest import Kpid, iso, wait_until
-from influx_rounds import Writer, body_of, free_port, kill_rounds
+from influx_rounds import Writer, body_of, kill_rounds
+from ports import free_port
 
 BODY = """
 ingest: [ { protocol: influx, listen: "http:127.0.0.1:0" } ]

@@ -6,7 +6,7 @@ import time
 import urllib.request
 
 import pytest
-from influx_rounds import free_port
+from ports import free_port
 from native_client import (CHANGE, CUMULATIVE, DISTRIBUTION, GAUGE, INCREMENT, MALFORMED, SCORE, TOO_LARGE, TOO_OLD,
                            UNIQUE, Batch, Connection)
 from native_rounds import kill_rounds

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from conftest import BUILD, PATIENCE, TICK, iso, wait_until
-from influx_rounds import free_port
+from ports import free_port
 
 METRICS = """
 metrics:

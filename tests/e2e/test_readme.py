@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from conftest import BUILD, wait_until
-from influx_rounds import free_port
+from ports import free_port
 from real_clients import Program
 
 README = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import pytest
 import statsd
 
 from conftest import wait_until
-from influx_rounds import free_port
+from ports import free_port
 from real_clients import Program, node, packages
 from remote_write import double, number, text, varint
 

@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from conftest import load, wait_until
-from influx_rounds import Writer, finish, free_port
+from influx_rounds import Writer, finish
+from ports import free_port
 
 RELOADS = 6
 

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from conftest import BUILD, wait_until
+from ports import free_port
 
 NOBODY = 65534
 
@@ -197,9 +198,7 @@ def test_signals_that_come_while_it_starts_are_obeyed(kpid):
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/api/v1/status"])
 def test_the_loopback_address_reads_as_the_socket_does(kpid, path):
     daemon = kpid("ingest: []\nkpis: { a: sum(a) }\n", start=False)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     daemon.config_path.write_text(daemon.config_path.read_text().replace(
         "server: {", f"server: {{ http: {{ listen: 127.0.0.1:{port} }},"))
     daemon.start()
