@@ -7,21 +7,21 @@
 
 static char folder[64];
 
-static int make_folder(void **state)
+static inline int make_folder(void **state)
 {
     (void)state;
     (void)snprintf(folder, sizeof folder, "/tmp/kpid-sockets-XXXXXX");
     return mkdtemp(folder) == NULL ? -1 : 0;
 }
 
-static int remove_folder(void **state)
+static inline int remove_folder(void **state)
 {
     (void)state;
     return rmdir(folder); /* every socket's file has gone with its listener */
 }
 
 /* Good until the fourth one after it. */
-static const char *path_of(const char *name)
+static inline const char *path_of(const char *name)
 {
     static char paths[4][108];
     static unsigned next;

@@ -10,22 +10,8 @@
 #include <unistd.h>
 
 #include "ingest/listener.h"
+#include "socket_folder.h"
 #include "test.h"
-
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "/tmp/kpid-listener-XXXXXX");
-    return mkdtemp(folder) == NULL ? -1 : 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return rmdir(folder); /* every test has removed its files */
-}
 
 static struct listener_config config_of(enum transport transport, const char *address)
 {
@@ -54,13 +40,6 @@ static void must_refuse(enum transport transport, const char *address, const cha
     if (strstr(err.text, words) == NULL || strstr(err.text, address) == NULL)
         fail_msg("'%s' says '%s', want '%s'", address, err.text, words);
     assert_int_equal(sockets.count, 0);
-}
-
-static const char *path_of(const char *name)
-{
-    static char path[108];
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
 }
 
 static struct sockaddr_in address_of(int fd)

@@ -8,23 +8,9 @@
 
 #include "base/counters.h"
 #include "collector.h"
+#include "socket_folder.h"
 
 enum { SERIES = 200 };
-
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "/tmp/kpid-pressure-XXXXXX");
-    return mkdtemp(folder) == NULL ? -1 : 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return rmdir(folder);
-}
 
 static struct ingest *must_start_with(const struct ingest_options *options,
                                       const struct ingest_config *config)
