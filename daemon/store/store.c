@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -15,6 +16,7 @@
 #include "store/store_private.h"
 
 enum { SNAPSHOT_TRIES = 100 };
+enum { REOPEN_TRIES = 50 }; /* a reader's, a millisecond each, while the store is reopened */
 enum { OLD_DATABASES = 4 }; /* of earlier versions, while they are migrated */
 enum { PATH_BYTES = 4096, READERS_MAX = 510, ORIGIN_SIZE = 16, PAGE_FLOOR = 4096 };
 
@@ -486,24 +488,42 @@ static int check_snapshot(struct store *store, MDB_txn *txn)
     return rc;
 }
 
+/* Enters through the gate and begins; out again, with LMDB's answer, when it did not. */
+static int begin_reading(struct store *store, MDB_txn **out)
+{
+    int rc = MDB_PANIC;
+
+    *out = NULL;
+    if ((atomic_fetch_add(&store->gate, 1) & STORE_GATE_CLOSED) == 0)
+        rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, out);
+    if (rc == 0)
+        rc = check_snapshot(store, *out);
+    if (rc != 0) {
+        mdb_txn_abort(*out);
+        (void)atomic_fetch_sub(&store->gate, 1);
+    }
+    return rc;
+}
+
 struct read_txn *read_txn_begin(struct store *store, struct error *err)
 {
+    static const struct timespec pause = {.tv_nsec = 1000000};
     MDB_txn *txn = NULL;
+    int rc = begin_reading(store, &txn);
 
-    if ((atomic_fetch_add(&store->gate, 1) & STORE_GATE_CLOSED) != 0) {
-        (void)atomic_fetch_sub(&store->gate, 1);
+    /* Between a commit that panicked and the reopening that follows it is a moment. */
+    for (int i = 0; i < REOPEN_TRIES && rc == MDB_PANIC; i++) {
+        (void)nanosleep(&pause, NULL);
+        rc = begin_reading(store, &txn);
+    }
+    if (rc == MDB_PANIC) {
         (void)error_set(err, ERROR_UNAVAILABLE,
                         "data directory '%s' is being reopened after an input/output error",
                         store->path);
         return NULL;
     }
-    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
-    if (rc == 0)
-        rc = check_snapshot(store, txn);
     if (rc != 0) {
         (void)store_error(err, rc, "cannot read data directory '%s'", store->path);
-        mdb_txn_abort(txn);
-        (void)atomic_fetch_sub(&store->gate, 1);
         return NULL;
     }
     struct read_txn *reader = memory_alloc(sizeof *reader);
@@ -577,17 +597,33 @@ static int begin(struct store *store, MDB_txn *parent, unsigned flags, MDB_txn *
 bool write_txn_begin(struct store *store, struct write_txn *parent, struct write_txn *out,
                      struct error *err)
 {
-    *out = (struct write_txn){.reader.store = store};
+    *out = (struct write_txn){.reader.store = store, .is_inner = parent != NULL};
     return begin(store, parent == NULL ? NULL : parent->reader.txn, 0, &out->reader.txn, err) == 0;
+}
+
+/* After a commit that failed: when LMDB has panicked, readers get in again now and not with the
+ * writer's next try. */
+static void revive(struct store *store)
+{
+    struct error ignored;
+    MDB_txn *probe = NULL;
+
+    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &probe);
+    if (rc == 0)
+        mdb_txn_abort(probe);
+    if (rc == MDB_PANIC)
+        (void)reopen(store, &ignored); /* else `begin` tries again */
 }
 
 bool write_txn_commit(struct write_txn *txn, struct error *err)
 {
+    struct store *store = txn->reader.store;
+
     int rc = mdb_txn_commit(txn->reader.txn);
     txn->reader.txn = NULL;
-    if (rc != 0)
-        return store_error(err, rc, "cannot write to data directory '%s'", txn->reader.store->path);
-    return true;
+    if (rc != 0 && !txn->is_inner)
+        revive(store);
+    return rc == 0 || store_error(err, rc, "cannot write to data directory '%s'", store->path);
 }
 
 void write_txn_abort(struct write_txn *txn)

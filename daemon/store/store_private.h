@@ -37,6 +37,7 @@ struct read_txn {
 struct write_txn {
     struct read_txn reader;
     bool wrote;          /* there is something to commit */
+    bool is_inner;       /* inside of another one */
     bool storage_failed; /* LMDB said no: nothing of this transaction can be kept */
 };
 

@@ -3,6 +3,7 @@
 #include <lmdb.h>
 
 #include "fixture.h"
+#include "store/store_private.h"
 
 /* What the next commits of whole transactions answer. */
 static struct {
@@ -11,8 +12,9 @@ static struct {
     bool holds;   /* but they are done: the outcome that nobody can know */
     bool panics;  /* and the environment lets nobody in until it is opened again */
     bool has_panicked;
-    int commits; /* calls while failures were left, or after */
-    int opens;   /* of an environment */
+    int read_panics; /* so many readers find it so, and then no more */
+    int commits;     /* calls while failures were left, or after */
+    int opens;       /* of an environment */
     int open_failures;
     int put_failures; /* of writes inside jobs; answered with MDB_MAP_FULL */
 } fault;
@@ -58,6 +60,10 @@ int __wrap_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn 
 {
     if (fault.has_panicked)
         return MDB_PANIC;
+    if (fault.read_panics > 0 && (flags & MDB_RDONLY) != 0) {
+        fault.read_panics--;
+        return MDB_PANIC;
+    }
     int rc = __real_mdb_txn_begin(env, parent, flags, txn);
     if (rc == 0 && parent == NULL && (flags & MDB_RDONLY) == 0)
         top = *txn;
@@ -267,6 +273,29 @@ static void after_a_panic_the_environment_is_opened_again(void **state)
     }
 }
 
+static void after_a_panic_readers_get_in_before_the_writer_tries_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct write_txn txn;
+    struct error err = ERROR_EMPTY;
+
+    fail_commits(1, EIO);
+    fault.panics = true;
+    assert_true(write_txn_begin(fixture->store, NULL, &txn, &err));
+    assert_true(meta_put(&txn, "mark", 1, &err));
+    assert_false(write_txn_commit(&txn, &err));
+    assert_int_equal(fault.opens, 1);
+    read_txn_end(read_begin(fixture));
+}
+
+static void a_reader_waits_a_moment_for_a_reopening(void **state)
+{
+    struct fixture *fixture = *state;
+    fault.read_panics = 3;
+    read_txn_end(read_begin(fixture));
+    assert_int_equal(fault.read_panics, 0);
+}
+
 /* While a reader is in, the environment stays open: nobody is answered before it is certain, and
  * new readers are sent away. */
 static void the_reopening_waits_for_readers(void **state)
@@ -316,13 +345,13 @@ static void a_reopening_that_fails_is_tried_again(void **state)
     struct error err = ERROR_EMPTY;
     fail_commits(1, EIO);
     fault.panics = true;
-    fault.open_failures = 4; /* for writing, then for reading, twice */
+    fault.open_failures = 6; /* for writing, then for reading, three times */
     post(fixture, one_sample(METRIC_COUNTER, "orders", "", 3, AT(MINUTE, 0)));
     commit(fixture);
     wait_for_retry(fixture);
     assert_null(read_txn_begin(fixture->store, &err));
     wait_for_retry(fixture);
-    assert_int_equal(fault.opens, 5);
+    assert_int_equal(fault.opens, 7);
     assert_same(sum_of(fixture, "orders"), 3);
 }
 
@@ -393,6 +422,8 @@ int main(void)
         FAULT_TEST(a_job_that_the_store_fails_is_tried_again_with_its_group),
         FAULT_TEST(a_commit_that_holds_after_all_is_not_applied_twice),
         FAULT_TEST(after_a_panic_the_environment_is_opened_again),
+        FAULT_TEST(after_a_panic_readers_get_in_before_the_writer_tries_again),
+        FAULT_TEST(a_reader_waits_a_moment_for_a_reopening),
         FAULT_TEST(the_reopening_waits_for_readers),
         FAULT_TEST(a_reopening_that_fails_is_tried_again),
         FAULT_TEST(what_cannot_be_opened_for_writing_is_read_meanwhile),
