@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -129,23 +128,13 @@ static bool parse_host_port(const char *address, union address *out, struct erro
     return true;
 }
 
-static bool parse_path(const char *path, union address *out, struct error *err)
-{
-    *out = (union address){.local.sun_family = AF_UNIX};
-    size_t len = strlen(path);
-
-    if (len == 0 || len >= sizeof out->local.sun_path)
-        return error_set(err, ERROR_INVALID, "the socket path '%s' is %s", path,
-                         len == 0 ? "empty" : "longer than 107 bytes");
-    memcpy(out->local.sun_path, path, len);
-    return true;
-}
-
 static bool parse_address(const struct listener_config *config, union address *out,
                           struct error *err)
 {
-    return transport_is_unix(config->transport) ? parse_path(config->address, out, err)
-                                                : parse_host_port(config->address, out, err);
+    *out = (union address){0};
+    return transport_is_unix(config->transport)
+               ? socket_file_address(config->address, &out->local, err)
+               : parse_host_port(config->address, out, err);
 }
 
 static void format_listen(struct listener_sockets *sockets, const union address *address)
@@ -254,171 +243,47 @@ static bool open_inet(struct listener_sockets *sockets, const char *text, union 
     return true;
 }
 
-/* Whether the path is free, or was left behind by a process that is gone; then it is removed. */
-static bool clear_path(const union address *address, struct error *err)
-{
-    const char *path = address->local.sun_path;
-    struct stat status;
-
-    if (lstat(path, &status) != 0) {
-        if (errno == ENOENT)
-            return true;
-        return error_set_errno(err, "cannot look at '%s'", path);
-    }
-    if (!S_ISSOCK(status.st_mode))
-        return error_set(err, ERROR_CONFLICT, "cannot listen on '%s': the file is no socket", path);
-    int fd = open_socket(address, TRANSPORT_UNIX, err);
-    if (fd < 0)
-        return false;
-    /* A datagram socket that lives answers with EPROTOTYPE, a full backlog with EAGAIN. */
-    int rc = connect(fd, &address->any, sizeof address->local);
-    int why = rc == 0 ? 0 : errno;
-    (void)close(fd);
-    if (why == ENOENT)
-        return true;
-    if (why == ECONNREFUSED) {
-        if (unlink(path) == 0 || errno == ENOENT)
-            return true;
-        return error_set_errno(err, "cannot remove the stale socket '%s'", path);
-    }
-    if (why == 0 || why == EPROTOTYPE || why == EAGAIN) {
-        (void)error_set(err, ERROR_CONFLICT, "cannot listen on '%s': somebody answers on it", path);
-        return error_hint(err, "another process has the socket; 'ss -lxp' shows which");
-    }
-    errno = why;
-    return error_set_errno(err, "cannot find out who has the socket '%s'", path);
-}
-
-/* Opens what is on the path, whatever it is, without following a link and without any right to it:
- * what is asked of it and done to it then is of one and the same file. */
-static int open_file(const char *path, struct stat *out, struct error *err)
-{
-    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-
-    if (fd >= 0 && fstat(fd, out) == 0)
-        return fd;
-    (void)error_set_errno(err, "cannot look at '%s'", path);
-    if (fd >= 0)
-        (void)close(fd);
-    return -1;
-}
-
-static bool is_own_file(const struct listener_sockets *sockets, const struct stat *file)
-{
-    return S_ISSOCK(file->st_mode) && file->st_dev == sockets->device &&
-           file->st_ino == sockets->inode;
-}
-
 bool listener_has_file(const struct listener_sockets *sockets)
 {
-    struct stat file;
-
-    return sockets->path[0] == '\0' ||
-           (lstat(sockets->path, &file) == 0 && is_own_file(sockets, &file));
-}
-
-/* Remembers which file bind has made. Who may write to the folder may have been faster and put
- * another one there; that is not taken for ours unless it could be, a socket of our own user that
- * lets no more people in. */
-static bool find_file(struct listener_sockets *sockets, const char *path, unsigned mode,
-                      struct error *err)
-{
-    struct stat file;
-    int fd = open_file(path, &file, err);
-
-    if (fd < 0)
-        return false;
-    (void)close(fd);
-    if (!S_ISSOCK(file.st_mode) || file.st_uid != geteuid() || (file.st_mode & 07777 & ~mode) != 0)
-        return error_set(err, ERROR_CONFLICT,
-                         "cannot listen on '%s': somebody has replaced the socket", path);
-    (void)snprintf(sockets->path, sizeof sockets->path, "%s", path);
-    sockets->device = file.st_dev;
-    sockets->inode = file.st_ino;
-    return true;
+    return socket_file_is_there(&sockets->file);
 }
 
 static bool open_unix(struct listener_sockets *sockets, const union address *address, unsigned mode,
                       struct error *err)
 {
     const char *path = address->local.sun_path;
+    int type = transport_is_stream(sockets->transport) ? SOCK_STREAM : SOCK_DGRAM;
 
     if (mode == 0)
         mode = DEFAULT_MODE;
-    if (!clear_path(address, err))
-        return false;
     int fd = open_socket(address, sockets->transport, err);
     if (fd < 0)
         return false;
     sockets->fds[sockets->count++] = fd;
-    /* bind gives the file the socket's mode less the umask: never more than asked for, not even for
-     * a moment. What the umask took is added after it. */
-    if (fchmod(fd, mode) != 0 || bind(fd, &address->any, sizeof address->local) != 0)
-        return error_set_errno(err, "cannot listen on '%s'", path);
-    if (!find_file(sockets, path, mode, err) || !listener_set_mode(sockets, mode, err))
+    if (!socket_file_bind(&sockets->file, fd, type, path, mode, err))
         return false;
-    if (sockets->transport == TRANSPORT_UNIX && listen(fd, BACKLOG) != 0)
+    sockets->mode = mode;
+    if (type == SOCK_STREAM && listen(fd, BACKLOG) != 0)
         return error_set_errno(err, "cannot listen on '%s'", path);
     return true;
 }
 
-/* Who may write to a socket's file may connect to it, unix(7). */
-static bool check_mode(const char *path, unsigned mode, struct error *err)
-{
-    struct stat file;
-
-    if (stat(path, &file) != 0) {
-        if (errno == ENOENT) /* it lets nobody in */
-            return true;
-        return error_set_errno(err, "cannot look at '%s'", path);
-    }
-    if ((file.st_mode & 0222 & ~mode) == 0)
-        return true;
-    (void)error_set(err, ERROR_DENIED,
-                    "the socket '%s' was opened with the mode %04o, more than %04o", path,
-                    file.st_mode & 07777, mode);
-    return error_hint(err, "set SocketMode=%04o in its unit, or the listener's mode", mode);
-}
-
-/* No call changes the mode of a file that was opened without rights, but its name in /proc leads to
- * just that file. */
-static bool change_mode(int fd, const char *path, unsigned mode, struct error *err)
-{
-    char name[32];
-
-    (void)snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-    if (chmod(name, mode) == 0)
-        return true;
-    bool has_proc = errno != ENOENT;
-    (void)error_set_errno(err, "cannot set the mode of '%s'", path);
-    if (!has_proc)
-        (void)error_hint(err, "it takes /proc, which is not there");
-    return false;
-}
-
 bool listener_set_mode(struct listener_sockets *sockets, unsigned mode, struct error *err)
 {
-    struct stat file;
-
     if (mode == 0)
         mode = DEFAULT_MODE;
-    if (sockets->is_inherited && transport_is_unix(sockets->transport))
-        return check_mode(strchr(sockets->listen, ':') + 1, mode, err);
-    if (sockets->path[0] == '\0')
-        return true;
-    int fd = open_file(sockets->path, &file, err);
-    if (fd < 0)
+    if (sockets->is_inherited && transport_is_unix(sockets->transport)) {
+        if (socket_file_check_mode(strchr(sockets->listen, ':') + 1, mode, err))
+            return true;
+        if (err->kind == ERROR_DENIED)
+            (void)error_hint(err, "set SocketMode=%04o in its unit, or the listener's mode", mode);
         return false;
-    bool ok = is_own_file(sockets, &file);
-    if (!ok)
-        (void)error_set(err, ERROR_CONFLICT, "cannot set the mode of '%s': it is another file now",
-                        sockets->path);
-    else if ((file.st_mode & 07777) != mode)
-        ok = change_mode(fd, sockets->path, mode, err);
-    (void)close(fd);
-    if (ok)
+    }
+    if (!socket_file_set_mode(&sockets->file, mode, err))
+        return false;
+    if (sockets->file.path[0] != '\0')
         sockets->mode = mode;
-    return ok;
+    return true;
 }
 
 /* The kernel doubles what it grants, for its own bookkeeping. */
@@ -545,7 +410,7 @@ bool listener_share(struct listener_sockets *out, const struct listener_sockets 
 {
     *out = *sockets;
     out->transport = transport;
-    out->path[0] = '\0';
+    out->file = (struct socket_file){0};
     out->count = 0;
     out->drops_before = 0; /* they were told of when it was opened */
     (void)snprintf(out->listen, sizeof out->listen, "%s%s", transport_name(transport),
@@ -564,22 +429,20 @@ bool listener_share(struct listener_sockets *out, const struct listener_sockets 
 
 void listener_give_file(struct listener_sockets *from, struct listener_sockets *to)
 {
-    memcpy(to->path, from->path, sizeof to->path);
-    to->device = from->device;
-    to->inode = from->inode;
+    to->file = from->file;
     to->mode = from->mode;
-    from->path[0] = '\0';
+    from->file = (struct socket_file){0};
 }
 
 static bool open_unix_beside(struct listener_sockets *out, const struct listener_config *config,
                              struct error *err)
 {
-    union address address;
-    union address beside;
-    char path[sizeof out->path];
+    union address address = {0};
+    union address beside = {0};
+    char path[sizeof out->file.path];
 
     *out = (struct listener_sockets){.transport = config->transport};
-    if (!parse_path(config->address, &address, err))
+    if (!socket_file_address(config->address, &address.local, err))
         return false;
     int len = snprintf(path, sizeof path, "%s.new", config->address);
     if (len < 0 || (size_t)len >= sizeof path) {
@@ -587,7 +450,7 @@ static bool open_unix_beside(struct listener_sockets *out, const struct listener
                         "cannot change the kind of socket '%s' while it is open", config->address);
         return error_hint(err, "its path is too long for a second one beside it; restart kpid");
     }
-    if (!parse_path(path, &beside, err))
+    if (!socket_file_address(path, &beside.local, err))
         return false;
     if (!open_unix(out, &beside, config->mode, err)) {
         listener_close(out);
@@ -606,20 +469,12 @@ bool listener_open_beside(struct listener_sockets *out, const struct listener_co
 
 bool listener_swap(struct listener_sockets *one, struct listener_sockets *other, struct error *err)
 {
-    char path[sizeof one->path];
-
-    if (renameat2(AT_FDCWD, one->path, AT_FDCWD, other->path, RENAME_EXCHANGE) != 0)
-        return error_set_errno(err, "cannot replace the socket '%s'", other->path);
-    memcpy(path, one->path, sizeof path);
-    memcpy(one->path, other->path, sizeof path);
-    memcpy(other->path, path, sizeof path);
-    return true;
+    return socket_file_swap(&one->file, &other->file, err);
 }
 
 void listener_close(struct listener_sockets *sockets)
 {
-    if (sockets->path[0] != '\0' && listener_has_file(sockets))
-        (void)unlink(sockets->path);
+    socket_file_remove(&sockets->file);
     for (unsigned i = 0; i < sockets->count; i++)
         (void)close(sockets->fds[i]);
     *sockets = (struct listener_sockets){0};

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/inherited.h"
+#include "base/socket_file.h"
 #include "ingest/ingest.h"
 
 enum { INGEST_THREADS_MAX = 64 };
@@ -18,11 +19,8 @@ struct listener_sockets {
     char listen[200];              /* "udp:127.0.0.1:8125" with the real port */
     unsigned receive_buffer_bytes; /* of a UDP socket, as granted; else 0 */
     uint32_t drops_before;         /* datagrams the kernel dropped before it was ours */
-    /* of a Unix socket's file, so that only our own is changed and removed */
-    char path[108]; /* where it is now; empty: there is none, or it is not ours */
-    uint64_t device;
-    uint64_t inode; /* nobody else's while the socket is open */
-    unsigned mode;  /* as it was set last */
+    struct socket_file file;       /* of a Unix socket that we opened ourselves */
+    unsigned mode;                 /* of the file, as it was set last */
 };
 
 /* What is asked for; net.core.rmem_max decides what is granted. */

@@ -14,44 +14,6 @@
 
 enum { BACKLOG = 128, SOCKET_MODE = 0660, FOLDER_MODE = 0755 };
 
-static bool unix_address(const char *path, struct sockaddr_un *out, struct error *err)
-{
-    memset(out, 0, sizeof *out);
-    out->sun_family = AF_UNIX;
-    int len = snprintf(out->sun_path, sizeof out->sun_path, "%s", path);
-    if (len <= 0 || (size_t)len >= sizeof out->sun_path)
-        return error_set(err, ERROR_INVALID, "the path of a socket has 1 to %zu bytes: '%s'",
-                         sizeof out->sun_path - 1, path);
-    return true;
-}
-
-/* Removes what a kpid that was killed left behind. */
-static bool remove_stale(const struct sockaddr_un *address, struct error *err)
-{
-    struct stat file;
-    const char *path = address->sun_path;
-
-    if (lstat(path, &file) != 0)
-        return errno == ENOENT || error_set_errno(err, "cannot look at '%s'", path);
-    if (!S_ISSOCK(file.st_mode))
-        return error_set(err, ERROR_CONFLICT, "cannot listen on '%s': it is there and is no socket",
-                         path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return error_set_errno(err, "cannot open a socket");
-    /* EAGAIN: its backlog is full, so somebody is there. */
-    bool answers = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
-                   errno != ECONNREFUSED;
-    (void)close(fd);
-    if (answers) {
-        (void)error_set(err, ERROR_CONFLICT, "cannot listen on '%s': somebody answers there", path);
-        return error_hint(err, "is another kpid running?");
-    }
-    if (unlink(path) != 0)
-        return error_set_errno(err, "cannot remove the old socket '%s'", path);
-    return true;
-}
-
 /* Makes the directory of the socket, as the data directory is made; its own one alone, so that a
  * path with a typing error does not become a tree. What bind says covers the rest. */
 static void make_folder(const char *path)
@@ -66,71 +28,37 @@ static void make_folder(const char *path)
     (void)mkdir(folder, FOLDER_MODE);
 }
 
-static bool refuse_path(const char *path, struct error *err)
-{
-    (void)error_set_errno(err, "cannot listen on '%s'", path);
-    if (err->kind == ERROR_DENIED || err->kind == ERROR_NOT_FOUND)
-        (void)error_hint(err, "'server: { control: PATH }' in the configuration names another one");
-    return false;
-}
-
-/* Whoever may open the control socket may do all that kpid does, so an inherited one must not be
- * open to more people than our own is. */
-static bool is_closed_to_others(const char *path, struct error *err)
-{
-    struct stat file;
-
-    if (stat(path, &file) != 0)
-        return error_set_errno(err, "cannot look at '%s'", path);
-    if ((file.st_mode & 0222 & ~(unsigned)SOCKET_MODE) == 0)
-        return true;
-    (void)error_set(err, ERROR_DENIED, "the control socket '%s' was opened with the mode %04o",
-                    path, file.st_mode & 07777);
-    return error_hint(err, "everybody could control kpid; set SocketMode=%04o in its unit",
-                      (unsigned)SOCKET_MODE);
-}
-
 bool http_socket_open_unix(struct http_socket *out, const char *path, struct inherited *inherited,
                            struct error *err)
 {
     struct sockaddr_un address;
-    struct stat file;
 
     *out = (struct http_socket){.fd = -1};
-    if (!unix_address(path, &address, err))
+    if (!socket_file_address(path, &address, err))
         return false;
     (void)snprintf(out->name, sizeof out->name, "%s", path);
     out->fd = inherited_take(inherited, (const struct sockaddr *)&address, SOCK_STREAM);
-    if (out->fd >= 0 && !is_closed_to_others(path, err)) {
-        (void)close(out->fd);
-        out->fd = -1;
+    if (out->fd >= 0) {
+        /* Whoever may open the control socket may do all that kpid does. */
+        if (socket_file_check_mode(path, SOCKET_MODE, err))
+            return true;
+        if (err->kind == ERROR_DENIED)
+            (void)error_hint(err, "everybody could control kpid; set SocketMode=%04o in its unit",
+                             (unsigned)SOCKET_MODE);
+        http_socket_close(out);
         return false;
     }
-    if (out->fd >= 0)
-        return true;
-    if (!remove_stale(&address, err))
-        return false;
     make_folder(path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
+    out->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (out->fd < 0)
         return error_set_errno(err, "cannot open a socket");
-    /* Before bind, so that the file is never open to others; after it, whatever the umask. */
-    if (fchmod(fd, SOCKET_MODE) != 0 ||
-        bind(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
-        (void)refuse_path(path, err);
-        (void)close(fd);
-        return false;
-    }
-    if (chmod(path, SOCKET_MODE) != 0 || lstat(path, &file) != 0 || listen(fd, BACKLOG) != 0) {
-        (void)error_set_errno(err, "cannot listen on '%s'", path);
-        (void)unlink(path);
-        (void)close(fd);
-        return false;
-    }
-    out->fd = fd;
-    out->device = file.st_dev;
-    out->inode = file.st_ino;
-    return true;
+    if (socket_file_bind(&out->file, out->fd, SOCK_STREAM, path, SOCKET_MODE, err) &&
+        (listen(out->fd, BACKLOG) == 0 || error_set_errno(err, "cannot listen on '%s'", path)))
+        return true;
+    if (err->kind == ERROR_DENIED || err->kind == ERROR_NOT_FOUND)
+        (void)error_hint(err, "'server: { control: PATH }' in the configuration names another one");
+    http_socket_close(out);
+    return false;
 }
 
 /* "127.0.0.1:8640" or "[::1]:8640"; libevent's own parser takes no port 0. */
@@ -186,6 +114,17 @@ static void describe(int fd, char *out, size_t size)
     (void)snprintf(out, size, "[%s]:%u", host, ntohs(six.sin6_port));
 }
 
+static void explain_bind(const char *address, struct error *err)
+{
+    int why = errno;
+
+    (void)error_set_errno(err, "cannot listen on '%s'", address);
+    if (why == EADDRINUSE)
+        (void)error_hint(err, "another process has the port; 'ss -lntp' shows which");
+    else if (why == EADDRNOTAVAIL)
+        (void)error_hint(err, "no interface of this machine has the address");
+}
+
 bool http_socket_open_address(struct http_socket *out, const char *address,
                               struct inherited *inherited, struct error *err)
 {
@@ -208,7 +147,7 @@ bool http_socket_open_address(struct http_socket *out, const char *address,
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
         (is_six && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes) != 0) ||
         bind(fd, (const struct sockaddr *)&parsed, len) != 0 || listen(fd, BACKLOG) != 0) {
-        (void)error_set_errno(err, "cannot listen on '%s'", address);
+        explain_bind(address, err);
         (void)close(fd);
         return false;
     }
@@ -219,13 +158,8 @@ bool http_socket_open_address(struct http_socket *out, const char *address,
 
 void http_socket_close(struct http_socket *socket)
 {
-    struct stat file;
-
     if (socket->fd >= 0)
         (void)close(socket->fd);
     socket->fd = -1;
-    if (socket->inode != 0 && lstat(socket->name, &file) == 0 && file.st_ino == socket->inode &&
-        file.st_dev == socket->device)
-        (void)unlink(socket->name);
-    socket->inode = 0;
+    socket_file_remove(&socket->file);
 }

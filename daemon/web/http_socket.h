@@ -1,16 +1,14 @@
 /* The listening sockets of the control interface. */
 #pragma once
 
-#include <sys/types.h>
-
 #include "base/error.h"
 #include "base/inherited.h"
+#include "base/socket_file.h"
 
 struct http_socket {
-    int fd;         /* -1: none; taken by the listener that is made from it */
-    char name[200]; /* a path, or an address with its real port */
-    dev_t device;   /* of the Unix socket's file, to remove it and no other */
-    ino_t inode;
+    int fd;                  /* -1: none; taken by the listener that is made from it */
+    char name[200];          /* a path, or an address with its real port */
+    struct socket_file file; /* of a Unix socket that we opened ourselves */
 };
 
 /* A listening Unix socket, its file with mode 0660. A file that is there is replaced if it is a

@@ -297,7 +297,7 @@ def test_the_api_and_the_control_socket_can_be_inherited(kpid, opener, tmp_path)
     http = opener.inet(socket.SOCK_STREAM)
     daemon = kpid(listen_on("udp:127.0.0.1:0"), start=False, server=f', http: {{ listen: "{http}" }}')
     os.chmod(control, 0o666)
-    assert f"the control socket '{control}' was opened with the mode 0666" in opener.refused(daemon)
+    assert f"the socket '{control}' was opened with the mode 0666" in opener.refused(daemon)
     assert f'address="tcp:{http}" reason="nobody had taken it when the start failed"' in daemon.log()
     os.chmod(control, 0o660)
     for _ in range(2):  # the file is there still at the second start

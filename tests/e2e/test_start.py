@@ -146,7 +146,7 @@ def test_a_start_that_fails_at_any_stage_leaves_nothing_behind(kpid, tmp_path):
         "a listener's file": (head + f'ingest: [ {unix}, {{ protocol: statsd, listen: "unix:{no_folder}" }} ]\n',
                               str(no_folder)),
         "the control socket": (head.replace(str(tmp_path / "kpid.sock"), str(no_folder)) + good,
-                               "it is there and is no socket"),
+                               "the file is no socket"),
         "the HTTP address": (head.replace("server: {", f"server: {{ http: {{ listen: 127.0.0.1:{port} }},") + good,
                              f"cannot listen on '127.0.0.1:{port}': Address already in use"),
     }

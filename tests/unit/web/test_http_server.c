@@ -302,7 +302,7 @@ static void a_file_that_is_no_socket_is_left_alone(void **state)
     (void)fclose(file);
     scene->web = try_start(scene, &err);
     assert_null(scene->web);
-    assert_non_null(strstr(err.text, "it is there and is no socket"));
+    assert_non_null(strstr(err.text, "the file is no socket"));
     assert_int_equal(access(scene->socket, F_OK), 0);
 }
 
