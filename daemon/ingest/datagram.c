@@ -1,18 +1,25 @@
 #include "ingest/datagram.h"
 
+#include <assert.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 
 enum {
     SLOT_BYTES = 64 * 1024,
     SLOT_STRIDE = SLOT_BYTES + 3 * 64, /* at powers of two all would share a few cache lines */
-    DATAGRAMS_PER_BATCH = 64,
-    BATCHES_PER_WAKEUP = 16,
+    TICK_NS = 200000,
+    /* Readers that are woken more often than once in 50 us get the clock, and lose it when it
+     * brings less than two datagrams a tick. */
+    PACE_WAKES = 256,
+    PACE_MS = 12,
+    PACE_TICKS = 64,
 };
 
 union peer {
@@ -114,7 +121,7 @@ static void deny_datagram(struct intake *intake, const struct mmsghdr *header)
         intake_reject(intake, REJECT_denied, STR_EMPTY);
 }
 
-bool datagram_read_batch(struct listener_part *part)
+static unsigned read_batch(struct listener_part *part)
 {
     struct datagram_slots *slots = part->worker->datagram_slots;
     bool asks_who = !part->is_flooded || part->allow_count > 0;
@@ -128,7 +135,7 @@ bool datagram_read_batch(struct listener_part *part)
     }
     int received = recvmmsg(part->fd, slots->headers, DATAGRAMS_PER_BATCH, MSG_DONTWAIT, NULL);
     if (received <= 0)
-        return false; /* nothing there; other errors come again or were the sender's */
+        return 0; /* nothing there; other errors come again or were the sender's */
     struct intake *intake = worker_begin(part);
     for (int i = 0; i < received; i++) { /* what the call returned, never the array's size */
         if (part->allow_count == 0 || is_allowed(part, &slots->headers[i]))
@@ -138,19 +145,96 @@ bool datagram_read_batch(struct listener_part *part)
     }
     worker_end(part, NULL);
     part->is_flooded = received == DATAGRAMS_PER_BATCH && intake->rejected == 0;
-    return received == DATAGRAMS_PER_BATCH;
+    return (unsigned)received;
+}
+
+unsigned datagram_read(struct listener_part *part)
+{
+    unsigned count = 0;
+    unsigned last = DATAGRAMS_PER_BATCH;
+
+    /* Bounded, so that one busy socket cannot keep the others and the flush timer waiting. */
+    while (count < DATAGRAMS_AT_ONCE && last == DATAGRAMS_PER_BATCH && !part->worker->is_paused) {
+        last = read_batch(part);
+        count += last;
+    }
+    return count;
+}
+
+/* The part's event waits for `fd` from now on. */
+static void wait_for(struct listener_part *part, int fd, event_callback_fn callback)
+{
+    (void)event_del(part->readable);
+    int rc = event_assign(part->readable, thread_base(part->worker->thread), fd,
+                          EV_READ | EV_PERSIST, callback, part);
+    if (rc == 0 && !part->worker->is_paused)
+        rc = event_add(part->readable, NULL);
+    assert(rc == 0);
+    (void)rc;
+}
+
+static void on_tick(evutil_socket_t fd, short events, void *arg)
+{
+    struct listener_part *part = arg;
+    struct datagram_pace *pace = &part->pace;
+    uint64_t ticks = 0;
+
+    (void)events;
+    if (read(fd, &ticks, sizeof ticks) < 0)
+        return;
+    pace->datagrams += datagram_read(part);
+    if (++pace->turns < PACE_TICKS)
+        return;
+    if (pace->datagrams < 2 * PACE_TICKS) {
+        wait_for(part, part->fd, datagram_on_readable);
+        datagram_end_pace(part);
+    }
+    pace->turns = 0;
+    pace->datagrams = 0;
+}
+
+/* Without a descriptor for the clock all stays as it is. */
+static void begin_pace(struct listener_part *part)
+{
+    static const struct itimerspec ticks = {.it_interval.tv_nsec = TICK_NS,
+                                            .it_value.tv_nsec = TICK_NS};
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (timerfd_settime(fd, 0, &ticks, NULL) != 0) {
+        (void)close(fd);
+        return;
+    }
+    part->pace.clock_fd = fd;
+    part->pace.datagrams = 0;
+    wait_for(part, fd, on_tick);
+}
+
+void datagram_end_pace(struct listener_part *part)
+{
+    if (part->pace.clock_fd >= 0)
+        (void)close(part->pace.clock_fd);
+    part->pace.clock_fd = -1;
 }
 
 void datagram_on_readable(evutil_socket_t fd, short events, void *arg)
 {
     struct listener_part *part = arg;
+    struct datagram_pace *pace = &part->pace;
+
     (void)fd;
     (void)events;
-
-    /* Bounded, so that one busy socket cannot keep the others and the flush timer waiting. */
-    bool more = true;
-    for (int i = 0; i < BATCHES_PER_WAKEUP && more && !part->worker->is_paused; i++)
-        more = datagram_read_batch(part);
+    (void)datagram_read(part);
+    if (++pace->turns < PACE_WAKES)
+        return;
+    mono_ms now = clock_mono();
+    bool quickly = now - pace->began <= PACE_MS;
+    pace->turns = 0;
+    pace->began = now;
+    /* A Unix socket holds so few that its senders would wait. */
+    if (quickly && part->listener->sockets.transport == TRANSPORT_UDP)
+        begin_pace(part);
 }
 
 /* A socket that is connected takes datagrams of its peer alone; its own address is nobody else's.

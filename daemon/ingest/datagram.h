@@ -15,11 +15,20 @@ void datagram_slots_free(struct datagram_slots *slots); /* NULL is fine */
  * apart here. Before the part's socket is read. */
 void datagram_prepare(const struct listener_part *part);
 
-/* libevent's callback: a bounded number of batches of the part `arg`. */
+/* libevent's callback: reads of the part `arg`.
+ *
+ * To be woken for each datagram costs more than to take it, and costs its sender as much. So while
+ * they come quickly over UDP it is a clock that wakes, each fifth of a millisecond, and they are
+ * read many at once. The part's event changes sides with that. */
 void datagram_on_readable(evutil_socket_t fd, short events, void *arg);
 
-/* Reads one batch; false when nothing is left for now. */
-bool datagram_read_batch(struct listener_part *part);
+/* Takes what waits in the socket, in a bounded number of batches: how many datagrams it were. With
+ * DATAGRAMS_AT_ONCE there may be more. */
+enum { DATAGRAMS_PER_BATCH = 64, DATAGRAMS_AT_ONCE = 16 * DATAGRAMS_PER_BATCH };
+unsigned datagram_read(struct listener_part *part);
+
+/* Once the part's event is gone. */
+void datagram_end_pace(struct listener_part *part);
 
 /* What comes from now on is not for this socket of UDP any more, but for another one if one takes
  * the address; what has come can be read still. Not an inherited one: it is in use elsewhere. */

@@ -132,6 +132,7 @@ static void stop_reading(struct listener_part *part)
         return;
     event_free(part->readable);
     event_free(part->accept_again);
+    datagram_end_pace(part);
     part->readable = NULL;
     part->accept_again = NULL;
 }
@@ -147,6 +148,7 @@ void worker_add_listener(struct ingest_worker *worker, struct listener *listener
     part->listener = listener;
     part->counts = &listener->counts[worker->index];
     part->fd = sockets->fds[sockets->count == 1 ? 0 : worker->index];
+    part->pace.clock_fd = -1;
     part->kernel_drops_seen = before == NULL ? sockets->drops_before : before->kernel_drops_seen;
     part_set(part, config);
     TAILQ_INSERT_TAIL(&worker->parts, part, link);
@@ -176,7 +178,7 @@ static bool take_some(struct listener_part *part)
         return false;
     if (transport_is_stream(part->listener->sockets.transport))
         return stream_accept_some(part);
-    return datagram_read_batch(part);
+    return datagram_read(part) == DATAGRAMS_AT_ONCE;
 }
 
 void worker_read_datagrams(void *arg)
@@ -187,7 +189,7 @@ void worker_read_datagrams(void *arg)
     TAILQ_FOREACH(part, &worker->parts, link)
     {
         if (part->readable != NULL && !transport_is_stream(part->listener->sockets.transport))
-            datagram_on_readable(part->fd, EV_READ, part);
+            (void)datagram_read(part);
     }
 }
 

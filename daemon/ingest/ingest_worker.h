@@ -61,6 +61,14 @@ struct listener {
 
 TAILQ_HEAD(listener_list, listener);
 
+/* Whether datagrams wake their reader or a clock does: datagram.c. */
+struct datagram_pace {
+    int clock_fd;       /* it ticks while they come quickly; -1: they wake */
+    unsigned turns;     /* of reading, since `began` */
+    unsigned datagrams; /* they brought so many */
+    mono_ms began;
+};
+
 /* One listener on one worker. */
 struct listener_part {
     TAILQ_ENTRY(listener_part) link;
@@ -80,7 +88,8 @@ struct listener_part {
     struct tls *tls; /* NULL: plain */
     bool tokens;
     int fd;
-    struct event *readable;     /* NULL when another worker reads it, and once it is closed */
+    struct event *readable; /* NULL when another worker reads it, and once it is closed */
+    struct datagram_pace pace;
     struct event *accept_again; /* after accept has failed for want of descriptors */
     struct ledger ledger;       /* since the last hand-over */
     uint64_t handed_over;       /* samples received before */
