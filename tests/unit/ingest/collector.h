@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -258,6 +259,16 @@ static inline struct listener_facts facts_of(struct ingest *ingest, size_t i)
     size_t count = ingest_listeners(ingest, facts, LISTENERS_MAX);
     assert_true(i < count && count <= LISTENERS_MAX);
     return facts[i];
+}
+
+static inline void wait_for_counter(const _Atomic uint64_t *counter, uint64_t value)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    mono_ms until = clock_mono() + PATIENCE_S * 1000;
+
+    while (atomic_load(counter) != value && clock_mono() < until)
+        (void)nanosleep(&pause, NULL);
+    assert_int_equal(atomic_load(counter), value);
 }
 
 /* --- clients -----------------------------------------------------------------------------------

@@ -32,16 +32,6 @@ static void say_sets(int fd, const char *name)
     }
 }
 
-static void wait_for_counter(const _Atomic uint64_t *counter, uint64_t value)
-{
-    const struct timespec pause = {.tv_nsec = 1000000};
-    mono_ms until = clock_mono() + PATIENCE_S * 1000;
-
-    while (atomic_load(counter) != value && clock_mono() < until)
-        (void)nanosleep(&pause, NULL);
-    assert_int_equal(atomic_load(counter), value);
-}
-
 /* --- a sink without room -----------------------------------------------------------------------
  */
 

@@ -125,16 +125,6 @@ static unsigned samples(const struct scene *scene)
     return scene->dialect->stored + scene->dialect->dropped;
 }
 
-static void wait_for_waiters(uint64_t count)
-{
-    const struct timespec pause = {.tv_nsec = 1000000};
-    mono_ms until = clock_mono() + PATIENCE_S * 1000;
-
-    while (COUNTER_GET(connections_waiting) != count && clock_mono() < until)
-        (void)nanosleep(&pause, NULL);
-    assert_int_equal(COUNTER_GET(connections_waiting), count);
-}
-
 /* All but the last byte, which ends the line or frame; the kernel takes it, whoever reads. */
 static int begin_one(const struct scene *scene)
 {
@@ -165,7 +155,7 @@ static void fill_room(const struct scene *scene, int *fds, size_t count)
     for (size_t i = 0; i < count; i++) {
         fds[i] = begin_one(scene);
         if (i >= HOLDERS)
-            wait_for_waiters(i + 1 - HOLDERS);
+            wait_for_counter(&counters.connections_waiting, i + 1 - HOLDERS);
     }
 }
 
@@ -190,7 +180,7 @@ static void long_lines_and_frames_of_many_connections_all_come_out(void **state)
             for (int i = 0; i < CONNECTIONS; i++)
                 say_bytes(fds[i], scene.bytes.bytes + at, all - at < PIECE ? all - at : PIECE);
         }
-        wait_for_waiters(CONNECTIONS - HOLDERS);
+        wait_for_counter(&counters.connections_waiting, CONNECTIONS - HOLDERS);
         assert_true(COUNTER_GET(connection_waits) >= waits + CONNECTIONS - HOLDERS);
         for (int i = CONNECTIONS - 1; i >= 0; i--) /* those that wait first */
             end_one(&scene, fds[i]);
@@ -268,9 +258,9 @@ static void who_waits_is_not_idle(void **state)
         fds[i] = dial(scene.listen);
         say_bytes(fds[i], scene.bytes.bytes, BEGUN_BYTES);
     }
-    wait_for_waiters(0);
+    wait_for_counter(&counters.connections_waiting, 0);
     fds[HOLDERS] = begin_one(&scene);
-    wait_for_waiters(1);
+    wait_for_counter(&counters.connections_waiting, 1);
     size_t at = BEGUN_BYTES;
     for (mono_ms until = clock_mono() + 4 * IDLE_MS; clock_mono() < until; at++)
         say_to_all(fds, HOLDERS, (struct str){scene.bytes.bytes + at, 1});
@@ -323,7 +313,7 @@ static void who_never_ends_does_not_keep_the_room_for_ever(void **state)
         struct ledger total = wait_for_slow(&scene, HOSTILE - HOLDERS, scene.dialect->stored);
         capture_wait(&capture, "listener=\"listener\" reason=too_slow");
         capture_end(&capture);
-        wait_for_waiters(0);
+        wait_for_counter(&counters.connections_waiting, 0);
         assert_int_equal(total.stored, scene.dialect->stored);
         assert_int_equal(total.dropped[DROP_string], scene.dialect->dropped);
         assert_in_range(total.rejected[REJECT_too_slow], HOSTILE - HOLDERS, HOSTILE - 1);
@@ -410,7 +400,7 @@ static void a_stop_takes_what_waits_and_not_all_the_time(void **state)
         fill_room(&scene, holders, HOLDERS);
         for (int i = 0; i < GOOD; i++) {
             fds[i] = begin_one(&scene);
-            wait_for_waiters((uint64_t)i + 1);
+            wait_for_counter(&counters.connections_waiting, (uint64_t)i + 1);
             end_one(&scene, fds[i]);
         }
         mono_ms began = clock_mono();

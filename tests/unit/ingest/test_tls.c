@@ -195,16 +195,6 @@ static void wait_for_received(uint64_t count)
     assert_int_equal(facts_of(scene.ingest, 0).received, count);
 }
 
-static void wait_for_waiters(uint64_t count)
-{
-    const struct timespec pause = {.tv_nsec = 1000000};
-    mono_ms until = clock_mono() + PATIENCE_S * 1000;
-
-    while (COUNTER_GET(connections_waiting) != count && clock_mono() < until)
-        (void)nanosleep(&pause, NULL);
-    assert_int_equal(COUNTER_GET(connections_waiting), count);
-}
-
 /* What waits for room is held by TLS already, which the socket does not show. A line that comes as
  * a whole needs none, so each is sent in two. */
 static void long_lines_by_tls_wait_for_room_as_without(void **state) /* G12 */
@@ -237,7 +227,7 @@ static void long_lines_by_tls_wait_for_room_as_without(void **state) /* G12 */
     for (unsigned i = 0; i < WAITERS; i++) {
         assert_true(client_try(&others[i], NULL));
         client_say(&others[i], line.bytes, HALF);
-        wait_for_waiters(i + 1);
+        wait_for_counter(&counters.connections_waiting, i + 1);
         client_say(&others[i], line.bytes + HALF, line.len - HALF - 1);
     }
     client_say(&first, line.bytes + HALF, line.len - HALF);
