@@ -195,7 +195,7 @@ static bool set_options(int fd, const union address *address, enum transport tra
     return true;
 }
 
-static bool explain_bind(const char *address, struct error *err)
+bool listener_explain_bind(const char *address, struct error *err)
 {
     int why = errno;
 
@@ -229,7 +229,7 @@ static bool open_inet(struct listener_sockets *sockets, const char *text, union 
         if ((i > 0 || beside) && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT, err))
             return false;
         if (bind(fd, &address->any, len) != 0)
-            return explain_bind(text, err);
+            return listener_explain_bind(text, err);
         if (i == 0 && !set_flag(fd, SOL_SOCKET, SO_REUSEPORT, err))
             return false;
         if (i == 0 && getsockname(fd, &address->any, &len) != 0) /* port 0 is a real one now */
@@ -238,7 +238,7 @@ static bool open_inet(struct listener_sockets *sockets, const char *text, union 
     /* Together at the end: a socket takes connections from when it listens on. */
     for (unsigned i = 0; i < sockets->count && transport_is_tcp(sockets->transport); i++) {
         if (listen(sockets->fds[i], BACKLOG) != 0)
-            return explain_bind(text, err);
+            return listener_explain_bind(text, err);
     }
     return true;
 }

@@ -79,6 +79,9 @@ bool listener_set_mode(struct listener_sockets *sockets, unsigned mode, struct e
 /* Closes them all and removes the Unix socket's file if it is still the one that was made. */
 void listener_close(struct listener_sockets *sockets);
 
+/* Says that bind or listen has failed with errno, and what to do; returns false. */
+bool listener_explain_bind(const char *address, struct error *err);
+
 /* Datagrams the kernel has dropped since the socket was made (SO_MEMINFO); the count wraps around.
  */
 uint32_t listener_drops(int fd);

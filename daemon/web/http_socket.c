@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "ingest/listener.h"
 
 enum { BACKLOG = 128, SOCKET_MODE = 0660, FOLDER_MODE = 0755 };
 
@@ -114,17 +115,6 @@ static void describe(int fd, char *out, size_t size)
     (void)snprintf(out, size, "[%s]:%u", host, ntohs(six.sin6_port));
 }
 
-static void explain_bind(const char *address, struct error *err)
-{
-    int why = errno;
-
-    (void)error_set_errno(err, "cannot listen on '%s'", address);
-    if (why == EADDRINUSE)
-        (void)error_hint(err, "another process has the port; 'ss -lntp' shows which");
-    else if (why == EADDRNOTAVAIL)
-        (void)error_hint(err, "no interface of this machine has the address");
-}
-
 bool http_socket_open_address(struct http_socket *out, const char *address,
                               struct inherited *inherited, struct error *err)
 {
@@ -147,7 +137,7 @@ bool http_socket_open_address(struct http_socket *out, const char *address,
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
         (is_six && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes) != 0) ||
         bind(fd, (const struct sockaddr *)&parsed, len) != 0 || listen(fd, BACKLOG) != 0) {
-        explain_bind(address, err);
+        (void)listener_explain_bind(address, err);
         (void)close(fd);
         return false;
     }

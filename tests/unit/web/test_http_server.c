@@ -342,6 +342,7 @@ static void a_port_in_use_is_an_error(void **state)
     scene->config.control_path = other;
     assert_null(try_start(scene, &err));
     assert_non_null(strstr(err.text, "Address already in use"));
+    assert_non_null(strstr(err.hint, "another process has the port"));
     assert_int_equal(access(other, F_OK), -1);
 }
 
